@@ -1,0 +1,43 @@
+"""How every command starts and ends: flags in, one-line errors out."""
+
+import errno
+import os
+import sys
+
+from e2wsol import config
+from e2wsol.errors import UserError
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+EXIT_USER_ERROR = 2
+_STORAGE_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG, errno.EACCES)
+
+
+def run(main, *option_classes, description=None):
+    """Parses sys.argv, calls main(*instances, positional) and exits with its status.
+
+    A UserError, or an OSError about a full or unwritable disk, ends as one line on standard error
+    and exit status 2; anything else is a bug and keeps its traceback.
+    """
+    try:
+        instances, positional, help_text = config.parse(sys.argv, option_classes)
+        if help_text:
+            print(description or main.__doc__ or "", help_text, sep="\n")
+            sys.exit(0)
+        status = main(*instances, positional)
+    except UserError as error:
+        fail(error)
+    except OSError as error:
+        if error.errno not in _STORAGE_ERRORS:
+            raise
+        fail(f"{error.filename or 'writing'}: {os.strerror(error.errno)}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(status or 0)
+
+
+def fail(message):
+    """Prints one error line and exits with status 2."""
+    print("error: " + " ".join(str(message).split()), file=sys.stderr)
+    sys.exit(EXIT_USER_ERROR)

@@ -1,0 +1,36 @@
+"""Installs e2wsol, its TFRecord builders and the commands' dependencies."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "e2wsol" / "__init__.py").read_text()).group(1)
+
+setup(
+    name="e2wsol",
+    version=VERSION,
+    description="Weakly supervised object localization in TensorFlow 2 / Keras 3",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["e2wsol", "e2wsol.*", "tfrecords", "tfrecords.*"]),
+    python_requires=">=3.10,<3.14",
+    install_requires=[
+        "absl-py>=2.0",
+        "keras>=3.6",
+        "matplotlib>=3.8",
+        "numpy>=1.26",
+        "opencv-python-headless>=4.8",
+        "tensorboard>=2.18",
+        "tqdm>=4.60",
+    ],
+    extras_require={
+        # TensorFlow's CPU wheel is a tenth of the size of the CUDA one; pick one of the two.
+        "cpu": ["tensorflow-cpu>=2.18"],
+        "gpu": ["tensorflow[and-cuda]>=2.18"],
+        "tfds": ["tensorflow-datasets>=4.9"],
+        "dev": ["hypothesis>=6.100", "pytest>=8.0", "ruff>=0.5", "tensorflow-datasets>=4.9"],
+    },
+)

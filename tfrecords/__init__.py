@@ -1,0 +1,1 @@
+"""Builders that turn a data source into sharded TFRecord files."""
