@@ -24,11 +24,10 @@ setup(
         "numpy>=1.26",
         "opencv-python-headless>=4.8",
         "tensorboard>=2.18",
+        "tensorflow>=2.18",
         "tqdm>=4.60",
     ],
     extras_require={
-        # TensorFlow's CPU wheel is a tenth of the size of the CUDA one; pick one of the two.
-        "cpu": ["tensorflow-cpu>=2.18"],
         "gpu": ["tensorflow[and-cuda]>=2.18"],
         "tfds": ["tensorflow-datasets>=4.9"],
         "dev": ["hypothesis>=6.100", "pytest>=8.0", "ruff>=0.5", "tensorflow-datasets>=4.9"],

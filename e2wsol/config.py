@@ -12,7 +12,12 @@ from absl import flags
 
 from e2wsol.errors import UserError
 
-_SCALAR_FLAGS = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+_SCALAR_FLAGS = {
+    bool: flags.DEFINE_bool,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
 
 
 def option(default, text, *, choices=None, minimum=None, maximum=None):
