@@ -1,0 +1,18 @@
+"""Keras layers that the methods are made of; keras and keras.ops alone."""
+
+from e2wsol.layers.attention_dropout import AttentionDropout
+from e2wsol.layers.maxout_attention import MaxoutAttentionExcitation
+from e2wsol.layers.normalization import BatchNormalization
+from e2wsol.layers.orientation import ORIENTATIONS, DiagonalConv2D, orientation_conv
+from e2wsol.layers.preprocessing import PREPROCESSINGS, Preprocessing
+
+__all__ = [
+    "ORIENTATIONS",
+    "PREPROCESSINGS",
+    "AttentionDropout",
+    "BatchNormalization",
+    "DiagonalConv2D",
+    "MaxoutAttentionExcitation",
+    "Preprocessing",
+    "orientation_conv",
+]

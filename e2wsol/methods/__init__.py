@@ -1,0 +1,45 @@
+"""Localization methods behind one contract (see base.Method), and the registry of their names."""
+
+import dataclasses
+
+from e2wsol.config import option
+from e2wsol.errors import choose
+from e2wsol.methods.adl import ADL
+from e2wsol.methods.base import Method
+from e2wsol.methods.cam import CAM
+from e2wsol.methods.e2net import E2Net
+
+METHODS = {"cam": CAM, "adl": ADL, "e2net": E2Net}
+
+__all__ = ["METHODS", "Method", "MethodOptions", "create", "option_classes"]
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodOptions:
+    """Which localization method."""
+
+    method: str = option("e2net", "localization method", choices=tuple(METHODS))
+
+
+def option_classes():
+    """The option dataclasses of all methods, for a command's flags."""
+    return [method.Options for method in METHODS.values() if dataclasses.fields(method.Options)]
+
+
+def create(name, *, backbone, image_size, num_classes, options=()):
+    """Builds the method called `name`.
+
+    Args:
+      name: a key of METHODS.
+      backbone: BackboneOptions.
+      image_size: side of the square input, pixels.
+      num_classes: number of classes.
+      options: option instances of any methods; the one that this method declares is used, defaults
+        when there is none.
+
+    Raises:
+      UserError: unknown method, backbone or end point.
+    """
+    method = METHODS[choose(name, METHODS, "method")]
+    own = next((instance for instance in options if isinstance(instance, method.Options)), None)
+    return method(backbone=backbone, image_size=image_size, num_classes=num_classes, options=own)

@@ -1,0 +1,77 @@
+"""What all backbones share: options, end points, the gates that methods insert."""
+
+import dataclasses
+from collections.abc import Callable
+
+from e2wsol.config import option
+from e2wsol.errors import UserError
+from e2wsol.layers import PREPROCESSINGS
+
+
+@dataclasses.dataclass(frozen=True)
+class BackboneOptions:
+    """Which network, how wide, how coarse."""
+
+    backbone: str = option("vgg16", "network under the method: see e2wsol.backbones.ARCHITECTURES")
+    backbone_width: float = option(1.0, "multiplies every channel count; below 1 for small machines", minimum=0.01)
+    backbone_batch_norm: bool = option(False, "VGG only: batch normalization after each convolution")
+    output_stride: int = option(16, "input size over map size", choices=(8, 16))
+    preprocessing: str = option(
+        "auto",
+        "how pictures are normalised inside the network; auto is the backbone's own",
+        choices=("auto", *PREPROCESSINGS),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """One network family.
+
+    Attributes:
+      build: f(x, options, end_points) -> None; adds layers on the normalised pictures x (B, S, S, 3)
+        and marks end points on the way, the last of them being the final features.
+      preprocessing: the scheme of its usual start weights.
+      conv_bias: whether its convolutions carry a bias; heads on it follow.
+      head_channels: channels of the 3x3 convolution in front of each classifier, 0 for none.
+      classifier_initializer: keras initializer (name or config) of the classifiers' kernels.
+      gate_positions: end points after which the methods' attention layers stand as released.
+      applications: name in keras.applications whose ImageNet weights fit, or None.
+      application_layers: our layer name -> that model's layer name, where they differ.
+    """
+
+    build: Callable
+    preprocessing: str
+    conv_bias: bool
+    head_channels: int
+    classifier_initializer: str | dict
+    gate_positions: tuple[str, ...]
+    applications: str | None = None
+    application_layers: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+class EndPoints(dict):
+    """Named features of a backbone in the making; `gates` maps a name to the layer put behind it."""
+
+    def __init__(self, gates=None):
+        super().__init__()
+        self.gates = dict(gates or {})
+        self.used = set()
+
+    def mark(self, name, x):
+        """Stores x under `name`, gated where a gate was asked for, and returns it."""
+        if name in self.gates:
+            x = self.gates[name](x)
+            self.used.add(name)
+        self[name] = x
+        return x
+
+    def check(self):
+        """Raises a UserError when a gate's position does not exist."""
+        for name in self.gates:
+            if name not in self.used:
+                raise UserError(f"position {name}: no such end point; choose among {', '.join(self)}")
+
+
+def scaled(channels, width):
+    """`channels` times `width`, at least 4."""
+    return max(4, round(channels * width))

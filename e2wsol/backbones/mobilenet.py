@@ -1,0 +1,59 @@
+"""MobileNetV1 with the stride of one block removed, so that 28x28 features exist at 224 pixels."""
+
+import keras
+
+from e2wsol.backbones.base import Architecture, scaled
+from e2wsol.layers import BatchNormalization
+
+# Channels and stride of blocks 1 .. 13. Block 6 has stride 2 in the classification network.
+_BLOCKS = (
+    *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 1)),
+    *((512, 1),) * 5,
+    *((1024, 2), (1024, 1)),
+)
+
+
+def build(x, options, end_points):
+    """End points conv1 and block1 .. block13; 14x14 at 224 pixels with output stride 16."""
+    x = keras.layers.Conv2D(
+        scaled(32, options.backbone_width),
+        3,
+        2,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name="conv1",
+    )(x)
+    x = end_points.mark("conv1", _bn_relu6(x, "conv1"))
+    total_stride = 2
+    for block, (channels, stride) in enumerate(_BLOCKS, start=1):
+        stride = stride if total_stride * stride <= options.output_stride else 1
+        total_stride *= stride
+        x = keras.layers.DepthwiseConv2D(
+            3, stride, padding="same", use_bias=False, depthwise_initializer="he_normal", name=f"conv_dw_{block}"
+        )(x)
+        x = _bn_relu6(x, f"conv_dw_{block}")
+        x = keras.layers.Conv2D(
+            scaled(channels, options.backbone_width),
+            1,
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=f"conv_pw_{block}",
+        )(x)
+        x = end_points.mark(f"block{block}", _bn_relu6(x, f"conv_pw_{block}"))
+
+
+def _bn_relu6(x, name):
+    x = BatchNormalization(momentum=0.9, epsilon=1e-3, name=f"{name}_bn")(x)
+    return keras.layers.ReLU(6.0, name=f"{name}_relu")(x)
+
+
+MOBILENET_V1 = Architecture(
+    build=build,
+    preprocessing="symmetric",
+    conv_bias=False,
+    head_channels=0,
+    classifier_initializer="he_normal",
+    gate_positions=("block6", "block12", "block13"),
+    applications="MobileNet",
+)

@@ -1,0 +1,33 @@
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="e2wsol")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalization whose moving variance is the unbiased one.
+
+    PyTorch and TF1's fused kernel normalise with the biased batch variance and feed n / (n - 1)
+    times it into the moving variance; Keras 3 feeds the biased one. The ported networks need the
+    former. Inputs (B, H, W, C); arithmetic in at least float32.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        """Normalises `inputs` by batch statistics in training, by the moving ones otherwise."""
+        dtype = "float64" if inputs.dtype == "float64" else "float32"
+        x = ops.cast(inputs, dtype)
+        if training and self.trainable:
+            axes = list(range(len(x.shape) - 1))
+            mean, variance = ops.moments(x, axes=axes, synchronized=self.synchronized)
+            count = ops.cast(ops.prod(ops.shape(x)[:-1]), dtype)
+            unbiased = variance * (count / ops.maximum(count - 1, 1))
+            self._track(self.moving_mean, mean)
+            self._track(self.moving_variance, unbiased)
+        else:
+            mean, variance = ops.cast(self.moving_mean, dtype), ops.cast(self.moving_variance, dtype)
+        scale = None if self.gamma is None else ops.cast(self.gamma, dtype)
+        offset = None if self.beta is None else ops.cast(self.beta, dtype)
+        outputs = ops.batch_normalization(x, mean, variance, axis=-1, offset=offset, scale=scale, epsilon=self.epsilon)
+        return ops.cast(outputs, self.compute_dtype)
+
+    def _track(self, moving, value):
+        moving.assign(moving * self.momentum + ops.cast(value, moving.dtype) * (1.0 - self.momentum))

@@ -1,0 +1,157 @@
+"""The contract of a method: a classifier that also says where it looked."""
+
+import dataclasses
+
+import keras
+from keras import ops
+
+from e2wsol import backbones
+from e2wsol.config import from_mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class NoOptions:
+    """A method without options of its own."""
+
+
+class Method(keras.Model):
+    """A weakly supervised localizer on a backbone; subclasses fill in three hooks.
+
+    Called on uint8 RGB pictures (B, S, S, 3) in 0..255 it returns a dict with "logits" (B, C)
+    float32 and the features that its loss and maps need. It trains with `compile` and `fit` on
+    (pictures, integer labels), and saves as `.keras`.
+
+    Hooks:
+      gates(architecture, options): layers to insert into the backbone, by end point.
+      heads(end_points, architecture, width, num_classes, options): dict of output tensors.
+      class_maps(outputs, labels): maps (B, k, h, w) of the classes labels (B, k).
+
+    Args:
+      backbone: BackboneOptions.
+      image_size: side S of the input, pixels.
+      num_classes: C.
+      options: the method's own options (its `Options` dataclass).
+    """
+
+    Options = NoOptions
+    protocol = "maxboxacc"
+
+    def __init__(self, *, backbone, image_size, num_classes, options=None, name=None):
+        options = options or self.Options()
+        family = backbones.architecture(backbone.backbone)
+        network = backbones.build(backbone, image_size, self.gates(family, options))
+        images = keras.Input((image_size, image_size, 3), dtype="uint8", name="images")
+        outputs = self.heads(network(images), family, backbone.backbone_width, num_classes, options)
+        super().__init__(images, outputs, name=name or type(self).__name__.lower())
+        self.backbone = network
+        self.backbone_options = backbone
+        self.image_size = image_size
+        self.num_classes = num_classes
+        self.options = options
+
+    @classmethod
+    def gates(cls, architecture, options):
+        """End point name -> layer to put behind it; none by default."""
+        return {}
+
+    @classmethod
+    def heads(cls, end_points, architecture, width, num_classes, options):
+        """Builds what stands on the backbone; returns a dict with "logits" and more."""
+        raise NotImplementedError
+
+    def class_maps(self, outputs, labels):
+        """Localization maps (B, k, h, w) float32, unnormalised, of classes labels (B, k)."""
+        raise NotImplementedError
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Mean softmax cross-entropy of "logits" (B, C) with integer labels y (B,)."""
+        losses = keras.losses.sparse_categorical_crossentropy(y, y_pred["logits"], from_logits=True)
+        if sample_weight is not None:
+            losses = losses * sample_weight
+        return ops.mean(losses)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Feeds compiled metrics with the logits, so that e.g. "accuracy" just works."""
+        return super().compute_metrics(x, y, y_pred["logits"], sample_weight)
+
+    def localize(self, images, labels=None):
+        """Where the evidence for a class lies.
+
+        Args:
+          images: uint8 (B, S, S, 3).
+          labels: int (B,) or (B, k) classes; None for the predicted class.
+
+        Returns:
+          (logits (B, C), maps (B, h, w) or, for labels (B, k), (B, k, h, w)), float32; maps are not
+          normalised: a protocol of e2wsol.localization turns them into score maps and boxes.
+        """
+        outputs = self(images, training=False)
+        logits = outputs["logits"]
+        labels = ops.argmax(logits, axis=-1) if labels is None else ops.convert_to_tensor(labels)
+        if len(labels.shape) == 2:
+            return logits, self.class_maps(outputs, labels)
+        return logits, self.class_maps(outputs, labels[:, None])[:, 0]
+
+    def get_config(self):
+        return {
+            "backbone": dataclasses.asdict(self.backbone_options),
+            "image_size": self.image_size,
+            "num_classes": self.num_classes,
+            "options": dataclasses.asdict(self.options),
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        config["backbone"] = from_mapping(backbones.BackboneOptions, config["backbone"])
+        config["options"] = from_mapping(cls.Options, config["options"])
+        return cls(**config)
+
+
+def classifier(features, num_classes, architecture, name):
+    """Global average pooling and a linear classifier: (B, h, w, c) -> float32 logits (B, num_classes)."""
+    pooled = keras.layers.GlobalAveragePooling2D(name=f"{name}_gap")(features)
+    return keras.layers.Dense(
+        num_classes, kernel_initializer=architecture.classifier_initializer, dtype=logits_dtype(), name=name
+    )(pooled)
+
+
+def logits_dtype():
+    """Logits and maps are float32 under every precision but float64."""
+    return "float64" if keras.config.dtype_policy().name == "float64" else "float32"
+
+
+def head_features(features, architecture, width, name):
+    """The 3x3 convolution with ReLU in front of a classifier, where the architecture has one."""
+    if not architecture.head_channels:
+        return features
+    return keras.layers.Conv2D(
+        backbones.scaled(architecture.head_channels, width),
+        3,
+        padding="same",
+        activation="relu",
+        kernel_initializer="he_normal",
+        name=name,
+    )(features)
+
+
+def class_activation_maps(features, kernel, labels):
+    """Class activation maps (CAM): features weighted by the classifier's rows.
+
+    Args:
+      features: (B, h, w, c).
+      kernel: (c, C) of the linear classifier on the pooled features.
+      labels: int (B, k).
+
+    Returns:
+      (B, k, h, w), divided by h * w: the sum over a map is the class's logit less its bias.
+    """
+    weights = class_weights(kernel, labels)
+    area = features.shape[1] * features.shape[2]
+    return ops.einsum("bhwc,bkc->bkhw", ops.cast(features, weights.dtype), weights / area)
+
+
+def class_weights(kernel, labels):
+    """Rows (B, k, c) of the classifier kernel (c, C) for the classes labels (B, k)."""
+    return ops.take(ops.transpose(ops.convert_to_tensor(kernel)), labels, axis=0)
