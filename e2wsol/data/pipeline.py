@@ -1,0 +1,258 @@
+"""Records to batches of uint8 RGB pictures with tf.data.
+
+Geometry is that of the WSOL papers' code: both sides resized to `resize_size` (the aspect ratio is
+ignored), then a crop of `image_size`; random with a flip for training, in the centre for evaluation.
+"""
+
+import contextlib
+import dataclasses
+
+import tensorflow as tf
+
+from e2wsol.config import option
+from e2wsol.data import schema
+from e2wsol.errors import UserError
+
+# Independent random streams made from one seed.
+_PASS_STREAM, _PICTURE_STREAM = 1, 2
+_PARALLEL_READS = 8
+_FOREVER = 2**62
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineOptions:
+    """How pictures are read, resized, cropped and shuffled."""
+
+    data_dir: str = option("", "folder of records with its dataset.json, made by python -m tfrecords.build")
+    image_size: int = option(224, "side of the network's input in pixels", minimum=8)
+    resize_size: int = option(256, "both sides are resized to this before the crop to --image_size", minimum=8)
+    eval_crop: str = option(
+        "center",
+        "evaluation view: center = resize to --resize_size and crop; none = resize straight to --image_size",
+        choices=("center", "none"),
+    )
+    flip: bool = option(True, "mirror half of the training pictures")
+    shuffle_buffer: int = option(4096, "encoded pictures held in memory to shuffle from", minimum=1)
+    data_threads: int = option(0, "threads that decode pictures; 0 lets tf.data choose", minimum=0)
+
+    def __post_init__(self):
+        if self.resize_size < self.image_size:
+            raise UserError(f"--resize_size={self.resize_size}: must be at least --image_size={self.image_size}")
+
+
+def decode(jpeg):
+    """JPEG bytes to uint8 (H, W, 3) RGB, with the accurate transform that Pillow and OpenCV use too."""
+    return tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def resize(image, size):
+    """Both sides to `size`, bilinear with half-pixel centres and no antialiasing, as cv2.resize.
+
+    Args:
+      image: (H, W, 3) of any number type.
+      size: side in pixels.
+
+    Returns:
+      (size, size, 3) float32 in the range of `image`.
+    """
+    return tf.image.resize(image, (size, size), method="bilinear", antialias=False)
+
+
+def eval_view(image, options):
+    """The network's view of a whole picture, uint8 (H, W, 3) to uint8 (S, S, 3), truncated as E2Net does."""
+    size = options.image_size
+    if options.eval_crop == "none":
+        return _to_uint8(resize(image, size))
+    start = (options.resize_size - size) // 2
+    return _to_uint8(resize(image, options.resize_size)[start : start + size, start : start + size])
+
+
+def _train_view(image, options, key):
+    size = options.image_size
+    draws = tf.random.stateless_uniform([3], seed=key, alg="philox")
+    offsets = tf.cast(draws[:2] * float(options.resize_size - size + 1), tf.int32)
+    image = resize(image, options.resize_size)
+    image = tf.slice(image, [offsets[0], offsets[1], 0], [size, size, 3])
+    if options.flip:
+        image = tf.cond(draws[2] < 0.5, lambda: image[:, ::-1], lambda: image)
+    return _to_uint8(tf.ensure_shape(image, (size, size, 3)))
+
+
+def _to_uint8(image):
+    return tf.cast(tf.clip_by_value(image, 0.0, 255.0), tf.uint8)
+
+
+def train_dataset(info, options, *, split="train", global_batch, seed, start_record=0, shard_index=0, num_shards=1):
+    """Endless shuffled, augmented batches; a pure function of (seed, start_record).
+
+    Record i of the stream (counted over all passes) has its own crop and flip drawn from (seed, i), and
+    pass p its own order drawn from (seed, p). So a run that starts at `start_record` = k sees exactly
+    what a run from 0 sees after k records, and the shards of a batch together are the unsharded batch.
+
+    Args:
+      info: `dataset.DatasetInfo`.
+      options: `PipelineOptions`.
+      split: split to read.
+      global_batch: pictures per step over all shards; must be divisible by `num_shards`.
+      seed: int.
+      start_record: records of the global stream to leave out.
+      shard_index, num_shards: this worker's part of every global batch.
+
+    Returns:
+      tf.data.Dataset of {"image": uint8 (b, S, S, 3) RGB, "label": int32 (b,)}, b = global_batch / num_shards.
+    """
+    if global_batch % num_shards:
+        raise UserError(f"global batch of {global_batch} pictures cannot be split over {num_shards} workers")
+    split_info = _nonempty(info, split)
+
+    def prepare(index, serialized):
+        record = _record(serialized, info)
+        image = _train_view(decode(record["jpeg"]), options, _key(seed, _PICTURE_STREAM, index))
+        return {"image": image, "label": record["label"]}
+
+    dataset = _record_stream(split_info, options, seed, start_record)
+    dataset = dataset.shard(num_shards, (shard_index - start_record) % num_shards)
+    dataset = dataset.map(prepare, num_parallel_calls=_threads(options))
+    dataset = dataset.batch(global_batch // num_shards, drop_remainder=True)
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(_dataset_options())
+
+
+def _record_stream(split_info, options, seed, start_record):
+    """Endless (index in the stream, serialized record) from `start_record` on."""
+    first_pass, offset = divmod(start_record, split_info.count)
+    records = tf.data.Dataset.range(first_pass, _FOREVER).flat_map(
+        lambda number: _shuffled_pass(split_info, options, _key(seed, _PASS_STREAM, number))
+    )
+    return tf.data.Dataset.zip(tf.data.Dataset.range(start_record, _FOREVER), records.skip(offset))
+
+
+def _shuffled_pass(split_info, options, key):
+    # Dataset.shuffle mixes the graph's seed into its own; without this, tf.random.set_seed changes the order.
+    tf.compat.v1.set_random_seed(1)
+    files = tf.random.experimental.stateless_shuffle(tf.constant(split_info.files), seed=key, alg="philox")
+    reads = min(_PARALLEL_READS, len(split_info.files))
+    records = tf.data.TFRecordDataset(files, num_parallel_reads=reads)
+    buffer = min(options.shuffle_buffer, split_info.count)
+    return records.shuffle(buffer, seed=tf.cast(key[0], tf.int64), reshuffle_each_iteration=False)
+
+
+def _key(seed, stream, number):
+    """A (2,) int64 seed for stateless ops, a function of all three."""
+    return tf.random.fold_in(
+        tf.random.fold_in(tf.constant([seed, stream], tf.int64), stream, alg="philox"), number, alg="philox"
+    )
+
+
+def eval_dataset(info, options, *, split, batch, limit=0, shard_index=0, num_shards=1):
+    """Finite batches in file order, remainder kept, with the annotations.
+
+    Args:
+      info: `dataset.DatasetInfo`.
+      options: `PipelineOptions`.
+      split: split to read.
+      batch: pictures per batch.
+      limit: read this many pictures only (builders store pictures in mixed order); 0 for all.
+      shard_index, num_shards: read every num_shards-th picture from the shard_index-th on.
+
+    Returns:
+      tf.data.Dataset of "image" uint8 (b, S, S, 3) RGB, "label" int32 (b,), "source_id" and "filename"
+      string (b,), "size" int32 (b, 2) height and width of the annotated picture, "boxes" float32
+      (b, M, 4) in its pixels padded with -1, "num_boxes" int32 (b,), "mask" string (b,) PNG or "".
+    """
+
+    def prepare(serialized):
+        record = _record(serialized, info)
+        view = {"image": eval_view(decode(record["jpeg"]), options), "num_boxes": tf.shape(record["boxes"])[0]}
+        return view | {name: record[name] for name in ("label", "source_id", "filename", "size", "boxes", "mask")}
+
+    dataset = tf.data.TFRecordDataset(tf.constant(_nonempty(info, split).files))
+    if limit:
+        dataset = dataset.take(limit)
+    dataset = dataset.shard(num_shards, shard_index).map(prepare, num_parallel_calls=_threads(options))
+    padding = {name: tf.zeros([], spec.dtype) for name, spec in dataset.element_spec.items() if spec.dtype != tf.string}
+    padding |= {name: "" for name, spec in dataset.element_spec.items() if spec.dtype == tf.string}
+    padding["boxes"] = -1.0
+    dataset = dataset.padded_batch(batch, padding_values=padding)
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(_dataset_options())
+
+
+def supervised(dataset):
+    """(image, label) pairs for `keras.Model.fit`."""
+    return dataset.map(lambda batch: (batch["image"], batch["label"]))
+
+
+def _record(serialized, info):
+    record = schema.parse(serialized)
+    known = (record["label"] >= 0) & (record["label"] < len(info.classes))
+    with tf.control_dependencies([tf.debugging.Assert(known, ["label out of range", record["label"]])]):
+        record["label"] = tf.identity(record["label"])
+    return record
+
+
+def _nonempty(info, split):
+    split_info = info.split(split)
+    if split_info.count == 0:
+        raise UserError(f"{info.folder}: split '{split}' holds no picture")
+    return split_info
+
+
+def _threads(options):
+    return options.data_threads or tf.data.AUTOTUNE
+
+
+def _dataset_options():
+    dataset_options = tf.data.Options()
+    dataset_options.deterministic = True
+    # The shards are already this worker's own: tf.distribute must not cut them again.
+    dataset_options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset_options
+
+
+@contextlib.contextmanager
+def guard(info, split):
+    """Names the file and picture when iterating over `split` inside this context hits a broken record.
+
+    tf.data's errors do not say which record they come from; so the split is read once more, picture by
+    picture, after a failure. Errors that have another cause pass through.
+    """
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
+        problem = find_broken_record(info, split)
+        if problem is None:
+            raise
+        raise UserError(problem) from None
+
+
+def find_broken_record(info, split):
+    """One line about the first record of `split` that cannot be read, or None when all can."""
+    for path in info.split(split).files:
+        records = iter(tf.data.TFRecordDataset(path))
+        number = 0
+        while True:
+            try:
+                serialized = next(records, None)
+            except tf.errors.DataLossError:
+                return f"{path}: record {number} is damaged; delete the shard and run the builder again"
+            if serialized is None:
+                break
+            if problem := _problem(serialized, info):
+                return f"{path}: record {number}{problem}"
+            number += 1
+    return None
+
+
+def _problem(serialized, info):
+    try:
+        record = schema.parse(serialized)
+    except tf.errors.InvalidArgumentError:
+        return " is not a picture record; run the builder again"
+    name = f" ({record['source_id'].numpy().decode(errors='replace')})"
+    label = int(record["label"])
+    if not 0 <= label < len(info.classes):
+        return f"{name} has label {label}; dataset.json names {len(info.classes)} classes, from 0"
+    try:
+        decode(record["jpeg"])
+    except tf.errors.InvalidArgumentError:
+        return f"{name} holds no readable JPEG; replace the picture and run the builder again"
+    return None
