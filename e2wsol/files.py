@@ -1,0 +1,34 @@
+"""Writing files so that a reader, or a crash, never meets half of one."""
+
+import contextlib
+import os
+import pathlib
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Yields a temporary path in the same folder and renames it to `path` when the block succeeds.
+
+    The temporary name keeps the suffix, for writers that look at it. When the block fails, the
+    temporary file is removed and an existing `path` stays as it was.
+    """
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path, data):
+    """Writes `data` to `path` whole or not at all; the folder is made where it is missing."""
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path, text):
+    """Writes `text` as UTF-8, as `write_bytes` does."""
+    write_bytes(path, text.encode("utf-8"))

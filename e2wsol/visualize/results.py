@@ -1,0 +1,123 @@
+"""Reading what `python -m e2wsol.evaluate` left: result.json and samples.npz of a run folder."""
+
+import dataclasses
+import json
+import pathlib
+import zipfile
+
+import numpy as np
+
+from e2wsol.data import dataset
+from e2wsol.errors import UserError
+
+THRESHOLD_KINDS = ("protocol", "validation", "best")
+_KEYS = ("dataset", "method", "checkpoint", "protocol", "thresholds", "scores", "classification", "curves")
+_SCORE_KEYS = ("localizer", "metric", "iou", "threshold_from", "value", "pictures")
+_SAMPLE_KEYS = ("ids", "images", "maps", "predicted_boxes", "true_boxes", "ious", "labels", "predictions", "hits")
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreRow:
+    """One localizer's scores of one metric: `scores` maps a threshold kind to its result.json entry."""
+
+    metric: str
+    iou: float
+    localizer: str
+    scores: dict
+
+
+def result_path(path):
+    """The result.json that a --result flag means: a file, or a run folder that holds one.
+
+    Raises:
+      UserError: there is none.
+    """
+    if not path:
+        raise UserError("--result is missing: give a run folder, or the result.json that e2wsol.evaluate wrote")
+    path = pathlib.Path(path)
+    file = path / "result.json" if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(f"--result={path}: no {file} there; python -m e2wsol.evaluate writes it")
+    return file
+
+
+def load_result(file):
+    """The result as a dict, checked for the parts that tables and pages read.
+
+    Raises:
+      UserError: the file is no JSON, or a part is missing or of another kind.
+    """
+    try:
+        result = json.loads(pathlib.Path(file).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file}: no JSON ({error}); evaluate the run again") from None
+    problem = _problem(result)
+    if problem:
+        raise UserError(f"{file}: {problem}; expected a result of python -m e2wsol.evaluate")
+    return result
+
+
+def _problem(result):
+    if not isinstance(result, dict):
+        return f"holds a {type(result).__name__}, not an object"
+    for key in _KEYS:
+        if key not in result:
+            return f"has no {key!r}"
+    for key in ("dataset", "thresholds", "classification", "curves"):
+        if not isinstance(result[key], dict):
+            return f"{key!r} is no object"
+    if not isinstance(result["scores"], list) or not result["scores"]:
+        return "'scores' is no list of scores"
+    for number, score in enumerate(result["scores"]):
+        missing = [key for key in _SCORE_KEYS if not isinstance(score, dict) or key not in score]
+        if missing:
+            return f"scores[{number}] has no {missing[0]!r}"
+    return None
+
+
+def score_rows(result):
+    """The scores grouped as ScoreRow, in the file's order of metrics and, within one, of localizers."""
+    groups = {}
+    for score in result["scores"]:
+        key = score["metric"], float(score["iou"]), score["localizer"]
+        groups.setdefault(key[:2], {}).setdefault(key[2], {})[score["threshold_from"]] = score
+    return [
+        ScoreRow(metric, iou, localizer, scores)
+        for (metric, iou), localizers in groups.items()
+        for localizer, scores in localizers.items()
+    ]
+
+
+def load_samples(file):
+    """The arrays of samples.npz as a dict, or None when the file does not exist.
+
+    Raises:
+      UserError: the file is no npz, an array is missing, or the arrays' lengths differ.
+    """
+    file = pathlib.Path(file)
+    if not file.is_file():
+        return None
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            samples = {key: arrays[key] for key in _SAMPLE_KEYS}
+    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{file}: {error}; expected the samples of python -m e2wsol.evaluate") from None
+    lengths = {len(array) for array in samples.values()}
+    if len(lengths) != 1:
+        raise UserError(f"{file}: arrays of different lengths {sorted(lengths)}; evaluate the run again")
+    return samples
+
+
+def class_names(folder):
+    """Class names in label order from the dataset.json in `folder`; empty when there is none.
+
+    Raises:
+      UserError: the file is no dataset.json or has no list of classes.
+    """
+    file = pathlib.Path(folder) / dataset.FILE_NAME
+    if not file.is_file():
+        return []
+    names = dataset.read_document(file).get("classes")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{file}: 'classes' is no list of names in label order")
+    return names
