@@ -1,0 +1,27 @@
+"""Intersection over union of boxes."""
+
+import numpy as np
+
+
+def pairwise_iou(boxes, others, extent):
+    """IoU of every box with every other.
+
+    Args:
+      boxes: (A, 4) x0, y0, x1, y1.
+      others: (B, 4), same units.
+      extent: added to each side length; 1 where the coordinates name the last pixel inside.
+
+    Returns:
+      (A, B) float64 in [0, 1]; 0 where the union has no area.
+    """
+    boxes = np.asarray(boxes, np.float64)[:, None]
+    others = np.asarray(others, np.float64)[None]
+    starts = np.maximum(boxes[..., :2], others[..., :2])
+    ends = np.minimum(boxes[..., 2:], others[..., 2:])
+    common = np.maximum(0, ends - starts + extent).prod(-1)
+    union = _area(boxes, extent) + _area(others, extent) - common
+    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+
+
+def _area(boxes, extent):
+    return (boxes[..., 2:] - boxes[..., :2] + extent).prod(-1)

@@ -1,0 +1,53 @@
+"""PxAP: the area under the pixel-wise precision-recall curve of the wsolevaluation benchmark."""
+
+import numpy as np
+
+# One bin for each threshold, then [1, 2) and [2, 3]; left-closed, only the last closed on the right.
+EDGES = np.append(np.arange(0, 1, 0.001), (1.0, 2.0, 3.0))
+
+
+class PixelCounter:
+    """Histograms of the scores on object and on background pixels, over any number of maps.
+
+    Attributes:
+      object_pixels, background_pixels: (1002,) int64 counts between EDGES.
+      pictures: maps counted.
+    """
+
+    def __init__(self):
+        """Starts at zero."""
+        self.object_pixels = np.zeros(len(EDGES) - 1, np.int64)
+        self.background_pixels = np.zeros(len(EDGES) - 1, np.int64)
+        self.pictures = 0
+
+    def add(self, score_map, mask):
+        """Counts one map.
+
+        Args:
+          score_map: (S, S) float64 in [0, 1]; float32 scores would fall below their bin's edge.
+          mask: (S, S) uint8, 0 background, 1 object; every other value is left out.
+        """
+        self.object_pixels += np.histogram(score_map[mask == 1], EDGES)[0]
+        self.background_pixels += np.histogram(score_map[mask == 0], EDGES)[0]
+        self.pictures += 1
+
+    def merge(self, other):
+        """Adds the counts of another counter."""
+        self.object_pixels += other.object_pixels
+        self.background_pixels += other.background_pixels
+        self.pictures += other.pictures
+
+    def precision_recall(self):
+        """Returns (precision, recall), each (1002,) float64 for scores >= EDGES[-2], ..., EDGES[0].
+
+        Precision is NaN where no pixel reaches the edge, recall where no pixel is object.
+        """
+        found = np.cumsum(self.object_pixels[::-1])
+        false = np.cumsum(self.background_pixels[::-1])
+        with np.errstate(invalid="ignore"):
+            return found / (found + false), found / self.object_pixels.sum()
+
+    def value(self):
+        """PxAP in [0, 1]; NaN without an object pixel."""
+        precision, recall = self.precision_recall()
+        return float(np.nansum(precision[1:] * np.diff(recall))) if self.object_pixels.any() else float("nan")

@@ -1,0 +1,78 @@
+"""From a network's localization map to the score map and to the gray levels that are thresholded."""
+
+import functools
+
+import cv2
+import numpy as np
+
+_INTERPOLATIONS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
+
+
+@functools.cache
+def resize_taps(source, target, interpolation):
+    """How cv2.resize makes each of `target` samples from `source` samples along one axis.
+
+    The coefficients are read off cv2 itself (it computes them in float32), so that the NumPy side
+    and the graph resize with the very same numbers: half-pixel centres, replicated border.
+
+    Returns:
+      (taps,) pairs of (indices (target,) int32, weights (target,) float64), in order of index.
+    """
+    matrix = cv2.resize(np.eye(source), (source, target), interpolation=_INTERPOLATIONS[interpolation])
+    count = min(source, {"linear": 2, "cubic": 4}[interpolation])
+    first = np.minimum(np.argmax(matrix != 0, axis=1), source - count)
+    columns = [first + tap for tap in range(count)]
+    return tuple((column.astype(np.int32), matrix[np.arange(target), column]) for column in columns)
+
+
+def to_score_map(localization_map, size, protocol):
+    """Resizes a map to the frame and stretches it to [0, 1].
+
+    Args:
+      localization_map: (h, w) float array, any range.
+      size: side of the frame in pixels.
+      protocol: BoxProtocol, gives the interpolation.
+
+    Returns:
+      (size, size) float64 array from 0 to 1. A constant map, and one that holds NaN or infinity,
+      gives zeros.
+    """
+    scores = np.asarray(localization_map, np.float64)
+    if not np.isfinite(scores).all():
+        return np.zeros((size, size))
+    for axis in (1, 0):
+        taps = resize_taps(scores.shape[axis], size, protocol.interpolation)
+        shape = (1, -1) if axis else (-1, 1)
+        scores = sum(np.take(scores, index, axis) * weight.reshape(shape) for index, weight in taps)
+    scores = scores - scores.min()
+    span = scores.max()
+    return scores / span if span > 0 else scores
+
+
+def to_gray(score_map, protocol):
+    """Turns a score map in [0, 1] into the (S, S) uint8 gray levels that the protocol thresholds."""
+    index = np.minimum((score_map * protocol.gray_steps).astype(np.int32), 255)
+    return gray_table(protocol.colormap)[index]
+
+
+@functools.cache
+def gray_table(colormap):
+    """(256,) uint8 gray value of each colour index; never decreasing.
+
+    With "cubehelix" it is the gray value of matplotlib's colour map of that name, truncated to
+    uint8 first: E2Net thresholds a coloured heat map, and the detour costs 48 of the 256 levels.
+    """
+    if colormap is None:
+        return np.arange(256, dtype=np.uint8)
+    colours = {"cubehelix": _cubehelix}[colormap](np.linspace(0, 1, 256))
+    colours = (colours.astype(np.float32) * 255).astype(np.uint8)
+    return cv2.cvtColor(colours[None], cv2.COLOR_RGB2GRAY)[0]
+
+
+def _cubehelix(intensity):
+    """(n,) intensities in [0, 1] -> (n, 3) RGB in [0, 1]: D. A. Green 2011, start 0.5, -1.5 turns, hue 1, gamma 1."""
+    angle = 2 * np.pi * (0.5 / 3 - 1.5 * intensity)
+    amplitude = intensity * (1 - intensity) / 2
+    cosine = np.outer(np.cos(angle), (-0.14861, -0.29227, 1.97294))
+    sine = np.outer(np.sin(angle), (1.78277, -0.90649, 0.0))
+    return np.clip(intensity[:, None] + amplitude[:, None] * (cosine + sine), 0, 1)
