@@ -1,0 +1,82 @@
+"""Reading any picture file as upright RGB. Free of TensorFlow, for builder workers and predict."""
+
+import io
+import warnings
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from e2wsol.errors import UserError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_ORIENTATION = 0x0112  # EXIF tag
+_UPRIGHT = 1
+
+
+def is_picture(path):
+    """Whether the name of `path` (a pathlib path) ends like a picture's and is not a hidden file's."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def decode(data, name):
+    """Decodes the bytes of a picture file.
+
+    Gray, CMYK, palette and transparent pictures become RGB; a picture that its EXIF tag says is
+    rotated is turned upright, so that boxes drawn on the picture as viewers show it fit.
+
+    Args:
+      data: bytes of a file in any format Pillow reads; its suffix does not matter.
+      name: names the picture in the message.
+
+    Returns:
+      ((H, W, 3) uint8 RGB, whether `data` is an RGB JPEG that is upright already).
+
+    Raises:
+      UserError: the bytes are no picture, or cut in the middle.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Broken EXIF blocks and very large pictures are no reason to stop.
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data))
+            plain = image.format == "JPEG" and image.mode == "RGB" and _orientation(image) == _UPRIGHT
+            if not plain:
+                image = ImageOps.exif_transpose(image)
+            pixels = np.asarray(_to_rgb(image))
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        detail = "unknown format" if isinstance(error, UnidentifiedImageError) else error
+        raise UserError(f"{name}: not a readable picture ({detail if data else 'empty file'})") from None
+    return pixels, plain
+
+
+def _orientation(image):
+    return image.getexif().get(_ORIENTATION, _UPRIGHT)
+
+
+def _to_rgb(image):
+    if image.mode.startswith("I"):
+        # Pillow clips 16-bit gray to 255 instead of scaling it.
+        return Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def encode_jpeg(pixels, quality):
+    """(H, W, 3) uint8 RGB to JPEG bytes of the given quality (1 to 100)."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
+
+
+def shrink(pixels, short_side):
+    """Reduces (H, W, 3) uint8 so that the short side is `short_side`; smaller pictures stay as they are."""
+    height, width = pixels.shape[:2]
+    factor = short_side / min(height, width)
+    if factor >= 1:
+        return pixels
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)

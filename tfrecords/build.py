@@ -1,0 +1,145 @@
+"""Turns pictures into TFRecords: python -m tfrecords.build --source=... --input=... --output=...
+
+Worker processes import this module: nothing at its top may import TensorFlow.
+"""
+
+import dataclasses
+import os
+import pathlib
+
+from e2wsol import cli, config
+from e2wsol.config import option
+from e2wsol.data.synthetic import SyntheticOptions
+from e2wsol.errors import UserError
+from tfrecords import splits as split_tools
+from tfrecords.masks import MASK_RULES
+from tfrecords.prepare import StoreOptions
+from tfrecords.sources import cub, folder, ilsvrc, synthetic, tfds
+from tfrecords.sources.folder import FolderOptions
+from tfrecords.sources.ilsvrc import IlsvrcOptions
+from tfrecords.sources.tfds import TfdsOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildOptions:
+    """Where the pictures come from and where the records go."""
+
+    source: str = option(
+        "folder",
+        "cub, folder (your own pictures), ilsvrc, synthetic (embedded, needs no input) or tfds",
+        choices=("cub", "folder", "ilsvrc", "synthetic", "tfds"),
+    )
+    input: str = option("", "folder or archive to read; for tfds a data set's name or its prepared folder")
+    output: str = option("", "folder for the records, such as records/cub")
+    name: str = option("", "name of the data set in reports; default: the source's own")
+    holdout: float = option(
+        0.0,
+        "part of every training class that a hash moves to split val, to choose thresholds on",
+        minimum=0,
+        maximum=0.9,
+    )
+    expect_counts: tuple[str, ...] = option(
+        (), "pictures that the source must have (before --holdout), such as train:5994,test:5794"
+    )
+    mask_rule: str = option(
+        "nonzero",
+        "gray values of mask pictures (folder, tfds): nonzero = object where not 0; majority = object above 127;"
+        " index = 0 background, 1 object, 255 ignore; trimap = 1 object, 2 background, 3 ignore",
+        choices=tuple(MASK_RULES),
+    )
+    shard_pictures: int = option(1000, "pictures a shard holds at most", minimum=1)
+    workers: int = option(0, "processes that read and encode pictures; 0 = one a core", minimum=0)
+
+
+# These change how the work is done, never what the records hold.
+_INCIDENTAL = ("output", "workers", "expect_counts")
+
+
+def main(build, store, folder_options, ilsvrc_options, synthetic_options, tfds_options, positional):
+    """Reads one source and writes train, val and test shards with dataset.json."""
+    if positional:
+        raise UserError(f"unexpected argument {positional[0]}; give the source's path as --input={positional[0]}")
+    if not build.output:
+        raise UserError("--output: missing; name the folder for the records, such as records/mine")
+    if not build.input and build.source != "synthetic":
+        raise UserError(f"--input: missing; --source={build.source} needs a folder, an archive or a name")
+    every = {"folder": folder_options, "ilsvrc": ilsvrc_options, "synthetic": synthetic_options, "tfds": tfds_options}
+    listing = arrange(list_pictures(build, every), build)
+    info = _write(listing, build, store, every.get(build.source))
+    for split in info.splits.values():
+        print(f"{split.name}: {split.count} pictures in {len(split.files)} shards")
+    print(f"wrote {build.output}: {len(info.classes)} classes, boxes: {info.has_boxes}, masks: {info.has_masks}")
+
+
+def list_pictures(build, options):
+    """The `Listing` of the chosen source; `options` maps source names to their option instances."""
+    path = pathlib.Path(build.input)
+    listers = {
+        "cub": lambda: cub.list_pictures(path, pathlib.Path(build.output)),
+        "folder": lambda: folder.list_pictures(path, options["folder"], build.mask_rule),
+        "ilsvrc": lambda: ilsvrc.list_pictures(path, options["ilsvrc"]),
+        "synthetic": lambda: synthetic.list_pictures(options["synthetic"]),
+        "tfds": lambda: tfds.list_pictures(build.input, options["tfds"], build.mask_rule),
+    }
+    if build.source in ("cub", "ilsvrc") and not path.exists():
+        raise UserError(f"--input={path}: not found")
+    return listers[build.source]()
+
+
+def arrange(listing, build):
+    """Checks the listing, takes the held-out part from train and mixes the order of each split."""
+    splits = dict(listing.splits)
+    split_tools.check_counts(splits, build.expect_counts)
+    _check_classes(listing)
+    if build.holdout:
+        if "train" not in splits or "val" in splits:
+            reason = "has a split val already" if "val" in splits else "has no split train"
+            raise UserError(f"--holdout={build.holdout}: the source {reason}; use --holdout=0")
+        splits["train"], splits["val"] = split_tools.hold_out(splits["train"], build.holdout)
+    if not listing.mixed:
+        splits = {name: split_tools.mixed(items) for name, items in splits.items()}
+    splits = {name: splits[name] for name in sorted(splits, key=_reading_order)}
+    return dataclasses.replace(listing, splits=splits, name=build.name or listing.name)
+
+
+def _reading_order(split):
+    known = ("train", "val", "test")
+    return (known.index(split) if split in known else len(known), split)
+
+
+def _check_classes(listing):
+    """Every class needs a picture to learn from; labels must be those of the classes."""
+    split = "train" if "train" in listing.splits else next(iter(listing.splits))
+    labels = {item.label for item in listing.splits[split]}
+    for label, name in enumerate(listing.classes):
+        if label not in labels:
+            raise UserError(f"class {name} has no picture in split {split}")
+
+
+def _write(listing, build, store, source_options):
+    from tfrecords import writer  # imports TensorFlow
+
+    options = config.to_mapping(build, store, *([source_options] if source_options else []))
+    created_by = {name: value for name, value in options.items() if name not in _INCIDENTAL}
+    return writer.write(
+        listing,
+        pathlib.Path(build.output),
+        source=build.source,
+        created_by=created_by,
+        store=store,
+        shard_pictures=build.shard_pictures,
+        workers=build.workers or os.cpu_count(),
+    )
+
+
+if __name__ == "__main__":
+    cli.run(
+        main,
+        BuildOptions,
+        StoreOptions,
+        FolderOptions,
+        IlsvrcOptions,
+        SyntheticOptions,
+        TfdsOptions,
+        description=__doc__,
+    )

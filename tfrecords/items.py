@@ -1,0 +1,113 @@
+"""What a source hands to the builder: light descriptions of pictures that worker processes can read.
+
+Nothing here imports TensorFlow, so that worker processes start fast and stay small.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from e2wsol.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Location:
+    """Where a file's bytes are: a whole file, or `size` bytes at `offset` in an archive."""
+
+    path: str
+    offset: int = 0
+    size: int = -1
+
+    def read(self):
+        """The bytes."""
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self.offset)
+                return file.read(self.size)
+        except FileNotFoundError:
+            raise UserError(f"{self.path}: not found") from None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RawPicture:
+    """One picture as its source has it.
+
+    Attributes:
+      content: bytes of a picture file, or (H, W, 3) uint8 RGB pixels.
+      boxes: (n, 4) pixels of the upright picture, ends exclusive; not yet checked.
+      mask: None, or a function of (height, width) that gives uint8 of that shape with 0, 1 and 255.
+      boxes_are_fractions: boxes are in [0, 1] of width and height instead.
+    """
+
+    content: bytes | np.ndarray
+    boxes: np.ndarray
+    mask: Callable[[int, int], np.ndarray] | None = None
+    boxes_are_fractions: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One picture of a split. Sources derive from it and add what `read` needs.
+
+    Attributes:
+      source_id: unique name of the picture in its data set.
+      label: class index from 0.
+    """
+
+    source_id: str
+    label: int
+
+    @property
+    def filename(self):
+        """Name of the picture's file, for display."""
+        return pathlib.PurePosixPath(self.source_id).name
+
+    def read(self):
+        """The `RawPicture`; runs in a worker process."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class FileItem(Item):
+    """A picture file with the boxes and the mask that its source has for it.
+
+    Attributes:
+      location: the picture's bytes.
+      boxes: tuples x0, y0, x1, y1 in pixels, ends exclusive.
+      mask: None, or an object with `render(height, width)`.
+      annotated_size: None, or (height, width) that the annotation claims; another size is an error.
+    """
+
+    location: Location
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    mask: object = None
+    annotated_size: tuple[int, int] | None = None
+
+    def read(self):
+        """Reads the file; decoding is left to the builder."""
+        render = self.mask.render if self.mask is not None else None
+        return RawPicture(self.location.read(), np.asarray(self.boxes, np.float32).reshape(-1, 4), render)
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """All pictures of a source.
+
+    Attributes:
+      name: name of the data set.
+      classes: class names in label order.
+      splits: split name to its items.
+      mixed: the items' order is random already and must be kept.
+      fetch: turns a run of items of one split into the same items ready for `read`, in the builder's
+        process; for sources that can only be read in sequence.
+      slack: pixels that a box may stick out of its picture before it counts as an error.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    splits: dict[str, Sequence[Item]]
+    mixed: bool = False
+    fetch: Callable[[Sequence[Item]], Iterable[Item]] = iter
+    slack: float = 1.0

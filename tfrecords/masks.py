@@ -1,0 +1,71 @@
+"""Object masks as sources have them: pictures of gray values, and outlines."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from e2wsol.data.picture import BACKGROUND, IGNORE, OBJECT
+from e2wsol.errors import UserError
+from tfrecords.items import Location
+
+
+def _lookup(background=(), ignore=(), otherwise=OBJECT):
+    table = np.full(256, otherwise, np.uint8)
+    table[list(background)] = BACKGROUND
+    table[list(ignore)] = IGNORE
+    return table
+
+
+# How the gray values of a mask picture are read. "majority": CUB's masks are the mean of five annotators.
+MASK_RULES = {
+    "nonzero": _lookup(background=[0]),
+    "majority": _lookup(background=range(128)),
+    "index": _lookup(background=[0], ignore=[255]),
+    "trimap": _lookup(background=[2], ignore=[0, 3]),
+}
+
+
+def apply_mask_rule(gray, rule):
+    """Gray values (H, W) uint8 to 0 background, 1 object, 255 ignore."""
+    return MASK_RULES[rule][gray]
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskFile:
+    """A mask stored as a gray picture, read by one of MASK_RULES."""
+
+    location: Location
+    rule: str
+
+    def render(self, height, width):
+        """The mask, (height, width) uint8; a UserError when the file has another size."""
+        data = np.frombuffer(self.location.read(), np.uint8)
+        gray = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
+        if gray is None:
+            raise UserError(f"{self.location.path}: not a readable mask")
+        return sized_mask(gray, self.rule, height, width, name=self.location.path)
+
+
+def sized_mask(gray, rule, height, width, *, name):
+    """`apply_mask_rule` after a check that the mask is as large as its picture."""
+    if gray.shape != (height, width):
+        found = f"{gray.shape[1]}x{gray.shape[0]}"
+        raise UserError(f"{name}: mask is {found} pixels, its picture {width}x{height}")
+    return apply_mask_rule(gray, rule)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outlines:
+    """A mask given as polygons of (x, y) pixel coordinates; what they enclose is the object."""
+
+    polygons: tuple[tuple[tuple[float, float], ...], ...]
+
+    def render(self, height, width):
+        """The filled mask, (height, width) uint8."""
+        mask = np.zeros((height, width), np.uint8)
+        for polygon in self.polygons:
+            # OpenCV fills with 4 fractional bits of precision; one polygon a call, so overlaps stay filled.
+            points = np.round(np.asarray(polygon, np.float64) * 16).astype(np.int32)
+            cv2.fillPoly(mask, [points], OBJECT, cv2.LINE_8, 4)
+        return mask

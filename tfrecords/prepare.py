@@ -1,0 +1,76 @@
+"""One item to one picture ready for a record: decoded, checked, made RGB JPEG. Runs in worker processes."""
+
+import dataclasses
+
+import numpy as np
+
+from e2wsol.config import option
+from e2wsol.data import images
+from e2wsol.data.picture import Picture, check_boxes
+from e2wsol.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class StoreOptions:
+    """What is stored of each picture."""
+
+    store: str = option(
+        "original",
+        "original = RGB JPEG files byte for byte, others re-encoded; resized = reduced to --short_side",
+        choices=("original", "resized"),
+    )
+    short_side: int = option(256, "short side of the stored picture in pixels with --store=resized", minimum=16)
+    jpeg_quality: int = option(95, "quality of re-encoded JPEGs", minimum=1, maximum=100)
+
+
+def prepare(item, *, classes, options, slack):
+    """Reads `item` and makes its `Picture`.
+
+    Args:
+      item: `items.Item`.
+      classes: class names in label order.
+      options: `StoreOptions`.
+      slack: see `picture.check_boxes`.
+
+    Raises:
+      UserError: the picture cannot be read, or its label, box or mask cannot be right; names the picture.
+    """
+    if not 0 <= item.label < len(classes):
+        raise UserError(f"{item.source_id}: label {item.label}; there are {len(classes)} classes, from 0")
+    raw = item.read()
+    if isinstance(raw.content, bytes):
+        pixels, plain = images.decode(raw.content, item.source_id)
+    else:
+        pixels, plain = raw.content, False
+    height, width = pixels.shape[:2]
+    _check_size(item, height, width)
+    boxes = raw.boxes * [width, height, width, height] if raw.boxes_are_fractions else raw.boxes
+    return Picture(
+        jpeg=_jpeg(raw.content, pixels, plain, options),
+        height=height,
+        width=width,
+        filename=item.filename,
+        source_id=item.source_id,
+        label=item.label,
+        class_name=classes[item.label],
+        boxes=check_boxes(boxes, height=height, width=width, name=item.source_id, slack=slack),
+        mask=None if raw.mask is None else np.ascontiguousarray(raw.mask(height, width)),
+    )
+
+
+def _check_size(item, height, width):
+    expected = getattr(item, "annotated_size", None)
+    if expected not in (None, (height, width)):
+        raise UserError(
+            f"{item.source_id}: picture is {width}x{height} pixels, but its annotation was made for"
+            f" {expected[1]}x{expected[0]}"
+        )
+
+
+def _jpeg(content, pixels, plain, options):
+    """Bytes as they are where nothing has to change, else encoded anew."""
+    if options.store == "resized":
+        reduced = images.shrink(pixels, options.short_side)
+        plain = plain and reduced is pixels
+        pixels = reduced
+    return content if plain else images.encode_jpeg(pixels, options.jpeg_quality)

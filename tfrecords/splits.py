@@ -1,0 +1,53 @@
+"""Which picture goes where: reproducible choices from the hash of its name, never from a random state."""
+
+import hashlib
+
+from e2wsol.errors import UserError
+
+
+def key(source_id, purpose):
+    """A number in [0, 1) that depends on the picture's name and on what it is drawn for."""
+    digest = hashlib.blake2b(f"{purpose}\0{source_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def mixed(items):
+    """The items in hash order, so that any first part of a file is a fair sample."""
+    return sorted(items, key=lambda item: (key(item.source_id, "order"), item.source_id))
+
+
+def hold_out(items, fraction, purpose="holdout"):
+    """Takes the same fraction of every class.
+
+    Args:
+      items: items of one split.
+      fraction: of each class, rounded; at least one picture goes and one stays where there are two.
+      purpose: name of the draw.
+
+    Returns:
+      (items that stay, items that go), each in the order given.
+    """
+    by_class = {}
+    for item in items:
+        by_class.setdefault(item.label, []).append(item)
+    gone = set()
+    for members in by_class.values():
+        wanted = round(fraction * len(members))
+        wanted = min(max(wanted, 1), len(members) - 1) if fraction > 0 else 0
+        drawn = sorted(members, key=lambda item: (key(item.source_id, purpose), item.source_id))
+        gone.update(item.source_id for item in drawn[:wanted])
+    return (
+        [item for item in items if item.source_id not in gone],
+        [item for item in items if item.source_id in gone],
+    )
+
+
+def check_counts(splits, expected):
+    """Compares pictures per split with `--expect_counts` entries "split:count"."""
+    for entry in expected:
+        name, _, count = entry.partition(":")
+        if not count.isdigit():
+            raise UserError(f"--expect_counts={entry}: expected split:count, such as train:5994")
+        found = len(splits.get(name, ()))
+        if found != int(count):
+            raise UserError(f"--expect_counts={entry}: split {name} has {found} pictures; is the download complete?")

@@ -1,0 +1,231 @@
+"""Writes a listing as shards and dataset.json, and goes on where an earlier run stopped.
+
+Worker processes read and encode pictures; this process writes them, shard after shard, under a
+temporary name that becomes the shard's name when it is whole. progress.json records finished shards
+with the options that made them; dataset.json takes its place when all is done.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import dataclasses
+import errno
+import functools
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+from concurrent.futures.process import BrokenProcessPool
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from e2wsol import files
+from e2wsol.data import dataset, schema
+from e2wsol.errors import UserError
+from tfrecords.prepare import StoreOptions, prepare
+
+PROGRESS = "progress.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One file to write: its name and its items."""
+
+    file: str
+    items: tuple
+
+
+def write(listing, output, *, source, created_by, store=None, shard_pictures=1000, workers=1):
+    """Writes every split of `listing` to the folder `output`.
+
+    Args:
+      listing: `items.Listing`, its items in the order in which they are to be stored.
+      output: pathlib path of the records folder; made when missing.
+      source: name of the source.
+      created_by: JSON-ready mapping of the options that decide what the records hold.
+      store: `prepare.StoreOptions`.
+      shard_pictures: pictures a shard holds at most.
+      workers: processes that read and encode; with 1 it is done in this process.
+
+    Returns:
+      The `dataset.DatasetInfo` of what was written.
+
+    Raises:
+      UserError: a picture is bad, or `output` holds records made otherwise.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    shards = {name: _cut(name, items, shard_pictures) for name, items in listing.splits.items()}
+    every = [shard for group in shards.values() for shard in group]
+    before = _earlier_entries(output, created_by)
+    state = {"created_by": created_by, "shards": _still_good(output, every, before)}
+    missing = [shard for shard in every if shard.file not in state["shards"]]
+    if missing:
+        _write_shards(missing, listing, output, state, store or StoreOptions(), workers)
+    document = _document(listing, shards, state, source)
+    files.write_text(output / dataset.FILE_NAME, json.dumps(document, indent=1) + "\n")
+    (output / PROGRESS).unlink(missing_ok=True)
+    for file in before.keys() - state["shards"].keys():
+        (output / file).unlink(missing_ok=True)
+    return dataset.load(output)
+
+
+def _cut(split, items, shard_pictures):
+    """Shards of nearly equal size, with their final names."""
+    count = max(1, -(-len(items) // shard_pictures))
+    bounds = [len(items) * i // count for i in range(count + 1)]
+    return [
+        Shard(f"{split}-{i:05d}-of-{count:05d}.tfrecord", tuple(items[bounds[i] : bounds[i + 1]])) for i in range(count)
+    ]
+
+
+def _fingerprint(shard):
+    """Digest of what a shard's items say: their order, names, labels, boxes and where they lie."""
+    digest = hashlib.sha256()
+    for item in shard.items:
+        digest.update(f"{item!r}\n".encode())
+    return digest.hexdigest()
+
+
+def _earlier_entries(output, created_by):
+    """Shards that an earlier run in `output` wrote with the same options: name -> its entry in dataset.json."""
+    for name in (PROGRESS, dataset.FILE_NAME):
+        if (output / name).is_file():
+            break
+    else:
+        _refuse_foreign(output)
+        return {}
+    before = _earlier_state(output / name)
+    old = before["created_by"]
+    for name in sorted(old.keys() | created_by.keys()):
+        if old.get(name) != created_by.get(name):
+            raise UserError(
+                f"--output={output}: made with {name}={old.get(name)}, now {name}={created_by.get(name)};"
+                " choose another --output or delete the folder"
+            )
+    return before["shards"]
+
+
+def _earlier_state(path):
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if path.name == dataset.FILE_NAME:
+            shards = [shard for split in document["splits"].values() for shard in split["shards"]]
+            document["shards"] = {shard["file"]: shard for shard in shards}
+        return {"created_by": dict(document["created_by"]), "shards": dict(document["shards"])}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{path}: not written by this builder; choose another --output or delete the folder") from None
+
+
+def _refuse_foreign(output):
+    for path in output.glob("*.tfrecord"):
+        raise UserError(f"--output={output}: holds {path.name}, but no {dataset.FILE_NAME}; choose another --output")
+
+
+def _still_good(output, shards, before):
+    """Entries of the shards that lie in `output` whole and are made from the same items."""
+    return {
+        shard.file: entry
+        for shard in shards
+        if (entry := before.get(shard.file))
+        and entry["items_sha256"] == _fingerprint(shard)
+        and (output / shard.file).is_file()
+        and (output / shard.file).stat().st_size == entry["bytes"]
+    }
+
+
+def _write_shards(shards, listing, output, state, store, workers):
+    total = sum(len(shard.items) for shard in shards)
+    # Interruptions must leave no half dataset.json beside new shards.
+    files.write_text(output / PROGRESS, json.dumps(state))
+    (output / dataset.FILE_NAME).unlink(missing_ok=True)
+    make = functools.partial(prepare, classes=listing.classes, options=store, slack=listing.slack)
+    with _mapper(make, workers) as in_order, tqdm(total=total, unit="pictures", file=sys.stderr) as bar:
+        pictures = in_order(item for shard in shards for item in listing.fetch(shard.items))
+        for shard in shards:
+            bar.set_description(shard.file)
+            state["shards"][shard.file] = _write_shard(output, shard, pictures, bar)
+            files.write_text(output / PROGRESS, json.dumps(state))
+
+
+@contextlib.contextmanager
+def _mapper(make, workers):
+    """Yields a function like `map(make, items)` that keeps the order and little in memory."""
+    if workers <= 1:
+        yield functools.partial(map, make)
+        return
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+        try:
+            yield functools.partial(_map_in_pool, pool, make, 8 * workers)
+        except BrokenProcessPool:
+            raise UserError("a worker process died, most likely for lack of memory; use fewer --workers") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _map_in_pool(pool, make, window, items):
+    pending = collections.deque()
+    for item in items:
+        pending.append(pool.submit(make, item))
+        if len(pending) >= window:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _write_shard(output, shard, pictures, bar):
+    """Writes the shard's pictures, which come next in `pictures`; returns its entry in dataset.json."""
+    has_boxes = has_masks = False
+    with files.replacing(output / shard.file) as temporary:
+        with _tfrecord_writer(temporary) as write_record:
+            for _ in shard.items:
+                picture = next(pictures)
+                has_boxes |= len(picture.boxes) > 0
+                has_masks |= picture.mask is not None
+                write_record(schema.encode(picture))
+                bar.update()
+        size, checksum = temporary.stat().st_size, dataset.sha256(temporary)
+    return {
+        "file": shard.file,
+        "count": len(shard.items),
+        "bytes": size,
+        "sha256": checksum,
+        "items_sha256": _fingerprint(shard),
+        "has_boxes": has_boxes,
+        "has_masks": has_masks,
+    }
+
+
+@contextlib.contextmanager
+def _tfrecord_writer(path):
+    """Yields the write function of a TFRecord file; TensorFlow's storage errors become OSError."""
+    try:
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            yield writer.write
+    except tf.errors.ResourceExhaustedError as error:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+
+
+def _document(listing, shards, state, source):
+    splits = {}
+    for name, group in shards.items():
+        entries = [state["shards"][shard.file] for shard in group]
+        labels = collections.Counter(item.label for item in listing.splits[name])
+        splits[name] = {
+            "count": len(listing.splits[name]),
+            "class_counts": [labels[label] for label in range(len(listing.classes))],
+            "shards": entries,
+        }
+    every = [entry for split in splits.values() for entry in split["shards"]]
+    return {
+        "format": dataset.FORMAT,
+        "name": listing.name,
+        "source": source,
+        "created_by": state["created_by"],
+        "classes": list(listing.classes),
+        "splits": splits,
+        "has_boxes": any(entry["has_boxes"] for entry in every),
+        "has_masks": any(entry["has_masks"] for entry in every),
+    }
