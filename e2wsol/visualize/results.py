@@ -98,7 +98,8 @@ def load_samples(file):
     if not file.is_file():
         return None
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        # np.load leaves a file that it cannot read open when it opens it itself.
+        with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             samples = {key: arrays[key] for key in _SAMPLE_KEYS}
     except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{file}: {error}; expected the samples of python -m e2wsol.evaluate") from None

@@ -1,0 +1,164 @@
+"""Predictions in the file formats that annotation tools read.
+
+Every writer maps predictions to {file name below the output folder: text} and touches no disk. A box
+without area, which a map without any contrast gives, stays in the JSON format and is left out of the
+others.
+"""
+
+import dataclasses
+import json
+import pathlib
+import re
+import xml.etree.ElementTree as ET
+
+FORMAT = "e2wsol-predictions/1"
+RESERVED_STEMS = ("classes",)
+_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclasses.dataclass(frozen=True)
+class Detection:
+    """One class found in a picture.
+
+    Attributes:
+      label: class index from 0.
+      class_name: the class's name, or its index as text.
+      score: softmax probability of the class.
+      box: x0, y0, x1, y1 in pixels of the picture, right and bottom edges exclusive.
+    """
+
+    label: int
+    class_name: str
+    score: float
+    box: tuple
+
+    @property
+    def has_area(self):
+        x0, y0, x1, y1 = self.box
+        return x1 > x0 and y1 > y0
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What was found in one picture, the most probable class first.
+
+    Attributes:
+      path: the picture's file.
+      name, stem: see `predict_inputs.PictureFile`.
+      width, height: pixels of the upright picture.
+      detections: tuple of Detection, not empty.
+    """
+
+    path: str
+    name: str
+    stem: str
+    width: int
+    height: int
+    detections: tuple
+
+
+def json_files(predictions, class_names, about):
+    """predictions.json: for each picture its class, score and box, and all classes when more were asked for."""
+    pictures = []
+    for prediction in predictions:
+        first, *others = (_json_detection(detection) for detection in prediction.detections)
+        size = {"width": prediction.width, "height": prediction.height}
+        entry = {"path": prediction.path, "name": prediction.name, **size, **first}
+        pictures.append(entry | ({"top_k": [first, *others]} if others else {}))
+    document = {"format": FORMAT, **about, "classes": list(class_names), "pictures": pictures}
+    return {"predictions.json": _json(document)}
+
+
+def _json_detection(detection):
+    return {
+        "class": detection.label,
+        "class_name": detection.class_name,
+        "score": round(detection.score, 6),
+        "box": _rounded(detection.box),
+    }
+
+
+def coco_files(predictions, class_names, about):
+    """annotations.json of the COCO detection format; ids count from 1, bbox is x, y, width, height."""
+    pictures, annotations = [], []
+    for image_id, prediction in enumerate(predictions, start=1):
+        size = {"width": prediction.width, "height": prediction.height}
+        pictures.append({"id": image_id, "file_name": prediction.name, **size})
+        for detection in filter(lambda detection: detection.has_area, prediction.detections):
+            annotations.append(_coco_annotation(len(annotations) + 1, image_id, detection))
+    document = {
+        "info": {"description": "boxes predicted by e2wsol", **about},
+        "images": pictures,
+        "categories": [{"id": label, "name": name} for label, name in enumerate(class_names, start=1)],
+        "annotations": annotations,
+    }
+    return {"annotations.json": _json(document)}
+
+
+def _coco_annotation(annotation_id, image_id, detection):
+    x0, y0, x1, y1 = detection.box
+    return {
+        "id": annotation_id,
+        "image_id": image_id,
+        "category_id": detection.label + 1,
+        "bbox": _rounded((x0, y0, x1 - x0, y1 - y0)),
+        "area": round((x1 - x0) * (y1 - y0), 3),
+        "iscrowd": 0,
+        "segmentation": [],
+        "score": round(detection.score, 6),
+    }
+
+
+def voc_files(predictions, class_names, about):
+    """One PASCAL VOC XML a picture; its pixels are whole, count from 1 and include both ends."""
+    return {f"{prediction.stem}.xml": _voc_xml(prediction) for prediction in predictions}
+
+
+def _voc_xml(prediction):
+    name = pathlib.PurePosixPath(prediction.name)
+    root = ET.Element("annotation")
+    _elements(root, folder=name.parent.name, filename=name.name, path=prediction.path)
+    size = ET.SubElement(root, "size")
+    _elements(size, width=prediction.width, height=prediction.height, depth=3)
+    _elements(root, segmented=0)
+    for detection in filter(lambda detection: detection.has_area, prediction.detections):
+        x0, y0, x1, y1 = (round(value) for value in detection.box)
+        x0, y0 = min(x0, prediction.width - 1), min(y0, prediction.height - 1)
+        x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
+        item = ET.SubElement(root, "object")
+        _elements(item, name=detection.class_name, pose="Unspecified", truncated=0, difficult=0)
+        _elements(ET.SubElement(item, "bndbox"), xmin=x0 + 1, ymin=y0 + 1, xmax=x1, ymax=y1)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _elements(parent, **texts):
+    for tag, text in texts.items():
+        ET.SubElement(parent, tag).text = _NOT_XML.sub("\ufffd", str(text))
+
+
+def yolo_files(predictions, class_names, about):
+    """classes.txt and one text a picture: label, then centre x, centre y, width, height as fractions."""
+    texts = {"classes.txt": "".join(" ".join(name.split()) + "\n" for name in class_names)}
+    for prediction in predictions:
+        lines = [_yolo_line(d, prediction) for d in prediction.detections if d.has_area]
+        texts[f"{prediction.stem}.txt"] = "".join(lines)
+    return texts
+
+
+def _yolo_line(detection, prediction):
+    x0, y0, x1, y1 = detection.box
+    width, height = prediction.width, prediction.height
+    values = (x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height
+    return " ".join([str(detection.label), *(f"{value:.6f}" for value in values)]) + "\n"
+
+
+def _rounded(values):
+    return [round(float(value), 3) for value in values]
+
+
+def _json(document):
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+FORMATS = {"json": json_files, "coco": coco_files, "voc": voc_files, "yolo": yolo_files}

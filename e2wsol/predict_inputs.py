@@ -1,0 +1,91 @@
+"""Which pictures a command line means, and what their outputs are called."""
+
+import collections
+import dataclasses
+import os
+import pathlib
+
+from e2wsol.data import images
+from e2wsol.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class PictureFile:
+    """One picture to work on.
+
+    Attributes:
+      path: where it is.
+      name: its path below the folder it was found in (a lone file: its own name), with slashes; the
+        path as given where two folders hold the same name. Unique.
+      stem: `name` without suffix, for output files; numbered where two would be equal. Unique, also
+        where capitals do not count.
+    """
+
+    path: pathlib.Path
+    name: str
+    stem: str
+
+
+def find_pictures(arguments, *, leave_out=None, reserved=()):
+    """The pictures among files and folders, folders searched all the way down in sorted order.
+
+    Files given by name are taken whatever their suffix; in folders those with a picture's suffix
+    count. A picture that is reached twice is listed once.
+
+    Args:
+      arguments: paths of files and folders.
+      leave_out: a folder to skip, such as one that outputs go to.
+      reserved: stems that outputs must not have.
+
+    Returns:
+      list of PictureFile, not empty.
+
+    Raises:
+      UserError: a path does not exist, or there is no picture at all.
+    """
+    if not arguments:
+        raise UserError("no picture given: name picture files or folders behind the flags")
+    found = {}
+    for argument in arguments:
+        for path, name in _listed(pathlib.Path(argument)):
+            found.setdefault(path.resolve(), (path, _printable(name)))
+    if leave_out is not None:
+        root = pathlib.Path(leave_out).resolve()
+        found = {real: entry for real, entry in found.items() if root not in real.parents}
+    if not found:
+        raise UserError(f"{', '.join(arguments)}: no picture found; suffixes {', '.join(images.SUFFIXES)} count")
+    return _named(found.values(), reserved)
+
+
+def _listed(path):
+    if path.is_dir():
+        inside = sorted(file for file in path.rglob("*") if images.is_picture(file) and file.is_file())
+        return [(file, file.relative_to(path).as_posix()) for file in inside]
+    if not path.exists():
+        raise UserError(f"{path}: no such picture or folder")
+    return [(path, path.name)]
+
+
+def _printable(text):
+    """The text without bytes that are no UTF-8, which file names may hold."""
+    return os.fsencode(text).decode("utf-8", "replace")
+
+
+def _named(entries, reserved):
+    count = collections.Counter(name for _, name in entries)
+    taken = {stem.casefold() for stem in reserved}
+    pictures = []
+    for path, name in entries:
+        unique = name if count[name] == 1 else _printable(path.as_posix())
+        pictures.append(PictureFile(path, unique, _free_stem(name, taken)))
+    return pictures
+
+
+def _free_stem(name, taken):
+    stem = pathlib.PurePosixPath(name).with_suffix("").as_posix()
+    free, number = stem, 1
+    while free.casefold() in taken:
+        number += 1
+        free = f"{stem}_{number}"
+    taken.add(free.casefold())
+    return free

@@ -1,0 +1,172 @@
+"""Boxes for pictures of any size, from a method or from an exported SavedModel."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from e2wsol import model_files
+from e2wsol.data import pipeline
+from e2wsol.errors import UserError
+from e2wsol.localization import boxes, protocols, score_map
+
+_OUTPUTS = {"logits", "probabilities", "map", "box"}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Localization:
+    """What a predictor found in one picture.
+
+    Attributes:
+      labels: (k,) int, most probable class first.
+      scores: (k,) float64 softmax probabilities.
+      boxes: (k, 4) float32 in pixels of the original picture, exclusive ends.
+      score_map: (S, S) float in [0, 1] over the whole picture, of the first class.
+    """
+
+    labels: np.ndarray
+    scores: np.ndarray
+    boxes: np.ndarray
+    score_map: np.ndarray
+
+
+class MethodPredictor:
+    """Runs a method and reads the boxes off its maps.
+
+    Pictures are resized straight to the network's input, without a crop, so a box can reach every
+    part of the picture.
+
+    Args:
+      model: a method: `localize`, `image_size` and `num_classes` as in methods.base.Method.
+      protocol: name of the box protocol; None takes the model's.
+      threshold: share of the map's maximum; None takes the protocol's.
+      top_k: classes to localize for each picture.
+
+    Attributes:
+      num_classes: C of the model.
+      about: what a file of predictions says about how its boxes were made.
+    """
+
+    def __init__(self, model, *, protocol=None, threshold=None, top_k=1):
+        if top_k > model.num_classes:
+            raise UserError(f"--top_k={top_k}: the model knows {model.num_classes} classes only")
+        self.num_classes = model.num_classes
+        self.protocol = protocols.get(protocol or model.protocol)
+        self.threshold = self.protocol.default_threshold if threshold is None else threshold
+        self.about = {"protocol": self.protocol.name, "threshold": self.threshold}
+        self._top_k = top_k
+        self._size = model.image_size
+        self._view = pipeline.PipelineOptions(image_size=self._size, resize_size=self._size, eval_crop="none")
+        self._localize = tf.function(self._graph(model), reduce_retracing=True)
+
+    def _graph(self, model):
+        def localize(images):
+            if self._top_k == 1:
+                logits, maps = model.localize(images)
+                return logits, tf.argmax(logits, axis=-1)[:, None], maps[:, None]
+            labels = tf.math.top_k(model(images, training=False)["logits"], self._top_k).indices
+            logits, maps = model.localize(images, labels)
+            return logits, labels, maps
+
+        return localize
+
+    def prepare(self, picture):
+        """What is kept of a picture until its batch is full: the network's view, uint8 (S, S, 3)."""
+        return pipeline.eval_view(picture, self._view).numpy()
+
+    def __call__(self, views, sizes):
+        """Localizes one batch.
+
+        Args:
+          views: list of what `prepare` gave.
+          sizes: list of (width, height) of the original pictures.
+
+        Returns:
+          list of Localization.
+        """
+        logits, labels, maps = (np.asarray(tensor) for tensor in self._localize(tf.constant(np.stack(views))))
+        probabilities = _softmax(logits)
+        return [
+            self._localization(labels[i], probabilities[i, labels[i]], maps[i], sizes[i]) for i in range(len(views))
+        ]
+
+    def _localization(self, labels, scores, maps, image_size):
+        found = [
+            boxes.extract_box(
+                localization_map,
+                image_size=image_size,
+                threshold=self.threshold,
+                protocol=self.protocol.name,
+                size=self._size,
+            )
+            for localization_map in maps
+        ]
+        shown = score_map.to_score_map(maps[0], self._size, self.protocol)
+        return Localization(labels, scores, np.stack(found), shown)
+
+
+class SavedModelPredictor:
+    """Runs a SavedModel of e2wsol.export, which resizes and extracts its boxes itself."""
+
+    about = {}
+
+    def __init__(self, folder):
+        self._folder = folder
+        try:
+            self._model = tf.saved_model.load(str(folder))
+        except (ValueError, OSError, tf.errors.OpError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"--model={folder}: no readable SavedModel ({reason})") from None
+        self._serve = self._model.signatures.get("serving_default")
+        outputs = set(self._serve.structured_outputs) if self._serve else set()
+        if not outputs >= _OUTPUTS:
+            missing = ", ".join(sorted(_OUTPUTS - outputs))
+            raise UserError(
+                f"--model={folder}: the SavedModel gives no {missing}; make it with python -m e2wsol.export"
+            )
+        self.num_classes = self._serve.structured_outputs["logits"].shape[-1]
+
+    def prepare(self, picture):
+        """The picture itself: the exported graph resizes."""
+        return picture
+
+    def __call__(self, pictures, sizes):
+        """As `MethodPredictor.__call__`; pictures differ in size, so they go one by one."""
+        return [self._localization(picture) for picture in pictures]
+
+    def _localization(self, picture):
+        output = self._serve(images=tf.constant(picture[None]))
+        probabilities = output["probabilities"].numpy()[0]
+        label = probabilities.argmax()
+        scores = probabilities[[label]].astype(np.float64)
+        return Localization(np.array([label]), scores, output["box"].numpy(), output["map"].numpy()[0])
+
+
+def load(path, *, protocol=None, threshold=None, top_k=1):
+    """The predictor of a --model flag and the names of its classes.
+
+    Args:
+      path: run folder, .keras file or SavedModel folder.
+      protocol, threshold, top_k: see MethodPredictor; a SavedModel has them built in.
+
+    Returns:
+      (predictor, tuple of class names).
+
+    Raises:
+      UserError: no such model, or an option that the model cannot follow.
+    """
+    if not model_files.is_saved_model(path):
+        file = model_files.checkpoint_file(path)
+        predictor = MethodPredictor(model_files.load_method(file), protocol=protocol, threshold=threshold, top_k=top_k)
+        return predictor, model_files.class_names(file, predictor.num_classes)
+    for flag, value, built_in in (("protocol", protocol, None), ("threshold", threshold, None), ("top_k", top_k, 1)):
+        if value != built_in:
+            raise UserError(f"--{flag}={value}: fixed when a SavedModel is exported; give the run folder as --model")
+    predictor = SavedModelPredictor(path)
+    return predictor, model_files.class_names(path, predictor.num_classes)
+
+
+def _softmax(logits):
+    logits = np.asarray(logits, np.float64)
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)

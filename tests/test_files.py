@@ -1,0 +1,26 @@
+import os
+
+import pytest
+
+from e2wsol import files
+
+
+def test_writes_and_makes_folders(tmp_path):
+    files.write_text(tmp_path / "a" / "b.txt", "grün")
+    assert (tmp_path / "a" / "b.txt").read_bytes() == "grün".encode()
+    assert os.listdir(tmp_path / "a") == ["b.txt"]
+
+
+def test_failure_keeps_the_old_file_and_leaves_nothing(tmp_path):
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+    with pytest.raises(RuntimeError), files.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_temporary_name_keeps_the_suffix(tmp_path):
+    with files.replacing(tmp_path / "a.keras") as temporary:
+        assert temporary.suffix == ".keras" and temporary.parent == tmp_path
+        temporary.write_bytes(b"")

@@ -1,0 +1,256 @@
+import io
+import json
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from e2wsol import backbones, methods, model_files, predict, predict_inputs, predictors
+from e2wsol.data import images
+from e2wsol.errors import UserError
+
+SIZE = 32
+
+
+class RedFinder:
+    """A method whose map is the picture's red, with class 2 for red pictures and class 0 for others."""
+
+    image_size, num_classes, protocol = SIZE, 3, "maxboxacc"
+
+    def __call__(self, pictures, training=False):
+        red = tf.cast(pictures[..., 0], tf.float32)
+        strength = tf.reduce_max(red, axis=(1, 2))
+        return {"logits": tf.stack([tf.fill(tf.shape(strength), 1.0), 0.0 * strength, strength / 50], axis=1)}
+
+    def localize(self, pictures, labels=None):
+        red = tf.cast(pictures[..., 0], tf.float32)
+        logits = self(pictures)["logits"]
+        return logits, red if labels is None else tf.repeat(red[:, None], labels.shape[1], axis=1)
+
+
+def red_box_picture(height, width, box):
+    """Black with a red box."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    x0, y0, x1, y1 = box
+    picture[y0:y1, x0:x1, 0] = 255
+    return picture
+
+
+def save(path, picture, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path, **options)
+
+
+def localize(picture, **options):
+    predictor = predictors.MethodPredictor(RedFinder(), **options)
+    return predictor([predictor.prepare(picture)], [picture.shape[1::-1]])[0]
+
+
+def test_box_is_in_the_original_pictures_pixels():
+    found = localize(red_box_picture(128, 256, (64, 32, 160, 96)))
+    # One of the network's pixels is 8 x 4 of the picture's.
+    np.testing.assert_allclose(found.boxes, [[64, 32, 160, 96]], atol=8)
+    assert found.labels.tolist() == [2] and found.score_map.shape == (SIZE, SIZE)
+
+
+def test_score_is_the_softmax():
+    found = localize(red_box_picture(SIZE, SIZE, (8, 8, 24, 24)))
+    expected = tf.nn.softmax([1.0, 0.0, 255 / 50])[2].numpy()
+    assert found.scores[0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_top_k_classes_in_order_with_boxes():
+    found = localize(red_box_picture(64, 64, (16, 16, 48, 48)), top_k=3)
+    assert found.labels.tolist() == [2, 0, 1] and found.boxes.shape == (3, 4)
+    assert np.all(np.diff(found.scores) < 0) and found.scores.sum() == pytest.approx(1)
+    with pytest.raises(UserError, match="--top_k=4"):
+        localize(red_box_picture(8, 8, (0, 0, 4, 4)), top_k=4)
+
+
+def test_threshold_and_protocol_change_the_box():
+    picture = red_box_picture(SIZE, SIZE, (8, 8, 16, 16))
+    picture[4:28, 4:28, 0] = np.maximum(picture[4:28, 4:28, 0], 100)
+    np.testing.assert_array_equal(localize(picture, threshold=0.1).boxes, [[4, 4, 28, 28]])
+    np.testing.assert_array_equal(localize(picture, threshold=0.7).boxes, [[8, 8, 16, 16]])
+    np.testing.assert_array_equal(localize(picture, threshold=0.7, protocol="e2net").boxes, [[8, 8, 16, 16]])
+    with pytest.raises(UserError, match="e2net, maxboxacc"):
+        localize(picture, protocol="none")
+
+
+def test_prediction_is_the_same_alone_and_in_a_batch(tmp_path):
+    for number in range(5):
+        save(tmp_path / f"{number}.png", red_box_picture(40 + number, 60, (5 * number, 4, 30 + number, 30)))
+    pictures = predict_inputs.find_pictures([str(tmp_path)])
+    predictor = predictors.MethodPredictor(RedFinder())
+    one, all_at_once = (predict.predict(predictor, "abc", pictures, batch=batch) for batch in (1, 8))
+    assert one == all_at_once and len(one) == 5
+
+
+def test_picture_is_turned_upright_as_its_exif_says(tmp_path):
+    upright = red_box_picture(60, 100, (10, 5, 40, 50))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored rotated: turn by 90 degrees clockwise to view
+    save(tmp_path / "turned.png", np.rot90(upright).copy(), exif=exif)
+    save(tmp_path / "upright.png", upright)
+    pictures = predict_inputs.find_pictures([str(tmp_path)])
+    turned, plain = predict.predict(predictors.MethodPredictor(RedFinder()), "abc", pictures)
+    assert (turned.width, turned.height) == (plain.width, plain.height) == (100, 60)
+    assert turned.detections == plain.detections
+
+
+def test_unreadable_pictures_are_named_and_left_out(tmp_path, capsys):
+    save(tmp_path / "good.png", red_box_picture(30, 30, (5, 5, 20, 20)))
+    whole = io.BytesIO()
+    Image.fromarray(red_box_picture(200, 200, (5, 5, 90, 90))).save(whole, "JPEG")
+    (tmp_path / "cut.jpg").write_bytes(whole.getvalue()[:800])
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    pictures = predict_inputs.find_pictures([str(tmp_path)])
+    found = predict.predict(predictors.MethodPredictor(RedFinder()), "abc", pictures)
+    assert [prediction.name for prediction in found] == ["good.png"]
+    lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "skipped" in line]
+    assert len(lines) == 2 and "cut.jpg" in lines[0] and "empty.jpg" in lines[1]
+
+
+def test_overlay_shows_the_box_beside_the_map(tmp_path):
+    save(tmp_path / "in" / "sub" / "x.png", red_box_picture(100, 200, (50, 25, 150, 75)))
+    pictures = predict_inputs.find_pictures([str(tmp_path / "in")])
+    predict.predict(predictors.MethodPredictor(RedFinder()), "abc", pictures, overlay_folder=tmp_path / "overlays")
+    tile, _ = images.decode((tmp_path / "overlays" / "sub" / "x.jpg").read_bytes(), "x")
+    assert tile.shape[1] == 2 * 480 + 4 and tile.shape[0] > 240
+    # Scaled by 2.4: the box starts near x = 120 and y = 60.
+    edge = np.abs(tile[120, 100:140].astype(int) - (255, 122, 0)).sum(-1)
+    assert edge.min() < 60
+
+
+def small_method(num_classes=3):
+    keras.utils.set_random_seed(0)
+    options = backbones.BackboneOptions(backbone="vgg16", backbone_width=0.03)
+    return methods.create("e2net", backbone=options, image_size=SIZE, num_classes=num_classes)
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "checkpoints" / "best").mkdir(parents=True)
+    small_method().save(folder / "checkpoints" / "best" / "model.keras")
+    document = {"format": "e2wsol-records/1", "classes": ["gull", "tern", "auk"]}
+    (folder / "dataset.json").write_text(json.dumps(document))
+    return folder
+
+
+@pytest.mark.parametrize("top_k", [1, 2])
+def test_run_folder_gives_the_methods_own_boxes(run_folder, top_k):
+    predictor, names = predictors.load(run_folder, top_k=top_k)
+    assert names == ("gull", "tern", "auk") and predictor.about == {"protocol": "e2net", "threshold": 0.09}
+    picture = np.random.default_rng(0).integers(0, 255, (50, 70, 3), dtype=np.uint8)
+    found = predictor([predictor.prepare(picture)], [(70, 50)])[0]
+    model = small_method()
+    logits, _ = model.localize(predictor.prepare(picture)[None])
+    order = np.argsort(-np.asarray(logits)[0])[:top_k]
+    assert found.labels.tolist() == order.tolist()
+    assert found.scores == pytest.approx(tf.nn.softmax(logits)[0].numpy()[order], rel=1e-5)
+    assert np.all(found.boxes >= 0) and np.all(found.boxes <= (70, 50, 70, 50))
+
+
+def test_checkpoint_file_alone_has_numbers_for_names(run_folder, tmp_path):
+    file = tmp_path / "model.keras"
+    file.write_bytes((run_folder / "checkpoints/best/model.keras").read_bytes())
+    assert predictors.load(file)[1] == ("0", "1", "2")
+    assert predictors.load(run_folder / "checkpoints/best/model.keras")[1] == ("gull", "tern", "auk")
+
+
+def test_class_names_must_fit_the_model(run_folder):
+    with pytest.raises(UserError, match=r"dataset\.json: lists 3 classes, but .* has 5"):
+        model_files.class_names(run_folder / "checkpoints/best/model.keras", 5)
+
+
+def test_wrong_models_are_named(tmp_path):
+    (tmp_path / "broken.keras").write_bytes(b"no model")
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "plain.keras")
+    for name, expected in {
+        "": "--model is missing",
+        f"{tmp_path}/nowhere": "no such file or folder",
+        str(tmp_path): "neither checkpoints/best/model.keras",
+        f"{tmp_path}/broken.keras": "no readable .keras model",
+        f"{tmp_path}/plain.keras": "holds a Sequential",
+    }.items():
+        with pytest.raises(UserError, match=expected):
+            predictors.load(name)
+
+
+class Exported(tf.Module):
+    """A stand-in with the signature of e2wsol.export."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    def serve(self, images):
+        shape = tf.shape(images)
+        box = tf.cast(tf.stack([0, 0, shape[2], shape[1]]), tf.float32)
+        logits = tf.tile([[0.0, 2.0]], [shape[0], 1])
+        return {
+            "logits": logits,
+            "probabilities": tf.nn.softmax(logits),
+            "map": tf.zeros([shape[0], SIZE, SIZE]),
+            "box": tf.tile(box[None], [shape[0], 1]),
+        }
+
+
+def test_saved_model(tmp_path):
+    module = Exported()
+    tf.saved_model.save(module, str(tmp_path), signatures=module.serve)
+    predictor, names = predictors.load(tmp_path)
+    assert names == ("0", "1")
+    pictures = [np.zeros((20, 30, 3), np.uint8), np.zeros((9, 7, 3), np.uint8)]
+    first, second = predictor([predictor.prepare(picture) for picture in pictures], [(30, 20), (7, 9)])
+    assert first.boxes.tolist() == [[0, 0, 30, 20]] and second.boxes.tolist() == [[0, 0, 7, 9]]
+    assert first.labels.tolist() == [1] and first.scores[0] == pytest.approx(1 / (1 + np.exp(-2)))
+    for option in ({"threshold": 0.5}, {"protocol": "e2net"}, {"top_k": 2}):
+        with pytest.raises(UserError, match="fixed when a SavedModel is exported"):
+            predictors.load(tmp_path, **option)
+
+
+def test_saved_model_of_another_kind(tmp_path):
+    module = tf.Module()
+    call = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([None], tf.float32)])
+    tf.saved_model.save(module, str(tmp_path), signatures=call)
+    with pytest.raises(UserError, match="gives no box, logits, map, probabilities"):
+        predictors.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("json", {"predictions.json"}),
+        ("coco", {"annotations.json"}),
+        ("voc", {"x.xml", "sub/x.xml"}),
+        ("yolo", {"classes.txt", "x.txt", "sub/x.txt"}),
+    ],
+)
+def test_main_writes_the_format(run_folder, tmp_path, name, expected):
+    for place in ("x.png", "sub/x.png"):
+        save(tmp_path / "in" / place, red_box_picture(40, 50, (5, 5, 30, 30)))
+    output = tmp_path / "out"
+    options = predict.PredictOptions(model=str(run_folder), output=str(output), format=name)
+    assert predict.main(options, [str(tmp_path / "in")]) == 0
+    written = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
+    assert written == expected | {"overlays/x.jpg", "overlays/sub/x.jpg"}
+
+
+@pytest.mark.slow
+def test_command_exit_statuses(run_folder, tmp_path):
+    def command(*arguments):
+        call = [sys.executable, "-m", "e2wsol.predict", f"--model={run_folder}", f"--output={tmp_path}/out", *arguments]
+        return subprocess.run(call, capture_output=True, text=True, cwd=pathlib.Path(__file__).parents[1])
+
+    save(tmp_path / "in" / "x.png", red_box_picture(40, 50, (5, 5, 30, 30)))
+    assert command(f"{tmp_path}/in", "--nooverlays").returncode == 0
+    (tmp_path / "in" / "y.jpg").write_bytes(b"no picture")
+    done = command(f"{tmp_path}/in")
+    assert done.returncode == 3 and "y.jpg: not a readable picture" in done.stderr
+    done = command(f"{tmp_path}/in", "--threshold=2")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: --threshold=2")

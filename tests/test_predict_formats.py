@@ -1,0 +1,117 @@
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from e2wsol.predict_formats import FORMATS, Detection, Prediction
+
+NAMES = ("gull", "tern <&>", "auk")
+
+
+def prediction(box=(10.0, 20.0, 60.5, 80.0), *, stem="a/x", others=()):
+    detections = (Detection(1, NAMES[1], 0.75, box), *others)
+    return Prediction(f"/photos/{stem}.jpg", f"{stem}.jpg", stem, 200, 100, detections)
+
+
+def written(name, predictions):
+    return FORMATS[name](predictions, NAMES, {"model": "runs/a"})
+
+
+def test_json():
+    document = json.loads(written("json", [prediction()])["predictions.json"])
+    assert document["format"] == "e2wsol-predictions/1" and document["model"] == "runs/a"
+    assert document["classes"] == list(NAMES)
+    (picture,) = document["pictures"]
+    assert picture == {
+        "path": "/photos/a/x.jpg",
+        "name": "a/x.jpg",
+        "width": 200,
+        "height": 100,
+        "class": 1,
+        "class_name": "tern <&>",
+        "score": 0.75,
+        "box": [10, 20, 60.5, 80],
+    }
+
+
+def test_json_lists_all_classes_when_more_were_asked_for():
+    other = Detection(0, NAMES[0], 0.2, (0.0, 0.0, 5.0, 5.0))
+    document = json.loads(written("json", [prediction(others=[other])])["predictions.json"])
+    assert [entry["class"] for entry in document["pictures"][0]["top_k"]] == [1, 0]
+
+
+def test_coco_structure():
+    other = Detection(0, NAMES[0], 0.2, (0.0, 0.0, 5.0, 5.0))
+    predictions = [prediction(), prediction(stem="y", others=[other])]
+    document = json.loads(written("coco", predictions)["annotations.json"])
+    assert [image["file_name"] for image in document["images"]] == ["a/x.jpg", "y.jpg"]
+    assert [category["name"] for category in document["categories"]] == list(NAMES)
+    names = {category["id"]: category["name"] for category in document["categories"]}
+    images = {image["id"]: image for image in document["images"]}
+    assert len({entry["id"] for entry in document["annotations"]}) == 3
+    assert [names[entry["category_id"]] for entry in document["annotations"]] == [NAMES[1], NAMES[1], NAMES[0]]
+    first = document["annotations"][0]
+    assert first["bbox"] == [10, 20, 50.5, 60] and first["area"] == 50.5 * 60 and first["iscrowd"] == 0
+    assert images[first["image_id"]]["width"] == 200
+
+
+def test_voc_counts_pixels_from_one_with_both_ends():
+    root = ET.fromstring(written("voc", [prediction()])["a/x.xml"])
+    assert root.findtext("filename") == "x.jpg" and root.findtext("folder") == "a"
+    assert (root.findtext("size/width"), root.findtext("size/height"), root.findtext("size/depth")) == (
+        "200",
+        "100",
+        "3",
+    )
+    assert root.findtext("object/name") == "tern <&>"
+    corners = [int(root.findtext(f"object/bndbox/{tag}")) for tag in ("xmin", "ymin", "xmax", "ymax")]
+    assert corners == [11, 21, 60, 80]
+
+
+def test_voc_drops_characters_that_xml_has_not():
+    odd = Prediction("/p/\x01.jpg", "\x01.jpg", "\x01", 10, 10, (Detection(0, "a\x00b", 1.0, (0.0, 0.0, 5.0, 5.0)),))
+    (text,) = written("voc", [odd]).values()
+    assert ET.fromstring(text).findtext("object/name") == "a\ufffdb"
+
+
+def test_yolo_files():
+    texts = written("yolo", [prediction()])
+    assert texts["classes.txt"].splitlines() == list(NAMES)
+    assert texts["a/x.txt"] == "1 0.176250 0.500000 0.252500 0.600000\n"
+
+
+def test_boxes_without_area_stay_in_json_only():
+    empty = prediction((0.0, 0.0, 0.0, 0.0))
+    assert json.loads(written("json", [empty])["predictions.json"])["pictures"][0]["box"] == [0, 0, 0, 0]
+    document = json.loads(written("coco", [empty])["annotations.json"])
+    assert len(document["images"]) == 1 and not document["annotations"]
+    assert ET.fromstring(written("voc", [empty])["a/x.xml"]).find("object") is None
+    assert written("yolo", [empty])["a/x.txt"] == ""
+
+
+corner = st.floats(0, 1, width=32)
+
+
+@given(st.tuples(corner, corner, corner, corner), st.integers(1, 5000), st.integers(1, 5000))
+def test_round_trips(corners, width, height):
+    x0, x1 = (value * width for value in sorted(corners[:2]))
+    y0, y1 = (value * height for value in sorted(corners[2:]))
+    box = x0, y0, x1, y1
+    one = Prediction("p.jpg", "p.jpg", "p", width, height, (Detection(2, "auk", 0.5, box),))
+    line = written("yolo", [one])["p.txt"]
+    coco = json.loads(written("coco", [one])["annotations.json"])["annotations"]
+    root = ET.fromstring(written("voc", [one])["p.xml"])
+    if not (x1 > x0 and y1 > y0):
+        assert line == "" and not coco and root.find("object") is None
+        return
+    label, *values = line.split()
+    cx, cy, w, h = map(float, values)
+    back = [(cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height]
+    assert label == "2" and back == pytest.approx(box, abs=1e-6 * max(width, height))
+    x, y, w, h = coco[0]["bbox"]
+    assert (x, y, x + w, y + h) == pytest.approx(box, abs=2e-3)
+    xmin, ymin, xmax, ymax = (int(root.findtext(f"object/bndbox/{tag}")) for tag in ("xmin", "ymin", "xmax", "ymax"))
+    assert 1 <= xmin <= xmax <= width and 1 <= ymin <= ymax <= height
+    assert (xmin - 1, ymin - 1, xmax, ymax) == pytest.approx(box, abs=1)

@@ -1,0 +1,25 @@
+import made_up
+
+from e2wsol.visualize.table import score_table
+
+
+def test_rows_columns_and_figures():
+    lines = score_table(made_up.result()).splitlines()
+    method = next(line for line in lines if line.startswith("  e2net"))
+    assert method.split() == ["e2net", "60.0", "(t", "0.100)", "61.0", "(t", "0.300)", "70.0", "(t", "0.200)", "100"]
+    box = next(line for line in lines if line.startswith("  centre box"))
+    assert box.split() == ["centre", "box", "55.0", "-", "-", "100"]
+    assert "GT-known Loc, IoU 0.5" in lines
+    assert "Classification Top-1: 81.0" in lines and "PxAP e2net: 45.6" in lines
+
+
+def test_rows_end_in_one_column():
+    lines = score_table(made_up.result()).splitlines()
+    assert len({len(line) for line in lines if line.startswith("  ") and line.strip()}) == 1
+
+
+def test_without_pxap_and_unknown_scores():
+    result = made_up.result(pxap=None)
+    result["scores"][1]["value"] = None
+    text = score_table(result)
+    assert "PxAP" not in text and "61.0" not in text
