@@ -1,0 +1,55 @@
+import dataclasses
+import pathlib
+
+import cv2
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from e2wsol.data import dataset, schema
+from tfrecords.build import BuildOptions
+from tfrecords.prepare import StoreOptions
+from tfrecords.sources.folder import FolderOptions
+from tfrecords.sources.ilsvrc import IlsvrcOptions
+from tfrecords.sources.tfds import TfdsOptions
+
+
+def save_picture(path, *, height=30, width=40, seed=0, mode="RGB", kind=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    small = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    pixels = cv2.resize(small, (width, height))
+    Image.fromarray(pixels).convert(mode).save(path, kind)
+
+
+def run_build(output, *, source_options=None, store=None, **options):
+    """The command's main with its options, in this process."""
+    from e2wsol.data.synthetic import SyntheticOptions
+    from tfrecords import build
+
+    given = {type(source_options): source_options}
+    main_options = BuildOptions(output=str(output), workers=1, **{k: tuple_or_text(v) for k, v in options.items()})
+    rest = [given.get(kind, kind()) for kind in (FolderOptions, IlsvrcOptions, SyntheticOptions, TfdsOptions)]
+    build.main(main_options, store or StoreOptions(), *rest, [])
+    return dataset.load(output, verify=True)
+
+
+def tuple_or_text(value):
+    return str(value) if isinstance(value, pathlib.Path) else value
+
+
+def read_split(info, split):
+    """source_id -> record of numpy values."""
+    records = {}
+    for path in info.split(split).files:
+        for serialized in tf.data.TFRecordDataset(path):
+            record = {name: value.numpy() for name, value in schema.parse(serialized).items()}
+            records[record["source_id"].decode()] = record
+    return records
+
+
+def decode_mask(record):
+    return cv2.imdecode(np.frombuffer(record["mask"], np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def options_with(kind, **changes):
+    return dataclasses.replace(kind(), **changes)
