@@ -10,8 +10,19 @@ import dataclasses
 
 import numpy as np
 
+from e2wsol.config import option
 from e2wsol.errors import choose
 from e2wsol.localization.frame import Frame
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxOptions:
+    """How a map becomes a box, where it is not as the method's protocol says."""
+
+    protocol: str = option("", "box protocol; empty for the method's own")
+    threshold: float = option(
+        -1.0, "share of the map's maximum above which pixels belong to the box; -1 for the protocol's", maximum=1.0
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,116 @@
+"""Where a backbone's start weights come from."""
+
+import dataclasses
+import os
+
+import keras
+import numpy as np
+
+from e2wsol.backbones import architecture
+from e2wsol.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadReport:
+    """What a load did: paths of the backbone's variables, and keys of the source."""
+
+    filled: tuple[str, ...]
+    not_filled: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def text(self):
+        """One line for the log."""
+        line = f"start weights: {len(self.filled)} variables filled, {len(self.not_filled)} left at their initial value"
+        if self.not_filled:
+            line += f" ({_some(self.not_filled)})"
+        return line + (f"; not used from the source: {_some(self.unused)}" if self.unused else "")
+
+
+def load_start_weights(backbone, options, source):
+    """Fills a backbone's variables from `source`, by layer name.
+
+    Args:
+      backbone: what e2wsol.backbones.build returned.
+      options: its BackboneOptions.
+      source: "none", "imagenet" (keras.applications' weights of the same network), or a file: .npz
+        with variable paths (layer/variable) as keys, or a .keras model of the same backbone.
+
+    Returns:
+      LoadReport, or None for "none".
+
+    Raises:
+      UserError: no such file, another shape under the same name, or nothing fitted.
+    """
+    if source == "none":
+        return None
+    values = _imagenet_values(options) if source == "imagenet" else _file_values(source)
+    variables = {variable.path: variable for variable in backbone.weights}
+    # Behind a gate the backbone holds layers of the method: start weights do not have them.
+    filled = [path for path in variables if path in values]
+    if not filled:
+        raise UserError(
+            f"--backbone_weights={source}: no variable fits {options.backbone}; it names {_some(sorted(values))}, "
+            f"the network has {_some(sorted(variables))}"
+        )
+    for path in filled:
+        if tuple(values[path].shape) != tuple(variables[path].shape):
+            raise UserError(
+                f"--backbone_weights={source}: {path} has shape {tuple(values[path].shape)}, the network "
+                f"needs {tuple(variables[path].shape)}; check --backbone_width"
+            )
+    for path in filled:
+        variables[path].assign(values[path])
+    not_filled = tuple(path for path in variables if path not in values)
+    return LoadReport(tuple(filled), not_filled, tuple(sorted(set(values) - set(variables))))
+
+
+def _some(names, limit=4):
+    names = list(names)
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def _imagenet_values(options):
+    family = architecture(options.backbone)
+    if family.applications is None:
+        raise UserError(
+            f"--backbone_weights=imagenet: keras.applications has no {options.backbone}; give a file, or none"
+        )
+    try:
+        source = getattr(keras.applications, family.applications)(weights="imagenet", include_top=False)
+    except Exception as error:  # keras raises a bare Exception when its download fails
+        raise UserError(
+            f"--backbone_weights=imagenet: the file of keras.applications.{family.applications} cannot be had "
+            f"({error}); on a machine without network put it into ~/.keras/models, or give a file"
+        ) from None
+    ours = {theirs: mine for mine, theirs in family.application_layers.items()}
+    return _renamed({variable.path: variable.numpy() for variable in source.weights}, ours)
+
+
+def _renamed(values, layers):
+    renamed = {}
+    for path, value in values.items():
+        layer, _, variable = path.partition("/")
+        renamed[f"{layers.get(layer, layer)}/{variable}"] = value
+    return renamed
+
+
+def _file_values(path):
+    if not os.path.isfile(path):
+        raise UserError(f"--backbone_weights={path}: no such file; give none, imagenet or a weights file")
+    if path.endswith(".npz"):
+        return _npz_values(path)
+    if path.endswith(".keras"):
+        try:
+            model = keras.saving.load_model(path, compile=False)
+        except (ValueError, TypeError, OSError) as error:
+            raise UserError(f"--backbone_weights={path}: not a .keras model ({error})") from None
+        return {variable.path: np.asarray(variable.value) for variable in model.weights}
+    raise UserError(f"--backbone_weights={path}: unknown kind of file; give .npz or .keras")
+
+
+def _npz_values(path):
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"--backbone_weights={path}: not a readable .npz file ({error})") from None

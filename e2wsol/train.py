@@ -1,0 +1,115 @@
+"""Trains a localizer from image-level labels.
+
+python -m e2wsol.train --flagfile=flags/e2net_vgg.cfg --data_dir=records/cub --run_dir=runs/e2net_vgg_cub
+
+Started again with the same flags, it goes on from the last checkpoint of the run folder.
+"""
+
+import dataclasses
+
+from e2wsol import cli, methods  # cli first: it quietens TensorFlow before anything imports it  # isort: skip
+
+import keras
+import tensorflow as tf
+
+from e2wsol.backbones import BackboneOptions
+from e2wsol.backbones.weights import load_start_weights
+from e2wsol.config import option
+from e2wsol.data import dataset, pipeline
+from e2wsol.errors import UserError
+from e2wsol.localization import protocols
+from e2wsol.training import optimizers, strategies
+from e2wsol.training.callbacks import MetricsFile, TensorBoardLog
+from e2wsol.training.loop import Loop, LoopOptions, steps_per_epoch
+from e2wsol.training.run_folder import RunFolder
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """Where the run lives and what it starts from."""
+
+    run_dir: str = option("", "folder of the run; made where missing, resumed where it holds checkpoints")
+    backbone_weights: str = option(
+        "none", "start weights: none, imagenet (keras.applications' file), or a .npz or .keras file"
+    )
+    tensorboard_pictures: int = option(8, "pictures whose maps TensorBoard shows after each epoch", minimum=0)
+    deterministic: bool = option(False, "the same bits from the same flags, at some cost in speed")
+
+
+OPTION_CLASSES = (
+    TrainOptions,
+    LoopOptions,
+    strategies.StrategyOptions,
+    methods.MethodOptions,
+    BackboneOptions,
+    pipeline.PipelineOptions,
+    optimizers.OptimizerOptions,
+    protocols.BoxOptions,
+    *methods.option_classes(),
+)
+
+
+def main(*arguments):
+    """Builds data, method and loop, in that order, and runs."""
+    *options, positional = arguments
+    train, loop, devices, method, backbone, data, optimizer, box, *method_options = options
+    _check(train, data, positional)
+    info = dataset.load(data.data_dir)
+    strategy = strategies.create(devices)
+    keras.utils.set_random_seed(loop.seed)
+    if train.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    folder = RunFolder(train.run_dir)
+    if strategies.is_chief(strategy):
+        folder.start(info, *options)
+    with strategy.scope():
+        model = methods.create(
+            method.method,
+            backbone=backbone,
+            image_size=data.image_size,
+            num_classes=len(info.classes),
+            options=method_options,
+        )
+        report = load_start_weights(model.backbone, backbone, train.backbone_weights)
+    runner = Loop(
+        model,
+        optimizers.create(optimizer, steps_per_epoch(loop, info)),
+        strategy,
+        info=info,
+        pipeline_options=data,
+        options=loop,
+        folder=folder.checkpoints,
+    )
+    resumed = runner.resume()
+    if runner.chief:
+        start = f"resumed from {resumed}" if resumed else report.text() if report else "start weights: none"
+        print(start, flush=True)
+        protocol = protocols.get(box.protocol or model.protocol)
+        runner.callbacks += _file_callbacks(folder, runner, data, train.tensorboard_pictures, protocol)
+    runner.run()
+    if runner.chief:
+        print(f"trained {runner.step} steps; run folder: {folder.path}")
+
+
+def _check(train, data, positional):
+    if positional:
+        raise UserError(f"{positional[0]}: unexpected argument; all settings are flags (see --help)")
+    if not data.data_dir:
+        raise UserError("--data_dir is missing: give a folder of records, made by python -m tfrecords.build")
+    if not train.run_dir:
+        raise UserError("--run_dir is missing: give a folder for the run's checkpoints and results")
+
+
+def _file_callbacks(folder, runner, data, pictures, protocol):
+    """The callbacks that write metrics.jsonl and TensorBoard events."""
+    split = "val" if runner.has_validation() else "train"
+    batch = next(iter(pipeline.eval_dataset(runner.info, data, split=split, batch=max(1, pictures))))
+    images, labels = batch["image"].numpy()[:pictures], batch["label"].numpy()[:pictures]
+    return [
+        MetricsFile(folder.metrics_file, runner.step),
+        TensorBoardLog(folder.tensorboard, images, labels, protocol),
+    ]
+
+
+if __name__ == "__main__":
+    cli.run(main, *OPTION_CLASSES, description=__doc__)

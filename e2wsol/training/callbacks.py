@@ -1,0 +1,89 @@
+"""Keras callbacks that write what a run measured."""
+
+import json
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from e2wsol.localization.score_map import to_score_map
+from e2wsol.visualize import overlay
+
+
+class MetricsFile(keras.callbacks.Callback):
+    """Appends one JSON line for each log entry to metrics.jsonl.
+
+    Lines of steps after `start_step`, left by a run that was stopped before its checkpoint, go first.
+    """
+
+    def __init__(self, path, start_step=0):
+        super().__init__()
+        self.path = path
+        self.start_step = start_step
+        self.started = time.monotonic()
+
+    def on_train_begin(self, logs=None):
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= self.start_step]
+        self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+    def on_train_batch_end(self, batch, logs=None):
+        if logs:
+            self._append("train", logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._append("epoch", {"epoch": epoch + 1, **logs})
+
+    def _append(self, kind, values):
+        entry = {
+            "kind": kind,
+            "seconds": round(time.monotonic() - self.started, 1),
+            **values,
+            "step": int(values["step"]),
+        }
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+
+class TensorBoardLog(keras.callbacks.Callback):
+    """Scalars of every log entry, and overlays of a few pictures' maps after each epoch.
+
+    Args:
+      folder: where the event files go.
+      images: uint8 (n, S, S, 3) pictures to localize, n may be 0.
+      labels: int (n,) their classes.
+      protocol: BoxProtocol, says how a map becomes a score map.
+    """
+
+    def __init__(self, folder, images, labels, protocol):
+        super().__init__()
+        self.protocol = protocol
+        self.writer = tf.summary.create_file_writer(str(folder))
+        self.images, self.labels = images, labels
+
+    def on_train_batch_end(self, batch, logs=None):
+        if logs:
+            self._scalars("train", logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._scalars("epoch", logs)
+        if len(self.images):
+            with self.writer.as_default(step=int(logs["step"])):
+                tf.summary.image("localization", self._overlays(), max_outputs=len(self.images))
+        self.writer.flush()
+
+    def _scalars(self, group, logs):
+        with self.writer.as_default(step=int(logs["step"])):
+            for name in set(logs) - {"step"}:
+                tf.summary.scalar(f"{group}/{name}", logs[name])
+
+    def _overlays(self):
+        _, maps = self.model.localize(self.images, self.labels)
+        side = self.images.shape[1]
+        return np.stack(
+            [
+                overlay.heat_overlay(image, to_score_map(m, side, self.protocol))
+                for image, m in zip(self.images, np.asarray(maps, np.float32))
+            ]
+        )

@@ -1,0 +1,231 @@
+"""The training loop: one for every tf.distribute strategy."""
+
+import dataclasses
+import math
+
+import keras
+import tensorflow as tf
+from tqdm import tqdm
+
+from e2wsol.config import option
+from e2wsol.data import pipeline
+from e2wsol.errors import UserError
+from e2wsol.training import checkpoints, strategies
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopOptions:
+    """How long, how much at once, how often to look."""
+
+    epochs: int = option(10, "epochs to train", minimum=1)
+    steps_per_epoch: int = option(0, "steps that count as an epoch; 0 for one pass over the training split", minimum=0)
+    batch_size: int = option(32, "global batch: pictures a step over all devices and workers", minimum=1)
+    seed: int = option(0, "seed of initial weights, shuffling, augmentation and random layers", minimum=0)
+    checkpoint_steps: int = option(0, "also checkpoint every so many steps; 0 for the ends of epochs only", minimum=0)
+    validate_every: int = option(1, "epochs between validations on split val, where there is one", minimum=1)
+    log_every: int = option(50, "steps between entries in metrics.jsonl and TensorBoard", minimum=1)
+
+
+def steps_per_epoch(options, info):
+    """Steps that count as an epoch: as asked for, else one pass over split train."""
+    return options.steps_per_epoch or max(1, info.split("train").count // options.batch_size)
+
+
+class Loop:
+    """Trains a method step by step and drives keras callbacks.
+
+    Args:
+      model: a Method, built under `strategy`.
+      optimizer: built here, under the strategy, for the model's variables.
+      strategy: tf.distribute strategy.
+      info: DatasetInfo of the records.
+      pipeline_options: PipelineOptions.
+      options: LoopOptions.
+      folder: checkpoint folder.
+      callbacks: keras callbacks; they see batch logs ("loss", "learning_rate") every `log_every`
+        steps and epoch logs ("loss", "accuracy", "val_top1", "val_top5").
+    """
+
+    def __init__(self, model, optimizer, strategy, *, info, pipeline_options, options, folder, callbacks=()):
+        self.model, self.optimizer, self.strategy = model, optimizer, strategy
+        self.info, self.pipeline_options, self.options = info, pipeline_options, options
+        self.folder = folder
+        self.chief = strategies.is_chief(strategy)
+        self.step = 0
+        self.best = -math.inf
+        self.callbacks = list(callbacks)
+        replicas = strategy.num_replicas_in_sync
+        if options.batch_size % replicas:
+            raise UserError(f"--batch_size={options.batch_size}: must be a multiple of the {replicas} devices")
+        self.steps_per_epoch = steps_per_epoch(options, info)
+        with strategy.scope():
+            optimizer.build(model.trainable_variables)
+        self._train_step = tf.function(self._distributed_step)
+        self._validate_step = tf.function(self._distributed_validation)
+
+    def resume(self):
+        """Restores the last good checkpoint, if any; returns its path or None."""
+        path = checkpoints.last(self.folder)
+        if path is not None:
+            state = checkpoints.restore(path, self.model, self.optimizer)
+            self.step, self.best = state["step"], state["best"]
+        return path
+
+    def run(self):
+        """Trains until `epochs` are done or a callback stops it."""
+        callbacks = keras.callbacks.CallbackList(self.callbacks, model=self.model)
+        self.model.stop_training = False
+        callbacks.on_train_begin()
+        with pipeline.guard(self.info, "train"):
+            batches = iter(self._batches())
+            total = self.options.epochs * self.steps_per_epoch
+            while self.step < total and not self.model.stop_training:
+                self._epoch(batches, callbacks)
+        callbacks.on_train_end()
+
+    def _epoch(self, batches, callbacks):
+        epoch, done = divmod(self.step, self.steps_per_epoch)
+        callbacks.on_epoch_begin(epoch)
+        totals, counted = {}, 0
+        title = f"epoch {epoch + 1}/{self.options.epochs}"
+        with tqdm(total=self.steps_per_epoch, initial=done, desc=title, unit="step", disable=not self.chief) as bar:
+            for pending in self._stretches(done):
+                sums = self._steps(batches, pending, callbacks)
+                counted += pending
+                totals = {name: totals.get(name, 0.0) + value for name, value in sums.items()}
+                bar.update(pending)
+                bar.set_postfix({name: f"{value / pending:.3f}" for name, value in sums.items()})
+                if self._mid_epoch_checkpoint():
+                    self._save()
+        logs = {name: value / counted for name, value in totals.items()}
+        logs["learning_rate"] = float(self.optimizer.learning_rate)
+        logs.update(self._validate(epoch))
+        improved = logs.get("val_top1", -math.inf) > self.best
+        self.best = max(self.best, logs.get("val_top1", -math.inf))
+        self._save(best=improved)
+        callbacks.on_epoch_end(epoch, {**logs, "step": self.step})
+
+    def _stretches(self, done):
+        """Numbers of steps until the next log entry, checkpoint or end of the epoch."""
+        marks = [self.options.log_every, self.options.checkpoint_steps or self.steps_per_epoch]
+        while done < self.steps_per_epoch:
+            start = self.step
+            steps = min(self.steps_per_epoch - done, *(mark - start % mark for mark in marks))
+            yield steps
+            done += steps
+
+    def _steps(self, batches, number, callbacks):
+        """Runs `number` steps; returns the sums of their "loss" and "accuracy"."""
+        results = []
+        for _ in range(number):
+            callbacks.on_train_batch_begin(self.step)
+            results.append(self._train_step(next(batches)))
+            self.step += 1
+            if len(results) < number:
+                callbacks.on_train_batch_end(self.step - 1)
+        sums = {name: float(sum(result[name] for result in results)) for name in results[0]}
+        self._check_finite(sums["loss"])
+        logs = {name: value / number for name, value in sums.items()}
+        callbacks.on_train_batch_end(
+            self.step - 1, {**logs, "step": self.step, "learning_rate": float(self.optimizer.learning_rate)}
+        )
+        return sums
+
+    def _check_finite(self, loss):
+        if not math.isfinite(loss):
+            good = checkpoints.last(self.folder)
+            raise UserError(
+                f"loss is {loss} at step {self.step}: lower --learning_rate="
+                f"{float(self.optimizer.learning_rate):g}; last good checkpoint: {good or 'none'}"
+            )
+
+    def _batches(self):
+        per_replica = self.options.batch_size // self.strategy.num_replicas_in_sync
+
+        def make(context):
+            dataset = pipeline.train_dataset(
+                self.info,
+                self.pipeline_options,
+                global_batch=self.options.batch_size,
+                seed=self.options.seed,
+                start_record=self.step * self.options.batch_size,
+                shard_index=context.input_pipeline_id,
+                num_shards=context.num_input_pipelines,
+            )
+            return dataset.rebatch(per_replica, drop_remainder=True)
+
+        return self.strategy.distribute_datasets_from_function(make)
+
+    def _distributed_step(self, batch):
+        results = self.strategy.run(self._replica_step, args=(batch,))
+        return {name: self.strategy.reduce("MEAN", value, axis=None) for name, value in results.items()}
+
+    def _replica_step(self, batch):
+        images, labels = batch["image"], batch["label"]
+        with tf.GradientTape() as tape:
+            outputs = self.model(images, training=True)
+            loss = self.model.compute_loss(images, labels, outputs, training=True)
+            # The optimizer sums gradients over replicas; the loss of the global batch is a mean.
+            scaled = loss / self.strategy.num_replicas_in_sync
+        variables = self.model.trainable_variables
+        self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        correct = tf.equal(tf.argmax(outputs["logits"], axis=-1, output_type=tf.int32), labels)
+        return {"loss": loss, "accuracy": tf.reduce_mean(tf.cast(correct, tf.float32))}
+
+    def has_validation(self):
+        """Whether the records hold a validation split with pictures."""
+        return "val" in self.info.splits and self.info.split("val").count > 0
+
+    def _validate(self, epoch):
+        """{"val_top1", "val_top5"} over split val, or {} where it is not due or there is none."""
+        due = (epoch + 1) % self.options.validate_every == 0 or epoch + 1 == self.options.epochs
+        if not due or not self.has_validation():
+            return {}
+        totals = [0.0, 0.0, 0.0]
+        with pipeline.guard(self.info, "val"):
+            for batch in self._validation_batches():
+                totals = [total + float(part) for total, part in zip(totals, self._validate_step(batch))]
+        return {"val_top1": totals[0] / totals[2], "val_top5": totals[1] / totals[2]}
+
+    def _validation_batches(self):
+        """Split val in equal batches for every replica; "weight" is 0 on the pictures that fill them up."""
+        count = self.info.split("val").count
+        replicas = self.strategy.num_replicas_in_sync
+        per_replica = max(1, min(self.options.batch_size, count) // replicas)
+
+        def make(context):
+            shards = context.num_input_pipelines
+            steps = math.ceil(count / (per_replica * replicas)) * replicas // shards
+            dataset = pipeline.eval_dataset(
+                self.info, self.pipeline_options, split="val", batch=1, shard_index=context.input_pipeline_id,
+                num_shards=shards,
+            )  # fmt: skip
+            dataset = dataset.unbatch().map(
+                lambda item: {"image": item["image"], "label": item["label"], "weight": 1.0}
+            )
+            filler = {"image": tf.zeros(dataset.element_spec["image"].shape, tf.uint8), "label": 0, "weight": 0.0}
+            fill = tf.data.Dataset.from_tensors(filler).repeat()
+            return dataset.concatenate(fill).batch(per_replica, drop_remainder=True).take(steps).prefetch(2)
+
+        return self.strategy.distribute_datasets_from_function(make)
+
+    def _distributed_validation(self, batch):
+        results = self.strategy.run(self._replica_validation, args=(batch,))
+        return [self.strategy.reduce("SUM", value, axis=None) for value in results]
+
+    def _replica_validation(self, batch):
+        logits = self.model(batch["image"], training=False)["logits"]
+        hits = [
+            tf.reduce_sum(batch["weight"] * tf.cast(tf.math.in_top_k(batch["label"], logits, k), tf.float32))
+            for k in (1, min(5, self.model.num_classes))
+        ]
+        return [*hits, tf.reduce_sum(batch["weight"])]
+
+    def _mid_epoch_checkpoint(self):
+        every = self.options.checkpoint_steps
+        return every and self.step % every == 0 and self.step % self.steps_per_epoch != 0
+
+    def _save(self, *, best=False):
+        if self.chief:
+            state = {"step": self.step, "best": self.best}
+            checkpoints.save(self.folder, self.model, self.optimizer, state, best=best)

@@ -1,0 +1,109 @@
+"""The folder of one run: flags, data set, checkpoints, metrics, result, report."""
+
+import importlib.metadata
+import json
+import pathlib
+import shutil
+import subprocess
+
+from e2wsol import files
+from e2wsol.config import to_mapping
+from e2wsol.data import dataset
+from e2wsol.errors import UserError
+
+PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "absl-py")
+# Flags that say where and how long, not what: a run may go on with others.
+FREE_FLAGS = (
+    *("run_dir", "epochs", "data_dir", "data_threads", "shuffle_buffer", "backbone_weights"),
+    *("strategy", "replicas", "tpu", "log_every", "validate_every", "checkpoint_steps", "tensorboard_pictures"),
+)
+
+
+class RunFolder:
+    """Paths and records of one run under `path`."""
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.flags_file = self.path / "flags.json"
+        self.metrics_file = self.path / "metrics.jsonl"
+        self.result_file = self.path / "result.json"
+        self.dataset_file = self.path / dataset.FILE_NAME
+        self.checkpoints = self.path / "checkpoints"
+        self.tensorboard = self.path / "tensorboard"
+
+    def start(self, info, *options):
+        """Writes flags.json and the data set's description, or checks that a run goes on with its flags.
+
+        Raises:
+          UserError: the folder holds a run with other flags, or other files.
+        """
+        flags = to_mapping(*options)
+        if self.flags_file.exists():
+            self._compare(flags)
+        elif self.path.exists() and any(self.path.iterdir()):
+            raise UserError(f"--run_dir={self.path}: holds other files and no flags.json; give an empty or new folder")
+        self.path.mkdir(parents=True, exist_ok=True)
+        record = {"flags": flags, "versions": versions(), "git_commit": git_commit()}
+        files.write_text(self.flags_file, json.dumps(record, indent=1) + "\n")
+        source = pathlib.Path(info.folder) / dataset.FILE_NAME
+        with files.replacing(self.dataset_file) as temporary:
+            shutil.copyfile(source, temporary)
+
+    def _compare(self, flags):
+        before = self.flags()
+        changed = [
+            f"--{name}={flags[name]} (was {before[name]})"
+            for name in flags
+            if name in before and name not in FREE_FLAGS and flags[name] != before[name]
+        ]
+        if changed:
+            raise UserError(
+                f"--run_dir={self.path}: was made with other flags: {'; '.join(changed)}; give these, or another folder"
+            )
+
+    def flags(self):
+        """The flags of the run, as a mapping."""
+        try:
+            return json.loads(self.flags_file.read_text(encoding="utf-8"))["flags"]
+        except FileNotFoundError:
+            raise UserError(
+                f"{self.path}: no run folder (no flags.json); make one with python -m e2wsol.train"
+            ) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{self.flags_file}: not a valid run record ({error})") from None
+
+    def classes(self):
+        """Class names in label order."""
+        return dataset.read_document(self.dataset_file)["classes"]
+
+    def model_file(self):
+        """The best model, or the last where no validation chose one."""
+        for name in ("best", "last"):
+            path = self.checkpoints / name / "model.keras"
+            if path.exists():
+                return path
+        raise UserError(f"{self.path}: no checkpoint in it yet; train first with python -m e2wsol.train")
+
+
+def versions():
+    """Installed versions of the packages that a result depends on."""
+    found = {}
+    for package in ("e2wsol", *PACKAGES):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def git_commit():
+    """The commit of the source tree, "+changes" when it is not clean, None outside a repository."""
+    root = pathlib.Path(__file__).resolve().parents[2]
+
+    def git(*arguments):
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

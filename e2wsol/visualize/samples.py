@@ -1,0 +1,72 @@
+"""Choosing the pictures that a report shows, in one pass and constant memory."""
+
+import heapq
+import itertools
+
+import numpy as np
+
+from e2wsol import files
+
+
+class SampleKeeper:
+    """Keeps the best, the worst and random pictures of a stream, a third each.
+
+    Args:
+      count: pictures to keep at most; the three groups may overlap, which leaves fewer.
+      seed: of the random third.
+    """
+
+    def __init__(self, count, seed=0):
+        self.room = -(-count // 3)
+        self.rng = np.random.default_rng(seed)
+        self.groups = {"best": [], "worst": [], "random": []}
+        self.order = itertools.count()
+
+    def offer(self, image, picture, outcome, column):
+        """Shows one picture to the keeper.
+
+        Args:
+          image: uint8 (S, S, 3), the network's view.
+          picture: dict with "source_id", "label" and "top5".
+          outcome: PictureScore of it.
+          column: position of the shown threshold in the scorer's thresholds.
+        """
+        iou = float(np.nan_to_num(outcome.ious[column]))
+        number = next(self.order)
+        entry = (image, picture, outcome, column, iou)
+        for group, key in (("best", iou), ("worst", -iou), ("random", self.rng.random())):
+            kept = self.groups[group]
+            if self.room and (len(kept) < self.room or key > kept[0][0]):
+                change = heapq.heappush if len(kept) < self.room else heapq.heapreplace
+                change(kept, (key, number, entry))
+
+    def save(self, path):
+        """Writes what was kept as samples.npz: see e2wsol.visualize.results for its arrays."""
+        chosen = {number: entry for kept in self.groups.values() for _, number, entry in kept}
+        entries = [chosen[number] for number in sorted(chosen)]
+        with files.replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **_arrays(entries))
+
+
+def _arrays(entries):
+    most = max((len(outcome.true_boxes) for _, _, outcome, _, _ in entries), default=0)
+    columns = [_columns(entry, most) for entry in entries]
+    names = ("ids", "images", "maps", "predicted_boxes", "true_boxes", "ious", "labels", "predictions", "hits")
+    return {name: np.array([column[name] for column in columns]) for name in names}
+
+
+def _columns(entry, most):
+    image, picture, outcome, column, iou = entry
+    true_boxes = np.full((most, 4), -1, np.float32)
+    true_boxes[: len(outcome.true_boxes)] = outcome.true_boxes
+    return {
+        "ids": picture["source_id"],
+        "images": image,
+        "maps": np.round(outcome.prediction.score_map * 255).astype(np.uint8),
+        "predicted_boxes": outcome.prediction.boxes[column].astype(np.float32),
+        "true_boxes": true_boxes,
+        "ious": iou,
+        "labels": picture["label"],
+        "predictions": int(picture["top5"][0]),
+        "hits": bool(outcome.hits[0, column]),
+    }
