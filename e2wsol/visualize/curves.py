@@ -7,7 +7,7 @@ Colours come from the page: lines carry the classes `method`, `baseline` and `fl
 import dataclasses
 from html import escape
 
-from e2wsol.visualize.results import THRESHOLD_KINDS, score_rows
+from e2wsol.visualize.results import THRESHOLD_KINDS, score_rows, value_of
 
 _METRICS = {"gt_known": "GT-known Loc", "top1": "Top-1 Loc", "top5": "Top-5 Loc"}
 _WIDTH, _HEIGHT = 480, 346
@@ -62,7 +62,7 @@ def charts(result):
 def _flat_lines(rows, localizers, count):
     flat = []
     for name, row in rows.items():
-        value = next(iter(row.scores.values()))["value"]
+        value = value_of(next(iter(row.scores.values())))
         if name not in localizers and value is not None:
             flat.append(Line(name, [value] * count, "flat"))
     return flat
@@ -70,11 +70,11 @@ def _flat_lines(rows, localizers, count):
 
 def _marks(row):
     scores = row.scores if row else {}
-    found = [(kind, scores[kind]) for kind in THRESHOLD_KINDS if kind in scores]
+    found = [(kind, scores[kind], value_of(scores[kind])) for kind in THRESHOLD_KINDS if kind in scores]
     return [
-        Mark(kind, score["threshold"], score["value"])
-        for kind, score in found
-        if score.get("threshold") is not None and score["value"] is not None
+        Mark(kind, score["threshold"], value)
+        for kind, score, value in found
+        if score.get("threshold") is not None and value is not None
     ]
 
 
@@ -129,7 +129,7 @@ def _grid(axis):
 
 
 def _polyline(axis, thresholds, line):
-    points = " ".join(f"{axis.x(t):.1f},{axis.y(v):.1f}" for t, v in zip(thresholds, line.values))
+    points = " ".join(f"{axis.x(t):.1f},{axis.y(v):.1f}" for t, v in zip(thresholds, line.values) if v == v)
     return f'<polyline class="line {line.kind}" points="{points}"><title>{escape(line.name)}</title></polyline>'
 
 

@@ -6,7 +6,7 @@ from html import escape
 from e2wsol.visualize.curves import charts
 from e2wsol.visualize.gallery import gallery
 from e2wsol.visualize.page_style import CSS
-from e2wsol.visualize.results import THRESHOLD_KINDS, score_rows
+from e2wsol.visualize.results import THRESHOLD_KINDS, score_rows, value_of
 
 _GLOSSARY = {
     "IoU": "Area that the predicted and the true box share, divided by the area that they cover together: 1 is a "
@@ -110,7 +110,7 @@ def _stat(name, value, note):
 
 
 def _value(row, kind):
-    return row.scores.get(kind, {}).get("value")
+    return value_of(row.scores.get(kind))
 
 
 def _percent(value):
@@ -145,11 +145,12 @@ def _row_start(localizer, method):
 
 
 def _score_cell(score):
-    if score is None or score["value"] is None:
+    value = value_of(score)
+    if value is None:
         return "-"
     threshold = score.get("threshold")
     note = "" if threshold is None else f"<small>at {threshold:.3f}</small>"
-    return f"{100 * score['value']:.1f}{note}"
+    return f"{100 * value:.1f}{note}"
 
 
 def _pxap_rows(result):

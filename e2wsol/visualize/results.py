@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pathlib
 import zipfile
 
@@ -37,7 +38,7 @@ def result_path(path):
     path = pathlib.Path(path)
     file = path / "result.json" if path.is_dir() else path
     if not file.is_file():
-        raise UserError(f"--result={path}: no {file} there; python -m e2wsol.evaluate writes it")
+        raise UserError(f"--result={path}: {file} does not exist; python -m e2wsol.evaluate writes it")
     return file
 
 
@@ -72,6 +73,9 @@ def _problem(result):
         missing = [key for key in _SCORE_KEYS if not isinstance(score, dict) or key not in score]
         if missing:
             return f"scores[{number}] has no {missing[0]!r}"
+        for key in ("iou", "value", "threshold"):
+            if not isinstance(score.get(key), (int, float, type(None))):
+                return f"scores[{number}] has {key!r} = {score[key]!r}, not a number"
     return None
 
 
@@ -86,6 +90,12 @@ def score_rows(result):
         for (metric, iou), localizers in groups.items()
         for localizer, scores in localizers.items()
     ]
+
+
+def value_of(score):
+    """The score's value in [0, 1]; None where there is no score or it counted no picture (None, NaN)."""
+    value = score["value"] if score else None
+    return None if value is None or math.isnan(value) else value
 
 
 def load_samples(file):

@@ -1,6 +1,6 @@
 """The score table as plain text, for the terminal."""
 
-from e2wsol.visualize.results import THRESHOLD_KINDS, score_rows
+from e2wsol.visualize.results import THRESHOLD_KINDS, score_rows, value_of
 
 _HEADS = ("protocol's t", "chosen on validation", "best on this split", "pictures")
 
@@ -39,10 +39,11 @@ def _heading(result):
 
 
 def _cell(score):
-    if score is None or score["value"] is None:
+    value = value_of(score)
+    if value is None:
         return "-"
     threshold = score.get("threshold")
-    return f"{100 * score['value']:.1f}" + ("" if threshold is None else f" (t {threshold:.3f})")
+    return f"{100 * value:.1f}" + ("" if threshold is None else f" (t {threshold:.3f})")
 
 
 def _aligned(cells):

@@ -26,6 +26,10 @@ def test_rows_are_grouped_by_metric_then_localizer():
         ("{}", "has no 'dataset'"),
         (json.dumps(made_up.result(scores=[])), "'scores'"),
         (json.dumps(made_up.result(scores=[{"metric": "x"}])), r"scores\[0\] has no 'localizer'"),
+        (
+            json.dumps(made_up.result()).replace("0.61,", '"x",', 1).replace("0.61}", '"x"}', 1),
+            "'value' = 'x', not a number",
+        ),
         (json.dumps(made_up.result(curves=[])), "'curves' is no object"),
     ],
 )

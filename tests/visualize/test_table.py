@@ -1,4 +1,5 @@
 import made_up
+import pytest
 
 from e2wsol.visualize.table import score_table
 
@@ -18,8 +19,9 @@ def test_rows_end_in_one_column():
     assert len({len(line) for line in lines if line.startswith("  ") and line.strip()}) == 1
 
 
-def test_without_pxap_and_unknown_scores():
+@pytest.mark.parametrize("unknown", [None, float("nan")])
+def test_without_pxap_and_unknown_scores(unknown):
     result = made_up.result(pxap=None)
-    result["scores"][1]["value"] = None
+    result["scores"][1]["value"] = unknown
     text = score_table(result)
-    assert "PxAP" not in text and "61.0" not in text
+    assert "PxAP" not in text and "61.0" not in text and "nan" not in text
