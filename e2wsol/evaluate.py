@@ -11,10 +11,9 @@ import dataclasses
 import json
 import time
 
-from e2wsol import cli, files, methods  # cli first: it quietens TensorFlow before anything imports it  # isort: skip
+from e2wsol import cli, files  # cli first: it quietens TensorFlow before anything imports it  # isort: skip
 
 import cv2
-import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
@@ -26,6 +25,7 @@ from e2wsol.localization import protocols
 from e2wsol.localization.baselines import Baselines
 from e2wsol.localization.frame import Frame
 from e2wsol.localization.metrics import LocalizationScorer
+from e2wsol.models import box_protocol, load_model
 from e2wsol.training.run_folder import RunFolder, git_commit, versions
 from e2wsol.visualize.samples import SampleKeeper
 from e2wsol.visualize.table import score_table
@@ -95,25 +95,6 @@ def main(options, box, positional):
     files.write_text(run.result_file, json.dumps(result, indent=1) + "\n")
     print(score_table(result))
     print(f"wrote {run.result_file}")
-
-
-def load_model(path):
-    """The method saved at `path`; a UserError when it is none."""
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except (ValueError, OSError, TypeError) as error:
-        raise UserError(f"{path}: cannot be loaded as a .keras model ({error})") from None
-    if not isinstance(model, methods.Method):
-        raise UserError(f"{path}: a {type(model).__name__}, not a localization method of e2wsol")
-    return model
-
-
-def box_protocol(box, flags, model):
-    """The BoxProtocol of the flags, else of the run's flags, else of the method."""
-    protocol = protocols.get(box.protocol or flags.get("protocol") or model.protocol)
-    own = flags.get("threshold", -1.0) if not box.protocol else -1.0
-    threshold = box.threshold if box.threshold >= 0 else own
-    return protocol if threshold < 0 else dataclasses.replace(protocol, default_threshold=threshold)
 
 
 def threshold_split(info, options):
