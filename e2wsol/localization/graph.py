@@ -1,0 +1,158 @@
+"""The boxes of boxes.py in the graph, for export and for metrics during training.
+
+Only keras.ops, so it also compiles without TensorFlow's own calls; the arithmetic is float64 in
+the order of the NumPy side, so both give the same boxes to the pixel (under JAX that needs x64).
+
+What OpenCV does with contours is done on pixels: holes are filled, components labelled, and the
+area of an outer contour, a polygon through pixel centres, is #quads with 4 pixels set + #quads
+with 3 set / 2 of the filled component, a quad being a 2x2 window.
+"""
+
+import functools
+
+import numpy as np
+from keras import ops
+
+from e2wsol.localization.score_map import gray_table, resize_taps
+
+
+def extract_boxes(localization_maps, *, size, threshold, protocol):
+    """Score maps and boxes of a batch of maps.
+
+    Args:
+      localization_maps: (B, h, w) float tensor, any range; B may be unknown, h and w are static.
+      size: side S of the frame in pixels.
+      threshold: share of the largest gray value in [0, 1], a number or a scalar tensor.
+      protocol: BoxProtocol.
+
+    Returns:
+      (score maps (B, S, S) float64 in [0, 1],
+       boxes (B, 4) int32 x0, y0, x1, y1 in pixels of the frame).
+    """
+    score_maps = to_score_maps(localization_maps, size, protocol)
+    gray = to_gray_maps(score_maps, protocol)
+    brightest = ops.cast(ops.max(gray, axis=(1, 2), keepdims=True), "float64")
+    levels = ops.cast(ops.cast(threshold, "float64") * brightest, "int32")
+    return score_maps, boxes_of_masks(gray > levels, protocol)
+
+
+def to_score_maps(localization_maps, size, protocol):
+    """(B, h, w) maps -> (B, size, size) float64 in [0, 1]; twin of score_map.to_score_map."""
+    scores = ops.cast(localization_maps, "float64")
+    finite = ops.all(ops.isfinite(scores), axis=(1, 2), keepdims=True)
+    for axis in (2, 1):
+        taps = resize_taps(scores.shape[axis], size, protocol.interpolation)
+        shape = (1, 1, -1) if axis == 2 else (1, -1, 1)
+        scores = sum(ops.take(scores, index, axis) * weight.reshape(shape) for index, weight in taps)
+    scores = scores - ops.min(scores, axis=(1, 2), keepdims=True)
+    span = ops.max(scores, axis=(1, 2), keepdims=True)
+    usable = ops.logical_and(finite, span > 0)
+    return ops.where(usable, scores / ops.where(usable, span, ops.ones_like(span)), ops.zeros_like(scores))
+
+
+def to_gray_maps(score_maps, protocol):
+    """(B, S, S) float64 score maps -> int32 gray levels 0..255; twin of score_map.to_gray."""
+    index = ops.minimum(ops.cast(score_maps * float(protocol.gray_steps), "int32"), 255)
+    return ops.take(gray_table(protocol.colormap).astype(np.int32), index)
+
+
+def boxes_of_masks(masks, protocol):
+    """(B, S, S) bool masks -> (B, 4) int32 boxes; twin of boxes.box_at."""
+    size = masks.shape[1]
+    background = component_labels(ops.logical_not(_with_margin(masks)), diagonal=False)
+    filled = (background != background[:, 1:2, 1:2])[:, 2:-2, 2:-2]
+    chosen = _largest_component(component_labels(filled, diagonal=True), _with_margin(filled))
+    columns, rows = ops.any(chosen, axis=1), ops.any(chosen, axis=2)
+    box = ops.stack([_first(columns), _first(rows), _end(columns), _end(rows)], axis=1)
+    if protocol.clip_ends:
+        box = ops.minimum(box, np.array((size, size, size - 1, size - 1), np.int32))
+    found = ops.any(masks, axis=(1, 2))[:, None]
+    return ops.where(found, box, np.array(protocol.empty_box, np.int32))
+
+
+def component_labels(masks, *, diagonal):
+    """Labels the connected components of a batch of masks.
+
+    A union-find over all pixels at once (as FastSV, Zhang et al. 2020): every pixel, and the pixel
+    that its label names, take the smallest label around; then labels are replaced by their label's
+    label. The number of rounds grows with the logarithm of the size, whatever the shapes.
+
+    Args:
+      masks: (B, H, W) bool, H and W static.
+      diagonal: 8-connected when true, else 4-connected.
+
+    Returns:
+      (B, H + 2, W + 2) int32 with a margin of one pixel. The label is the smallest index of the
+      component's pixels, counted through this array; outside the masks it is the last index.
+    """
+    inside = _with_margin(masks)
+    _, height, width = inside.shape
+    inside = ops.reshape(inside, (-1,))
+    count = ops.shape(inside)[0]
+    lowest = ops.where(inside, 0, count - 1)
+
+    def unite(labels, _):
+        around = ops.maximum(_smallest_around(labels, width, diagonal), lowest)
+        # A segment minimum; with -1 - x an empty segment's smallest integer becomes the largest.
+        hooked = -1 - ops.segment_max(-1 - around, labels, num_segments=count)
+        united = ops.minimum(around, hooked)
+        for _ in range(2):
+            united = ops.take(united, united)
+        return united, ops.any(united != labels)
+
+    start = ops.maximum(ops.arange(count, dtype="int32"), lowest)
+    labels, _ = ops.while_loop(lambda _, changed: changed, unite, (start, ops.any(inside)))
+    return ops.reshape(labels, (-1, height, width))
+
+
+def _with_margin(masks):
+    return ops.pad(masks, ((0, 0), (1, 1), (1, 1)), constant_values=False)
+
+
+def _smallest_around(labels, width, diagonal):
+    """Minimum over each pixel and its 4 or 8 neighbours, of images laid flat one after another."""
+    columns = _smallest_of_three(labels, width)
+    if diagonal:
+        return _smallest_of_three(columns, 1)
+    return ops.minimum(columns, _smallest_of_three(labels, 1))
+
+
+def _smallest_of_three(labels, step):
+    return ops.minimum(labels, ops.minimum(ops.roll(labels, step), ops.roll(labels, -step)))
+
+
+def _largest_component(labels, inside):
+    """Picks the component of largest contour area; of equal ones the one whose first pixel is last.
+
+    Args:
+      labels: (B, H + 2, W + 2) of `component_labels`, of components without holes.
+      inside: (B, H + 2, W + 2) bool, their pixels.
+
+    Returns:
+      (B, H, W) bool.
+    """
+    pixels = sum(ops.cast(corner, "int32") for corner in _corners(inside))
+    lowest = functools.reduce(ops.minimum, _corners(labels))
+    shape, count = ops.shape(labels), ops.size(labels)
+    # Twice the area; the three or four pixels of a quad are always of one component.
+    areas = ops.segment_sum(
+        ops.reshape(ops.maximum(pixels - 2, 0), (-1,)), ops.reshape(lowest, (-1,)), num_segments=count
+    )
+    index = ops.reshape(ops.arange(count, dtype="int32"), shape)
+    first = ops.logical_and(inside, labels == index)
+    keys = ops.where(first, ops.reshape(areas, shape) + 1, 0)
+    last = ops.where(keys == ops.max(keys, axis=(1, 2), keepdims=True), index, 0)
+    return (labels == ops.max(last, axis=(1, 2), keepdims=True))[:, 1:-1, 1:-1]
+
+
+def _corners(images):
+    """The four shifted views of (B, H, W) images that make up all 2x2 windows."""
+    return [images[:, y : y - 1 or None, x : x - 1 or None] for y in (0, 1) for x in (0, 1)]
+
+
+def _first(flags):
+    return ops.cast(ops.argmax(flags, axis=1), "int32")
+
+
+def _end(flags):
+    return flags.shape[1] - _first(ops.flip(flags, axis=1))
