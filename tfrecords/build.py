@@ -7,7 +7,7 @@ import dataclasses
 import os
 import pathlib
 
-from e2wsol import cli, config
+from e2wsol import config
 from e2wsol.config import option
 from e2wsol.data.synthetic import SyntheticOptions
 from e2wsol.errors import UserError
@@ -133,6 +133,8 @@ def _write(listing, build, store, source_options):
 
 
 if __name__ == "__main__":
+    from e2wsol import cli  # imports TensorFlow
+
     cli.run(
         main,
         BuildOptions,

@@ -1,0 +1,175 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from made_sources import read_split
+
+from e2wsol.data import dataset, images
+from e2wsol.data.synthetic import SyntheticOptions
+from e2wsol.errors import UserError
+from tfrecords import writer
+from tfrecords.items import Item, Listing, RawPicture
+from tfrecords.prepare import StoreOptions
+from tfrecords.sources import synthetic
+
+
+@dataclasses.dataclass(frozen=True)
+class MadeItem(Item):
+    """A flat picture; refuses to be read while the file `switch` exists."""
+
+    switch: str = ""
+    boxes: tuple = ((1.0, 2.0, 9.0, 8.0),)
+
+    def read(self):
+        if self.switch and tf.io.gfile.exists(self.switch):
+            raise UserError(f"{self.source_id}: switched off")
+        return RawPicture(np.full((16, 20, 3), int(self.source_id), np.uint8), np.asarray(self.boxes))
+
+
+def listing(count=10):
+    items = [MadeItem(str(i), i % 2) for i in range(count)]
+    return Listing("made", ("even", "odd"), {"train": items[:-2], "test": items[-2:]})
+
+
+def write(output, made=None, **options):
+    options = {"source": "made", "created_by": {"holdout": 0.0}, "shard_pictures": 3} | options
+    return writer.write(made or listing(), output, **options)
+
+
+def times(output):
+    return {path.name: path.stat().st_mtime_ns for path in output.glob("*.tfrecord")}
+
+
+def changed(before, after):
+    return sorted(name for name in after if before.get(name) != after[name])
+
+
+def test_shards_and_description(tmp_path):
+    info = write(tmp_path)
+    assert [path.rsplit("/", 1)[1] for path in info.split("train").files] == [
+        f"train-{i:05d}-of-00003.tfrecord" for i in range(3)
+    ]
+    assert info.split("train").class_counts == (4, 4) and info.has_boxes and not info.has_masks
+    document = json.loads((tmp_path / "dataset.json").read_text())
+    assert [shard["count"] for shard in document["splits"]["train"]["shards"]] == [2, 3, 3]
+    dataset.load(tmp_path, verify=True)
+    assert list(read_split(info, "train")) == [str(i) for i in range(8)], "order is kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*times(tmp_path), "dataset.json"])
+
+
+def test_worker_processes_write_the_same_bytes(tmp_path):
+    # Items of a class that worker processes can import.
+    made = synthetic.list_pictures(SyntheticOptions(synthetic_train=5, synthetic_val=0, synthetic_test=2))
+    for name, workers in (("one", 1), ("two", 2)):
+        write(tmp_path / name, made, workers=workers, store=StoreOptions())
+    for file in ("train-00000-of-00002.tfrecord", "test-00000-of-00001.tfrecord"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_an_interrupted_build_goes_on(tmp_path):
+    switch = tmp_path / "switch"
+    switch.touch()
+    output = tmp_path / "out"
+    made = listing(10)
+    made.splits["train"][6] = dataclasses.replace(made.splits["train"][6], switch=str(switch))
+    with pytest.raises(UserError, match="6: switched off"):
+        write(output, made)
+    finished = times(output)
+    assert sorted(finished) == ["train-00000-of-00003.tfrecord", "train-00001-of-00003.tfrecord"]
+    assert not (output / "dataset.json").exists() and not list(output.glob(".tmp*"))
+    switch.unlink()
+    info = write(output, made)
+    assert changed(finished, times(output)) == ["test-00000-of-00001.tfrecord", "train-00002-of-00003.tfrecord"]
+    assert info.split("train").count == 8 and not (output / writer.PROGRESS).exists()
+
+
+def test_a_second_run_writes_nothing(tmp_path):
+    write(tmp_path)
+    before = times(tmp_path)
+    write(tmp_path)
+    assert changed(before, times(tmp_path)) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"cut", None])
+def test_a_damaged_shard_is_made_again(tmp_path, damage):
+    write(tmp_path)
+    before = times(tmp_path)
+    shard = tmp_path / "train-00001-of-00003.tfrecord"
+    content = shard.read_bytes()
+    if damage is None:
+        shard.unlink()
+    else:
+        shard.write_bytes(damage)
+    with pytest.raises(UserError, match=shard.name):
+        dataset.load(tmp_path)
+    write(tmp_path)
+    assert shard.read_bytes() == content
+    assert changed(before, times(tmp_path)) == [shard.name]
+
+
+def test_a_corrected_annotation_rewrites_its_shard_alone(tmp_path):
+    write(tmp_path)
+    before = times(tmp_path)
+    made = listing()
+    made.splits["train"][4] = dataclasses.replace(made.splits["train"][4], boxes=((0.0, 0.0, 5.0, 5.0),))
+    info = write(tmp_path, made)
+    assert changed(before, times(tmp_path)) == ["train-00001-of-00003.tfrecord"]
+    assert read_split(info, "train")["4"]["boxes"].tolist() == [[0, 0, 5, 5]]
+
+
+def test_shards_of_a_larger_listing_are_removed(tmp_path):
+    write(tmp_path)
+    info = write(tmp_path, listing(6))
+    assert sorted(times(tmp_path)) == sorted(
+        path.rsplit("/", 1)[1] for split in info.splits.values() for path in split.files
+    )
+
+
+def test_other_options_are_refused(tmp_path):
+    write(tmp_path)
+    with pytest.raises(UserError, match=r"--output=.*: made with holdout=0.0, now holdout=0.1; choose another"):
+        write(tmp_path, created_by={"holdout": 0.1})
+    dataset.load(tmp_path)
+
+
+def test_foreign_folders_are_refused(tmp_path):
+    (tmp_path / "x.tfrecord").touch()
+    with pytest.raises(UserError, match=r"holds x.tfrecord, but no dataset.json"):
+        write(tmp_path)
+    (tmp_path / "dataset.json").write_text('{"format": 1}')
+    with pytest.raises(UserError, match=r"dataset.json: not written by this builder"):
+        write(tmp_path)
+
+
+def test_label_out_of_range(tmp_path):
+    made = dataclasses.replace(listing(), classes=("even",))
+    with pytest.raises(UserError, match=r"^1: label 1; there are 1 classes, from 0"):
+        write(tmp_path, made)
+
+
+def test_pixels_are_stored_as_jpeg_of_the_quality(tmp_path):
+    info = write(tmp_path, store=StoreOptions(jpeg_quality=30))
+    record = read_split(info, "train")["5"]
+    assert record["jpeg"] == images.encode_jpeg(np.full((16, 20, 3), 5, np.uint8), 30)
+
+
+def test_a_full_disk_is_an_oserror(tmp_path, monkeypatch):
+    class FullWriter:
+        def __init__(self, path):
+            open(path, "wb").close()
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+        def write(self, record):
+            raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(writer.tf.io, "TFRecordWriter", FullWriter)
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path)
+    assert not list(tmp_path.glob("*.tfrecord"))
