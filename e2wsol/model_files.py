@@ -1,25 +1,51 @@
-"""From what a --model flag names to a model: run folders, .keras files, exported SavedModels."""
+"""From what a --model flag names to the file of a model and to its class names."""
 
+import dataclasses
+import json
 import pathlib
-import zipfile
 
-import keras
-
-from e2wsol import methods
-from e2wsol.data import dataset
 from e2wsol.errors import UserError
+from e2wsol.training.run_folder import RunFolder
 
-_CHECKPOINTS = ("checkpoints/best/model.keras", "checkpoints/last/model.keras")
 _SAVED_MODEL = "saved_model.pb"
+_EXPORT_RECORD = "e2wsol.json"
 
 
-def is_saved_model(path):
-    """Whether `path` is the folder of an exported SavedModel."""
-    return (pathlib.Path(path) / _SAVED_MODEL).is_file()
+@dataclasses.dataclass(frozen=True)
+class ModelFile:
+    """Where a model is.
+
+    Attributes:
+      path: a .keras file, or the folder of a SavedModel.
+      flags: mapping of the flags of the run that it belongs to; empty when there is none.
+      classes: class names in label order; None when they are not known.
+      about: what predictions say about an exported model: its protocol and threshold.
+    """
+
+    path: pathlib.Path
+    flags: dict = dataclasses.field(default_factory=dict)
+    classes: tuple | None = None
+    about: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_saved_model(self):
+        return self.path.is_dir()
+
+    def class_names(self, num_classes):
+        """The names of the model's classes in label order; the indices as text where none are known.
+
+        Raises:
+          UserError: the names are not `num_classes`.
+        """
+        if self.classes is None:
+            return tuple(map(str, range(num_classes)))
+        if len(self.classes) != num_classes:
+            raise UserError(f"{self.path}: the model has {num_classes} classes, its data set names {len(self.classes)}")
+        return self.classes
 
 
-def checkpoint_file(path):
-    """The .keras file that `path` means: itself, or a run folder's best checkpoint (else its last).
+def find(path):
+    """Finds the model that `path` means: a run folder (its best checkpoint), a .keras file or a SavedModel.
 
     Raises:
       UserError: there is none.
@@ -27,55 +53,32 @@ def checkpoint_file(path):
     if not path:
         raise UserError("--model is missing: give a run folder, a .keras file or an exported SavedModel folder")
     path = pathlib.Path(path)
-    if path.is_file():
-        return path
     if not path.exists():
         raise UserError(f"--model={path}: no such file or folder")
-    for name in _CHECKPOINTS:
-        if (path / name).is_file():
-            return path / name
-    raise UserError(f"--model={path}: neither {_CHECKPOINTS[0]} (a run folder) nor {_SAVED_MODEL} (a SavedModel) in it")
+    if (path / _SAVED_MODEL).is_file():
+        return _exported(path)
+    if path.is_dir():
+        run = RunFolder(path)
+        if not run.flags_file.is_file():
+            raise UserError(
+                f"--model={path}: neither a run folder (no flags.json) nor a SavedModel (no {_SAVED_MODEL})"
+            )
+        return _of_run(run, run.model_file())
+    run = RunFolder(path.absolute().parents[2]) if path.absolute().parents[1].name == "checkpoints" else None
+    return _of_run(run, path) if run and run.flags_file.is_file() else ModelFile(path)
 
 
-def load_method(file):
-    """The method (a keras.Model, see methods.base) that a .keras file holds.
+def _of_run(run, path):
+    return ModelFile(path, run.flags(), tuple(run.classes()))
 
-    Raises:
-      UserError: the file is damaged, no .keras file, or holds another kind of model.
-    """
+
+def _exported(folder):
+    file = folder / _EXPORT_RECORD
+    if not file.is_file():
+        return ModelFile(folder)
     try:
-        model = keras.saving.load_model(file, compile=False)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{file}: no readable .keras model ({reason})") from None
-    if not isinstance(model, methods.Method):
-        raise UserError(f"{file}: holds a {type(model).__name__}; expected a localization method saved by e2wsol.train")
-    return model
-
-
-def class_names(path, num_classes):
-    """Class names in label order for a model file or SavedModel folder; the indices where none are known.
-
-    They stand in dataset.json of the run folder that the model lies in, or beside the model.
-
-    Args:
-      path: a .keras file or a SavedModel folder.
-      num_classes: C of the model.
-
-    Returns:
-      tuple of C names.
-
-    Raises:
-      UserError: dataset.json is broken or has another number of classes.
-    """
-    path = pathlib.Path(path).absolute()
-    folders = [path, path.parent]
-    if path.parent.parent.name == "checkpoints":
-        folders.append(path.parent.parent.parent)
-    file = next((folder / dataset.FILE_NAME for folder in folders if (folder / dataset.FILE_NAME).is_file()), None)
-    if file is None:
-        return tuple(map(str, range(num_classes)))
-    names = dataset.read_document(file).get("classes", [])
-    if len(names) != num_classes:
-        raise UserError(f"{file}: lists {len(names)} classes, but the model {path} has {num_classes}")
-    return tuple(names)
+        record = json.loads(file.read_text(encoding="utf-8"))
+        about = {"protocol": record["protocol"], "threshold": record["threshold"]}
+        return ModelFile(folder, classes=tuple(record["classes"]), about=about)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file}: not the record of an export ({error}); export the model again") from None

@@ -10,6 +10,7 @@ from e2wsol import cli, files, predict_inputs, predictors
 from e2wsol.config import option
 from e2wsol.data import images
 from e2wsol.errors import UserError
+from e2wsol.localization.protocols import BoxOptions
 from e2wsol.predict_formats import FORMATS, RESERVED_STEMS, Detection, Prediction
 from e2wsol.visualize import overlay
 
@@ -30,20 +31,12 @@ class PredictOptions:
         "json: predictions.json; coco: annotations.json; voc: an XML a picture; yolo: a text a picture and classes.txt",
         choices=tuple(FORMATS),
     )
-    protocol: str = option("", "how a box is read off the map; empty means the model's own protocol")
-    threshold: float = option(
-        -1.0, "share of the map's maximum that the box encloses, 0 to 1; -1 means the protocol's", minimum=-1, maximum=1
-    )
     top_k: int = option(1, "classes to localize for each picture, most probable first", minimum=1)
     overlays: bool = option(True, "also write overlays/*.jpg: the picture with its box beside its map")
     batch: int = option(8, "pictures that go through the network at once", minimum=1)
 
-    def __post_init__(self):
-        if -1 < self.threshold < 0:
-            raise UserError(f"--threshold={self.threshold}: give a share from 0 to 1, or -1 for the protocol's")
 
-
-def main(options, arguments):
+def main(options, box, arguments):
     """Finds the object in pictures: python -m e2wsol.predict --model=RUN_FOLDER --output=DIR PICTURES_OR_FOLDERS.
 
     Exit status: 0 when all is well; 2 for a wrong flag or path; 3 when a picture could not be read: each
@@ -51,12 +44,7 @@ def main(options, arguments):
     """
     output = pathlib.Path(options.output)
     pictures = predict_inputs.find_pictures(arguments, leave_out=output / _OVERLAYS, reserved=RESERVED_STEMS)
-    predictor, names = predictors.load(
-        options.model,
-        protocol=options.protocol or None,
-        threshold=None if options.threshold == -1 else options.threshold,
-        top_k=options.top_k,
-    )
+    predictor, names = predictors.load(options.model, box, top_k=options.top_k)
     overlay_folder = output / _OVERLAYS if options.overlays else None
     predictions = predict(predictor, names, pictures, batch=options.batch, overlay_folder=overlay_folder)
     about = {"model": options.model, **predictor.about}
@@ -133,4 +121,4 @@ def _prediction(file, size, localization, class_names):
 
 
 if __name__ == "__main__":
-    cli.run(main, PredictOptions)
+    cli.run(main, PredictOptions, BoxOptions)

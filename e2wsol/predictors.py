@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from e2wsol import model_files
+from e2wsol import model_files, models
 from e2wsol.data import pipeline
 from e2wsol.errors import UserError
-from e2wsol.localization import boxes, protocols, score_map
+from e2wsol.localization import boxes, score_map
 
 _OUTPUTS = {"logits", "probabilities", "map", "box"}
 
@@ -38,8 +38,7 @@ class MethodPredictor:
 
     Args:
       model: a method: `localize`, `image_size` and `num_classes` as in methods.base.Method.
-      protocol: name of the box protocol; None takes the model's.
-      threshold: share of the map's maximum; None takes the protocol's.
+      protocol: BoxProtocol; its default threshold counts.
       top_k: classes to localize for each picture.
 
     Attributes:
@@ -47,13 +46,12 @@ class MethodPredictor:
       about: what a file of predictions says about how its boxes were made.
     """
 
-    def __init__(self, model, *, protocol=None, threshold=None, top_k=1):
+    def __init__(self, model, protocol, *, top_k=1):
         if top_k > model.num_classes:
             raise UserError(f"--top_k={top_k}: the model knows {model.num_classes} classes only")
         self.num_classes = model.num_classes
-        self.protocol = protocols.get(protocol or model.protocol)
-        self.threshold = self.protocol.default_threshold if threshold is None else threshold
-        self.about = {"protocol": self.protocol.name, "threshold": self.threshold}
+        self.about = {"protocol": protocol.name, "threshold": protocol.default_threshold}
+        self._protocol = protocol
         self._top_k = top_k
         self._size = model.image_size
         self._view = pipeline.PipelineOptions(image_size=self._size, resize_size=self._size, eval_crop="none")
@@ -95,23 +93,21 @@ class MethodPredictor:
             boxes.extract_box(
                 localization_map,
                 image_size=image_size,
-                threshold=self.threshold,
-                protocol=self.protocol.name,
+                threshold=self._protocol.default_threshold,
+                protocol=self._protocol.name,
                 size=self._size,
             )
             for localization_map in maps
         ]
-        shown = score_map.to_score_map(maps[0], self._size, self.protocol)
+        shown = score_map.to_score_map(maps[0], self._size, self._protocol)
         return Localization(labels, scores, np.stack(found), shown)
 
 
 class SavedModelPredictor:
     """Runs a SavedModel of e2wsol.export, which resizes and extracts its boxes itself."""
 
-    about = {}
-
-    def __init__(self, folder):
-        self._folder = folder
+    def __init__(self, folder, about):
+        self.about = about
         try:
             self._model = tf.saved_model.load(str(folder))
         except (ValueError, OSError, tf.errors.OpError) as error:
@@ -142,12 +138,13 @@ class SavedModelPredictor:
         return Localization(np.array([label]), scores, output["box"].numpy(), output["map"].numpy()[0])
 
 
-def load(path, *, protocol=None, threshold=None, top_k=1):
+def load(path, box, *, top_k=1):
     """The predictor of a --model flag and the names of its classes.
 
     Args:
       path: run folder, .keras file or SavedModel folder.
-      protocol, threshold, top_k: see MethodPredictor; a SavedModel has them built in.
+      box: protocols.BoxOptions; a SavedModel has them built in.
+      top_k: see MethodPredictor; a SavedModel localizes one class.
 
     Returns:
       (predictor, tuple of class names).
@@ -155,15 +152,22 @@ def load(path, *, protocol=None, threshold=None, top_k=1):
     Raises:
       UserError: no such model, or an option that the model cannot follow.
     """
-    if not model_files.is_saved_model(path):
-        file = model_files.checkpoint_file(path)
-        predictor = MethodPredictor(model_files.load_method(file), protocol=protocol, threshold=threshold, top_k=top_k)
-        return predictor, model_files.class_names(file, predictor.num_classes)
-    for flag, value, built_in in (("protocol", protocol, None), ("threshold", threshold, None), ("top_k", top_k, 1)):
-        if value != built_in:
-            raise UserError(f"--{flag}={value}: fixed when a SavedModel is exported; give the run folder as --model")
-    predictor = SavedModelPredictor(path)
-    return predictor, model_files.class_names(path, predictor.num_classes)
+    file = model_files.find(path)
+    if file.is_saved_model:
+        for flag, value, built_in in (
+            ("protocol", box.protocol, ""),
+            ("threshold", box.threshold, -1),
+            ("top_k", top_k, 1),
+        ):
+            if value != built_in:
+                raise UserError(
+                    f"--{flag}={value}: fixed when a SavedModel is exported; give the run folder as --model"
+                )
+        predictor = SavedModelPredictor(file.path, file.about)
+    else:
+        model = models.load_model(file.path)
+        predictor = MethodPredictor(model, models.box_protocol(box, file.flags, model), top_k=top_k)
+    return predictor, file.class_names(predictor.num_classes)
 
 
 def _softmax(logits):

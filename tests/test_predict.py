@@ -1,6 +1,8 @@
+import dataclasses
 import io
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +15,8 @@ from PIL import Image
 from e2wsol import backbones, methods, model_files, predict, predict_inputs, predictors
 from e2wsol.data import images
 from e2wsol.errors import UserError
+from e2wsol.localization import protocols
+from e2wsol.localization.protocols import BoxOptions
 
 SIZE = 32
 
@@ -20,7 +24,7 @@ SIZE = 32
 class RedFinder:
     """A method whose map is the picture's red, with class 2 for red pictures and class 0 for others."""
 
-    image_size, num_classes, protocol = SIZE, 3, "maxboxacc"
+    image_size, num_classes = SIZE, 3
 
     def __call__(self, pictures, training=False):
         red = tf.cast(pictures[..., 0], tf.float32)
@@ -46,8 +50,13 @@ def save(path, picture, **options):
     Image.fromarray(picture).save(path, **options)
 
 
+def red_finder(*, protocol="maxboxacc", threshold=0.2, top_k=1):
+    rules = dataclasses.replace(protocols.get(protocol), default_threshold=threshold)
+    return predictors.MethodPredictor(RedFinder(), rules, top_k=top_k)
+
+
 def localize(picture, **options):
-    predictor = predictors.MethodPredictor(RedFinder(), **options)
+    predictor = red_finder(**options)
     return predictor([predictor.prepare(picture)], [picture.shape[1::-1]])[0]
 
 
@@ -78,15 +87,13 @@ def test_threshold_and_protocol_change_the_box():
     np.testing.assert_array_equal(localize(picture, threshold=0.1).boxes, [[4, 4, 28, 28]])
     np.testing.assert_array_equal(localize(picture, threshold=0.7).boxes, [[8, 8, 16, 16]])
     np.testing.assert_array_equal(localize(picture, threshold=0.7, protocol="e2net").boxes, [[8, 8, 16, 16]])
-    with pytest.raises(UserError, match="e2net, maxboxacc"):
-        localize(picture, protocol="none")
 
 
 def test_prediction_is_the_same_alone_and_in_a_batch(tmp_path):
     for number in range(5):
         save(tmp_path / f"{number}.png", red_box_picture(40 + number, 60, (5 * number, 4, 30 + number, 30)))
     pictures = predict_inputs.find_pictures([str(tmp_path)])
-    predictor = predictors.MethodPredictor(RedFinder())
+    predictor = red_finder()
     one, all_at_once = (predict.predict(predictor, "abc", pictures, batch=batch) for batch in (1, 8))
     assert one == all_at_once and len(one) == 5
 
@@ -98,7 +105,7 @@ def test_picture_is_turned_upright_as_its_exif_says(tmp_path):
     save(tmp_path / "turned.png", np.rot90(upright).copy(), exif=exif)
     save(tmp_path / "upright.png", upright)
     pictures = predict_inputs.find_pictures([str(tmp_path)])
-    turned, plain = predict.predict(predictors.MethodPredictor(RedFinder()), "abc", pictures)
+    turned, plain = predict.predict(red_finder(), "abc", pictures)
     assert (turned.width, turned.height) == (plain.width, plain.height) == (100, 60)
     assert turned.detections == plain.detections
 
@@ -110,7 +117,7 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path, capsys):
     (tmp_path / "cut.jpg").write_bytes(whole.getvalue()[:800])
     (tmp_path / "empty.jpg").write_bytes(b"")
     pictures = predict_inputs.find_pictures([str(tmp_path)])
-    found = predict.predict(predictors.MethodPredictor(RedFinder()), "abc", pictures)
+    found = predict.predict(red_finder(), "abc", pictures)
     assert [prediction.name for prediction in found] == ["good.png"]
     lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "skipped" in line]
     assert len(lines) == 2 and "cut.jpg" in lines[0] and "empty.jpg" in lines[1]
@@ -119,7 +126,7 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path, capsys):
 def test_overlay_shows_the_box_beside_the_map(tmp_path):
     save(tmp_path / "in" / "sub" / "x.png", red_box_picture(100, 200, (50, 25, 150, 75)))
     pictures = predict_inputs.find_pictures([str(tmp_path / "in")])
-    predict.predict(predictors.MethodPredictor(RedFinder()), "abc", pictures, overlay_folder=tmp_path / "overlays")
+    predict.predict(red_finder(), "abc", pictures, overlay_folder=tmp_path / "overlays")
     tile, _ = images.decode((tmp_path / "overlays" / "sub" / "x.jpg").read_bytes(), "x")
     assert tile.shape[1] == 2 * 480 + 4 and tile.shape[0] > 240
     # Scaled by 2.4: the box starts near x = 120 and y = 60.
@@ -140,12 +147,13 @@ def run_folder(tmp_path_factory):
     small_method().save(folder / "checkpoints" / "best" / "model.keras")
     document = {"format": "e2wsol-records/1", "classes": ["gull", "tern", "auk"]}
     (folder / "dataset.json").write_text(json.dumps(document))
+    (folder / "flags.json").write_text(json.dumps({"flags": {"protocol": "", "threshold": -1.0}}))
     return folder
 
 
 @pytest.mark.parametrize("top_k", [1, 2])
 def test_run_folder_gives_the_methods_own_boxes(run_folder, top_k):
-    predictor, names = predictors.load(run_folder, top_k=top_k)
+    predictor, names = predictors.load(run_folder, BoxOptions(), top_k=top_k)
     assert names == ("gull", "tern", "auk") and predictor.about == {"protocol": "e2net", "threshold": 0.09}
     picture = np.random.default_rng(0).integers(0, 255, (50, 70, 3), dtype=np.uint8)
     found = predictor([predictor.prepare(picture)], [(70, 50)])[0]
@@ -160,13 +168,24 @@ def test_run_folder_gives_the_methods_own_boxes(run_folder, top_k):
 def test_checkpoint_file_alone_has_numbers_for_names(run_folder, tmp_path):
     file = tmp_path / "model.keras"
     file.write_bytes((run_folder / "checkpoints/best/model.keras").read_bytes())
-    assert predictors.load(file)[1] == ("0", "1", "2")
-    assert predictors.load(run_folder / "checkpoints/best/model.keras")[1] == ("gull", "tern", "auk")
+    assert predictors.load(file, BoxOptions())[1] == ("0", "1", "2")
+    assert predictors.load(run_folder / "checkpoints/best/model.keras", BoxOptions())[1] == ("gull", "tern", "auk")
 
 
 def test_class_names_must_fit_the_model(run_folder):
-    with pytest.raises(UserError, match=r"dataset\.json: lists 3 classes, but .* has 5"):
-        model_files.class_names(run_folder / "checkpoints/best/model.keras", 5)
+    with pytest.raises(UserError, match="has 5 classes, its data set names 3"):
+        model_files.find(run_folder).class_names(5)
+
+
+def test_flags_of_command_and_run_choose_the_protocol(run_folder, tmp_path):
+    assert predictors.load(run_folder, BoxOptions(threshold=0.4))[0].about == {"protocol": "e2net", "threshold": 0.4}
+    assert predictors.load(run_folder, BoxOptions(protocol="maxboxacc"))[0].about["protocol"] == "maxboxacc"
+    with pytest.raises(UserError, match="e2net, maxboxacc"):
+        predictors.load(run_folder, BoxOptions(protocol="none"))
+    shutil.copytree(run_folder, tmp_path / "run")
+    (tmp_path / "run" / "flags.json").write_text(json.dumps({"flags": {"protocol": "maxboxacc", "threshold": 0.3}}))
+    about = predictors.load(tmp_path / "run", BoxOptions())[0].about
+    assert about == {"protocol": "maxboxacc", "threshold": 0.3}
 
 
 def test_wrong_models_are_named(tmp_path):
@@ -175,12 +194,12 @@ def test_wrong_models_are_named(tmp_path):
     for name, expected in {
         "": "--model is missing",
         f"{tmp_path}/nowhere": "no such file or folder",
-        str(tmp_path): "neither checkpoints/best/model.keras",
-        f"{tmp_path}/broken.keras": "no readable .keras model",
-        f"{tmp_path}/plain.keras": "holds a Sequential",
+        str(tmp_path): "neither a run folder",
+        f"{tmp_path}/broken.keras": "cannot be loaded as a .keras model",
+        f"{tmp_path}/plain.keras": "a Sequential, not a localization method",
     }.items():
         with pytest.raises(UserError, match=expected):
-            predictors.load(name)
+            predictors.load(name, BoxOptions())
 
 
 class Exported(tf.Module):
@@ -202,15 +221,19 @@ class Exported(tf.Module):
 def test_saved_model(tmp_path):
     module = Exported()
     tf.saved_model.save(module, str(tmp_path), signatures=module.serve)
-    predictor, names = predictors.load(tmp_path)
+    predictor, names = predictors.load(tmp_path, BoxOptions())
     assert names == ("0", "1")
     pictures = [np.zeros((20, 30, 3), np.uint8), np.zeros((9, 7, 3), np.uint8)]
     first, second = predictor([predictor.prepare(picture) for picture in pictures], [(30, 20), (7, 9)])
     assert first.boxes.tolist() == [[0, 0, 30, 20]] and second.boxes.tolist() == [[0, 0, 7, 9]]
     assert first.labels.tolist() == [1] and first.scores[0] == pytest.approx(1 / (1 + np.exp(-2)))
-    for option in ({"threshold": 0.5}, {"protocol": "e2net"}, {"top_k": 2}):
+    for box, top_k in ((BoxOptions(threshold=0.5), 1), (BoxOptions(protocol="e2net"), 1), (BoxOptions(), 2)):
         with pytest.raises(UserError, match="fixed when a SavedModel is exported"):
-            predictors.load(tmp_path, **option)
+            predictors.load(tmp_path, box, top_k=top_k)
+    record = {"protocol": "e2net", "threshold": 0.09, "classes": ["gull", "tern"]}
+    (tmp_path / "e2wsol.json").write_text(json.dumps(record))
+    predictor, names = predictors.load(tmp_path, BoxOptions())
+    assert names == ("gull", "tern") and predictor.about == {"protocol": "e2net", "threshold": 0.09}
 
 
 def test_saved_model_of_another_kind(tmp_path):
@@ -218,7 +241,7 @@ def test_saved_model_of_another_kind(tmp_path):
     call = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([None], tf.float32)])
     tf.saved_model.save(module, str(tmp_path), signatures=call)
     with pytest.raises(UserError, match="gives no box, logits, map, probabilities"):
-        predictors.load(tmp_path)
+        predictors.load(tmp_path, BoxOptions())
 
 
 @pytest.mark.parametrize(
@@ -235,7 +258,7 @@ def test_main_writes_the_format(run_folder, tmp_path, name, expected):
         save(tmp_path / "in" / place, red_box_picture(40, 50, (5, 5, 30, 30)))
     output = tmp_path / "out"
     options = predict.PredictOptions(model=str(run_folder), output=str(output), format=name)
-    assert predict.main(options, [str(tmp_path / "in")]) == 0
+    assert predict.main(options, BoxOptions(), [str(tmp_path / "in")]) == 0
     written = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
     assert written == expected | {"overlays/x.jpg", "overlays/sub/x.jpg"}
 

@@ -38,8 +38,8 @@ class Mark:
 def charts(result):
     """One SVG a metric whose curve the result holds, as a list of strings.
 
-    Each shows the method's curve with its marked thresholds, the centre Gaussian's curve and the
-    centre box's score, which has no threshold.
+    Each shows the method's curve with its marked thresholds and the baselines' curves; the centre
+    box's is flat, since it has no threshold.
     """
     thresholds = result["curves"].get("thresholds", [])
     localizers = {name: curves for name, curves in result["curves"].items() if name != "thresholds"}
@@ -50,22 +50,18 @@ def charts(result):
         metric = _METRICS.get(metric, metric)
         rows = {row.localizer: row for row in score_rows(result) if row.metric == metric and row.iou == float(iou)}
         lines = [
-            Line(name, curves[key], "method" if name == result["method"] else "baseline")
+            Line(name, curves[key], _kind(name, curves[key], result["method"]))
             for name, curves in localizers.items()
             if key in curves
         ]
-        lines += _flat_lines(rows, localizers, len(thresholds))
         drawn.append(chart(thresholds, lines, _marks(rows.get(result["method"])), title=f"{metric}, IoU {iou}"))
     return drawn
 
 
-def _flat_lines(rows, localizers, count):
-    flat = []
-    for name, row in rows.items():
-        value = value_of(next(iter(row.scores.values())))
-        if name not in localizers and value is not None:
-            flat.append(Line(name, [value] * count, "flat"))
-    return flat
+def _kind(name, values, method):
+    if name == method:
+        return "method"
+    return "flat" if len(set(values)) == 1 else "baseline"
 
 
 def _marks(row):

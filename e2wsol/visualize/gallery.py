@@ -14,7 +14,7 @@ _JPEG_QUALITY = 82
 _GROUPS = {
     "Lowest overlap": "The predicted box and the true one share least.",
     "Highest overlap": "The predicted box fits best.",
-    "At random": "Drawn from the others with a fixed seed.",
+    "In between": "Drawn with a fixed seed from the other pictures that the evaluation kept.",
 }
 
 
@@ -35,7 +35,7 @@ def gallery(samples, names):
 
 
 def choose(ious, per_group=_PER_GROUP):
-    """Indices of the worst, the best and of random pictures.
+    """Indices of the worst, the best and of random other pictures.
 
     Args:
       ious: (n,) overlap of each picture.

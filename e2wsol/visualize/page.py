@@ -3,10 +3,11 @@
 import itertools
 from html import escape
 
+from e2wsol.localization.baselines import CENTRE_BOX
 from e2wsol.visualize.curves import charts
 from e2wsol.visualize.gallery import gallery
 from e2wsol.visualize.page_style import CSS
-from e2wsol.visualize.results import THRESHOLD_KINDS, score_rows, value_of
+from e2wsol.visualize.results import THRESHOLD_KINDS, score_rows, threshold_of, value_of
 
 _GLOSSARY = {
     "IoU": "Area that the predicted and the true box share, divided by the area that they cover together: 1 is a "
@@ -87,7 +88,7 @@ def _facts(result):
 def _stats(result):
     """The figures to read first: localization against the centre box, and classification."""
     rows = [row for row in score_rows(result) if row.localizer == result["method"]]
-    baseline = {(row.metric, row.iou): row for row in score_rows(result) if row.localizer == "centre box"}
+    baseline = {(row.metric, row.iou): row for row in score_rows(result) if row.localizer == CENTRE_BOX}
     tiles = []
     for row in rows:
         if row.iou == 0.5 and row.metric in ("GT-known Loc", "Top-1 Loc"):
@@ -95,7 +96,7 @@ def _stats(result):
             other = baseline.get((row.metric, row.iou))
             beside = _value(other, kind) if other else None
             note = f"IoU 0.5, {_KIND_HEADS[kind]}"
-            note += f"; centre box {_percent(beside)}" if beside is not None else ""
+            note += f"; {CENTRE_BOX} {_percent(beside)}" if beside is not None else ""
             tiles.append((row.metric, _value(row, kind), note))
     tiles += [
         (f"{name.replace('top', 'Top-')} classification", value, "accuracy")
@@ -148,7 +149,7 @@ def _score_cell(score):
     value = value_of(score)
     if value is None:
         return "-"
-    threshold = score.get("threshold")
+    threshold = threshold_of(score)
     note = "" if threshold is None else f"<small>at {threshold:.3f}</small>"
     return f"{100 * value:.1f}{note}"
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from e2wsol.data import dataset
 from e2wsol.errors import UserError
+from e2wsol.localization.baselines import CENTRE_BOX
 
 THRESHOLD_KINDS = ("protocol", "validation", "best")
 _KEYS = ("dataset", "method", "checkpoint", "protocol", "thresholds", "scores", "classification", "curves")
@@ -96,6 +97,11 @@ def value_of(score):
     """The score's value in [0, 1]; None where there is no score or it counted no picture (None, NaN)."""
     value = score["value"] if score else None
     return None if value is None or math.isnan(value) else value
+
+
+def threshold_of(score):
+    """The threshold that the score was taken at; None for the centre box, which has none."""
+    return None if score["localizer"] == CENTRE_BOX else score.get("threshold")
 
 
 def load_samples(file):

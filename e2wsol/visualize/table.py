@@ -1,6 +1,6 @@
 """The score table as plain text, for the terminal."""
 
-from e2wsol.visualize.results import THRESHOLD_KINDS, score_rows, value_of
+from e2wsol.visualize.results import THRESHOLD_KINDS, score_rows, threshold_of, value_of
 
 _HEADS = ("protocol's t", "chosen on validation", "best on this split", "pictures")
 
@@ -42,7 +42,7 @@ def _cell(score):
     value = value_of(score)
     if value is None:
         return "-"
-    threshold = score.get("threshold")
+    threshold = threshold_of(score)
     return f"{100 * value:.1f}" + ("" if threshold is None else f" (t {threshold:.3f})")
 
 
