@@ -7,12 +7,15 @@ Colours come from the page: lines carry the classes `method`, `baseline` and `fl
 import dataclasses
 from html import escape
 
+from e2wsol.localization.baselines import CENTRE_BOX
 from e2wsol.visualize.results import THRESHOLD_KINDS, score_rows, value_of
 
 _METRICS = {"gt_known": "GT-known Loc", "top1": "Top-1 Loc", "top5": "Top-5 Loc"}
 _WIDTH, _HEIGHT = 480, 346
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 468, 80, 280
 _FIRST_MARK, _MARK_ROW = 36, 16
+# SVG has no flow layout; so many units a letter are enough for the page's font.
+_LETTER = 7
 _AXIS_ENDS = (0.25, 0.5, 1.0)
 _MARK_NAMES = {"protocol": "protocol", "validation": "chosen on validation", "best": "best"}
 
@@ -50,7 +53,7 @@ def charts(result):
         metric = _METRICS.get(metric, metric)
         rows = {row.localizer: row for row in score_rows(result) if row.metric == metric and row.iou == float(iou)}
         lines = [
-            Line(name, curves[key], _kind(name, curves[key], result["method"]))
+            Line(name, curves[key], _kind(name, result["method"]))
             for name, curves in localizers.items()
             if key in curves
         ]
@@ -58,10 +61,10 @@ def charts(result):
     return drawn
 
 
-def _kind(name, values, method):
+def _kind(name, method):
     if name == method:
         return "method"
-    return "flat" if len(set(values)) == 1 else "baseline"
+    return "flat" if name == CENTRE_BOX else "baseline"
 
 
 def _marks(row):
@@ -131,10 +134,10 @@ def _polyline(axis, thresholds, line):
 
 def _mark(axis, mark, row):
     x, label_y = axis.x(mark.threshold), _FIRST_MARK + _MARK_ROW * row
-    # Labels on the right half run to the left of their line, so that they stay inside.
-    right = x > (_LEFT + _RIGHT) / 2
-    anchor, shift = ("end", -5) if right else ("start", 5)
     text = f"{_MARK_NAMES[mark.kind]} {mark.threshold:.3g}: {100 * mark.value:.1f}%"
+    # A name that would run out of the chart stands to the left of its line.
+    fits = x + _LETTER * len(text) < _WIDTH
+    anchor, shift = ("start", 5) if fits else ("end", -5)
     yield f'<line class="mark {mark.kind}" x1="{x:.1f}" y1="{label_y - 9}" x2="{x:.1f}" y2="{_BOTTOM}"/>'
     yield f'<circle class="mark {mark.kind}" cx="{x:.1f}" cy="{axis.y(mark.value):.1f}" r="3.5"/>'
     yield f'<text class="label" x="{x + shift:.1f}" y="{label_y}" text-anchor="{anchor}">{escape(text)}</text>'
@@ -145,5 +148,4 @@ def _legend(lines):
     for line in lines:
         yield f'<line class="line {line.kind}" x1="{x}" y1="{y - 4}" x2="{x + 26}" y2="{y - 4}"/>'
         yield f'<text class="label" x="{x + 32}" y="{y}">{escape(line.name)}</text>'
-        # SVG has no flow layout: 7 units a letter is enough for the page's font.
-        x += 32 + 7 * len(line.name) + 18
+        x += 32 + _LETTER * len(line.name) + 18
