@@ -1,8 +1,9 @@
 """CUB-200-2011 in its original layout, or its .tgz: official split, one box a bird, masks where they are.
 
 The folder holds images.txt, image_class_labels.txt, bounding_boxes.txt (x y width height),
-train_test_split.txt, classes.txt and images/; segmentations/ (a separate download) gives masks, in
-which the gray value says how many of five annotators saw the bird: more than half makes the object.
+train_test_split.txt, classes.txt and images/; segmentations/ (a separate download, there or
+beside the folder) gives masks, in which the gray value says how many of five annotators saw the bird:
+more than half makes the object.
 """
 
 import pathlib
@@ -77,5 +78,8 @@ def _corners(values, root, identity):
 
 
 def _mask(root, name):
-    path = (root / "segmentations" / name).with_suffix(".png")
-    return MaskFile(Location(str(path)), "majority") if path.is_file() else None
+    for folder in (root / "segmentations", root.parent / "segmentations"):
+        path = (folder / name).with_suffix(".png")
+        if path.is_file():
+            return MaskFile(Location(str(path)), "majority")
+    return None
