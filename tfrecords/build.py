@@ -1,8 +1,6 @@
-"""Turns pictures into TFRecords: python -m tfrecords.build --source=... --input=... --output=...
+"""Turns pictures into TFRecords: python -m tfrecords.build --source=... --input=... --output=..."""
 
-Worker processes import this module: nothing at its top may import TensorFlow.
-"""
-
+# Worker processes import this module: nothing up here may import TensorFlow.
 import dataclasses
 import os
 import pathlib
@@ -18,6 +16,17 @@ from tfrecords.sources import cub, folder, ilsvrc, synthetic, tfds
 from tfrecords.sources.folder import FolderOptions
 from tfrecords.sources.ilsvrc import IlsvrcOptions
 from tfrecords.sources.tfds import TfdsOptions
+
+_HELP = """Turns pictures into TFRecords with a dataset.json beside them. Examples:
+
+  python -m tfrecords.build --source=synthetic --output=records/synthetic
+  python -m tfrecords.build --source=folder --input=my_photos --output=records/mine --store=resized
+  python -m tfrecords.build --source=cub --input=CUB_200_2011.tgz --output=records/cub --holdout=0.1
+  python -m tfrecords.build --source=ilsvrc --input=dataset/ILSVRC --output=records/ilsvrc
+  python -m tfrecords.build --source=tfds --input=caltech_birds2011 --mask_rule=majority --output=records/birds
+
+The same command again goes on where it stopped. What each source expects is in docs/data.md.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,5 +152,5 @@ if __name__ == "__main__":
         IlsvrcOptions,
         SyntheticOptions,
         TfdsOptions,
-        description=__doc__,
+        description=_HELP,
     )
