@@ -1,7 +1,6 @@
 """How every command starts and ends: flags in, one-line errors out."""
 
 import errno
-import importlib
 import os
 import sys
 
@@ -10,27 +9,6 @@ from e2wsol.errors import UserError
 
 EXIT_USER_ERROR = 2
 _STORAGE_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG, errno.EACCES)
-
-
-def _import_tensorflow_quietly():
-    """Imports TensorFlow without its C++ chatter about absent GPUs.
-
-    On import it writes to file descriptor 2 before its log level counts; an ImportError still
-    comes through, and so does everything that TensorFlow says later.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        importlib.import_module("tensorflow")
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(null)
-
-
-_import_tensorflow_quietly()
 
 
 def run(main, *option_classes, description=None):

@@ -7,17 +7,18 @@ score is given at the protocol's threshold, at the one chosen on a split that is
 the best one of the scored split (an oracle, as most papers report it).
 """
 
+import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+
 import dataclasses
 import json
 import time
-
-from e2wsol import cli, files  # cli first: it quietens TensorFlow before anything imports it  # isort: skip
 
 import cv2
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from e2wsol import cli, files
 from e2wsol.config import from_mapping, option
 from e2wsol.data import dataset, pipeline
 from e2wsol.errors import UserError

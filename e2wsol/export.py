@@ -8,15 +8,16 @@ y0, x1, y1 in pixels of the given pictures. Map and box are those of the most pr
 resizes, normalises and extracts the box inside the graph, and loads without e2wsol.
 """
 
+import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+
 import dataclasses
 import json
 import pathlib
 import shutil
 
-from e2wsol import cli, files  # cli first: it quietens TensorFlow before anything imports it  # isort: skip
-
 import tensorflow as tf
 
+from e2wsol import cli, files
 from e2wsol.config import option
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols

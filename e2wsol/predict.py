@@ -1,5 +1,7 @@
 """Finds the object in pictures: class, score and box of each, in a format that annotation tools read."""
 
+import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+
 import dataclasses
 import pathlib
 import sys

@@ -5,13 +5,14 @@ python -m e2wsol.train --flagfile=flags/e2net_vgg.cfg --data_dir=records/cub --r
 Started again with the same flags, it goes on from the last checkpoint of the run folder.
 """
 
-import dataclasses
+import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
 
-from e2wsol import cli, methods  # cli first: it quietens TensorFlow before anything imports it  # isort: skip
+import dataclasses
 
 import keras
 import tensorflow as tf
 
+from e2wsol import cli, methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.backbones.weights import load_start_weights
 from e2wsol.config import option

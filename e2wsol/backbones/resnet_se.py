@@ -49,7 +49,7 @@ def _bottleneck(x, channels, stride, name):
 
 def _squeeze_excite(x, channels, name):
     weights = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
-    weights = keras.layers.Dense(channels, activation="relu", name=f"{name}_fc1")(weights)
+    weights = keras.layers.Dense(max(1, channels // 4), activation="relu", name=f"{name}_fc1")(weights)
     weights = keras.layers.Dense(4 * channels, activation="sigmoid", name=f"{name}_fc2")(weights)
     return keras.layers.Multiply(name=f"{name}_excite")([x, weights])
 

@@ -1,9 +1,9 @@
 """The embedded data set: articulated creatures on textured backgrounds, drawn by procedure.
 
 Every picture shows one creature in any rotation and scale among distractors. Its small head carries
-most of the evidence for the class (a ringed disc in the class's colour, always right); the body
-carries some (a saddle pattern in the class's colour with probability `synthetic_body_evidence`, in
-another class's colour otherwise). A plain CAM therefore finds the head, and a method that finds the
+most of the evidence for the class (a ringed disc that wears the class's colour with probability
+`synthetic_head_evidence`, else another class's); the body carries less (bars across the torso, right
+with probability `synthetic_body_evidence`). A plain CAM therefore finds the head, and a method that finds the
 whole object can be told from it. Boxes and masks are exact. Everything follows from the seed.
 """
 
@@ -29,8 +29,11 @@ class SyntheticOptions:
     synthetic_test: int = option(400, "synthetic test pictures", minimum=0)
     synthetic_classes: int = option(8, "synthetic classes", minimum=2, maximum=len(_COLOURS))
     synthetic_side: int = option(128, "side of the synthetic pictures, pixels", minimum=32)
+    synthetic_head_evidence: float = option(
+        0.9, "probability that the head wears the class's colour", minimum=0.0, maximum=1.0
+    )
     synthetic_body_evidence: float = option(
-        0.6, "probability that the body wears the class's colour", minimum=0.0, maximum=1.0
+        0.7, "probability that the body wears the class's colour", minimum=0.0, maximum=1.0
     )
     synthetic_seed: int = option(0, "seed of the synthetic pictures", minimum=0)
 
@@ -143,10 +146,8 @@ class _Creature:
 
     def __init__(self, options, rng, label):
         self.rng = rng
-        self.hue = _HUES[label]
-        agrees = rng.random() < options.synthetic_body_evidence
-        others = [hue for hue in _HUES[: options.synthetic_classes] if hue != self.hue]
-        self.saddle_hue = self.hue if agrees else others[rng.integers(len(others))]
+        self.head_hue = _hue(rng, options, label, options.synthetic_head_evidence)
+        self.saddle_hue = _hue(rng, options, label, options.synthetic_body_evidence)
         self.coat = _colour(rng.integers(180), rng.integers(0, 60), rng.integers(90, 200))
         side = options.synthetic_side
         self.scale = side * rng.uniform(0.15, 0.27)
@@ -191,8 +192,14 @@ class _Creature:
 
     def _head(self, image, mask, centre):
         """The ringed disc that is most of the evidence."""
-        for radius, colour in ((0.30, (245, 245, 245)), (0.24, _colour(self.hue, 240, 230)), (0.09, (15, 15, 15))):
+        for radius, colour in ((0.30, (245, 245, 245)), (0.24, _colour(self.head_hue, 240, 230)), (0.09, (15, 15, 15))):
             self._part(image, mask, _ellipse_points(centre, (radius, radius), 0), colour)
+
+
+def _hue(rng, options, label, evidence):
+    """The class's hue with probability `evidence`, else another class's."""
+    others = [hue for index, hue in enumerate(_HUES[: options.synthetic_classes]) if index != label]
+    return _HUES[label] if rng.random() < evidence else others[rng.integers(len(others))]
 
 
 def _towards(angle):
