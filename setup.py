@@ -7,6 +7,8 @@ from setuptools import find_packages, setup
 
 ROOT = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "e2wsol" / "__init__.py").read_text()).group(1)
+# tensorflow-datasets needs importlib_resources where it prepares a data set, and does not ask for it.
+TFDS = ["importlib_resources", "tensorflow-datasets>=4.9"]
 
 setup(
     name="e2wsol",
@@ -23,13 +25,14 @@ setup(
         "matplotlib>=3.8",
         "numpy>=1.26",
         "opencv-python-headless>=4.8",
+        "pillow>=10.0",
         "tensorboard>=2.18",
         "tensorflow>=2.18",
         "tqdm>=4.60",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.18"],
-        "tfds": ["tensorflow-datasets>=4.9"],
-        "dev": ["hypothesis>=6.100", "pytest>=8.0", "ruff>=0.5", "tensorflow-datasets>=4.9"],
+        "tfds": TFDS,
+        "dev": [*TFDS, "hypothesis>=6.100", "pytest>=8.0", "ruff>=0.5"],
     },
 )

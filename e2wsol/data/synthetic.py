@@ -15,8 +15,8 @@ import numpy as np
 from e2wsol.config import option
 
 SPLITS = ("train", "val", "test")
-_COLOURS = ("red", "orange", "lime", "green", "cyan", "blue", "violet", "pink")
-_HUES = (0, 15, 38, 62, 90, 112, 134, 160)  # OpenCV hues, 0..179
+_COLOURS = ("red", "lime", "cyan", "violet", "orange", "green", "blue", "pink")
+_HUES = (0, 38, 90, 134, 15, 62, 112, 160)  # OpenCV hues, 0..179
 _SHIFT = 4  # OpenCV draws in 1/16 pixels
 
 

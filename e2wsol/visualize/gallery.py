@@ -14,7 +14,7 @@ _JPEG_QUALITY = 82
 _GROUPS = {
     "Lowest overlap": "The predicted box and the true one share least.",
     "Highest overlap": "The predicted box fits best.",
-    "In between": "Drawn with a fixed seed from the other pictures that the evaluation kept.",
+    "At random": "Drawn with a fixed seed from all pictures of the split.",
 }
 
 
@@ -26,7 +26,7 @@ def gallery(samples, names):
       names: class names in label order; a label without a name shows as its number.
     """
     parts = []
-    for (title, meaning), chosen in zip(_GROUPS.items(), choose(samples["ious"])):
+    for (title, meaning), chosen in zip(_GROUPS.items(), choose(samples["ious"], samples["random"])):
         if len(chosen):
             parts.append(f'<h3>{title}</h3>\n<p class="soft">{meaning}</p>\n<div class="gallery">')
             parts += [_figure(samples, index, names) for index in chosen]
@@ -34,21 +34,23 @@ def gallery(samples, names):
     return "\n".join(parts)
 
 
-def choose(ious, per_group=_PER_GROUP):
-    """Indices of the worst, the best and of random other pictures.
+def choose(ious, random, per_group=_PER_GROUP):
+    """Indices of the worst, the best and the randomly drawn pictures.
 
     Args:
       ious: (n,) overlap of each picture.
+      random: (n,) bool, whether the picture was drawn at random.
       per_group: at most so many in a group; fewer when n is small, so that groups do not share.
 
     Returns:
-      Three int arrays: ascending, descending and in random order; together each index at most once.
+      Three int arrays: by ascending IoU, by descending IoU and in the order of the data set; together
+      each index at most once.
     """
     order = np.argsort(ious, kind="stable")
     count = min(per_group, max(1, len(order) // 3))
     worst, rest = order[:count], order[count:]
     best, rest = rest[::-1][:count], rest[: max(0, len(rest) - count)]
-    return worst, best, np.random.default_rng(0).permutation(rest)[:count]
+    return worst, best, np.sort(rest[random[rest]])[:count]
 
 
 def _figure(samples, index, names):

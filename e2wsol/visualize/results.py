@@ -15,7 +15,18 @@ from e2wsol.localization.baselines import CENTRE_BOX
 THRESHOLD_KINDS = ("protocol", "validation", "best")
 _KEYS = ("dataset", "method", "checkpoint", "protocol", "thresholds", "scores", "classification", "curves")
 _SCORE_KEYS = ("localizer", "metric", "iou", "threshold_from", "value", "pictures")
-_SAMPLE_KEYS = ("ids", "images", "maps", "predicted_boxes", "true_boxes", "ious", "labels", "predictions", "hits")
+_SAMPLE_KEYS = (
+    "ids",
+    "images",
+    "maps",
+    "predicted_boxes",
+    "true_boxes",
+    "ious",
+    "labels",
+    "predictions",
+    "hits",
+    "random",
+)
 
 
 @dataclasses.dataclass(frozen=True)

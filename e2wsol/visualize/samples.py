@@ -45,7 +45,10 @@ class SampleKeeper:
         chosen = {number: entry for kept in self.groups.values() for _, number, entry in kept}
         entries = [chosen[number] for number in sorted(chosen)]
         with files.replacing(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **_arrays(entries))
+            drawn = {number for _, number, _ in self.groups["random"]}
+            np.savez_compressed(
+                file, **_arrays(entries), random=np.array([number in drawn for number in sorted(chosen)])
+            )
 
 
 def _arrays(entries):

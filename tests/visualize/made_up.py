@@ -72,6 +72,7 @@ def samples(count=6, size=32):
         "labels": np.arange(count) % 3,
         "predictions": np.zeros(count, int),
         "hits": ious >= 0.5,
+        "random": np.ones(count, bool),
     }
 
 

@@ -85,9 +85,12 @@ def test_choose_shares_no_picture():
     rng = np.random.default_rng(1)
     for count in (0, 1, 2, 3, 7, 27, 100):
         ious = rng.random(count)
-        worst, best, random = gallery.choose(ious)
+        drawn = rng.random(count) < 0.5
+        worst, best, random = gallery.choose(ious, drawn)
         everything = [*worst, *best, *random]
-        assert len(everything) == len(set(everything)) == min(count, 27 if count >= 27 else max(1, count // 3) * 3)
+        assert len(everything) == len(set(everything))
+        assert drawn[random].all() and len(random) <= 9
+        assert set(np.flatnonzero(drawn)) - set(worst) - set(best) == set(random) or len(random) == min(9, count // 3)
         assert list(ious[worst]) == sorted(ious)[: len(worst)]
         assert list(ious[best]) == sorted(ious)[::-1][: len(best)]
 

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Makes the environment and runs the tests: scripts/test.sh [--fast] [pytest arguments]
+# --fast leaves out the tests marked slow.
+set -euo pipefail
+source "$(dirname "$0")/environment.sh"
+environment dev
+select=()
+if [ "${1:-}" = "--fast" ]; then
+  shift
+  select=(-m "not slow")
+fi
+"$PYTHON" -m ruff check .
+"$PYTHON" -m ruff format --check .
+exec "$PYTHON" -m pytest "${select[@]}" "$@"

@@ -1,0 +1,104 @@
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+from contours import rough_maps
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from e2wsol.localization import protocols
+from e2wsol.localization.boxes import box_at, levels_at
+from e2wsol.localization.graph import component_labels, extract_boxes
+from e2wsol.localization.score_map import to_gray, to_score_map
+
+PROTOCOLS = [protocols.get(name) for name in protocols.names()]
+SIZE = 20
+_COMPILED = {}
+
+
+def numpy_box(localization_map, size, threshold, protocol):
+    gray = to_gray(to_score_map(localization_map, size, protocol), protocol)
+    return box_at(gray, levels_at(gray, [threshold])[0], protocol).tolist()
+
+
+def graph(side, protocol, size=SIZE):
+    """One traced function for a kind of map, for any batch size and threshold."""
+    key = (side, protocol.name, size)
+    if key not in _COMPILED:
+        signature = [tf.TensorSpec((None, side, side), tf.float32), tf.TensorSpec((), tf.float64)]
+        _COMPILED[key] = tf.function(
+            lambda maps, threshold: extract_boxes(maps, size=size, threshold=threshold, protocol=protocol),
+            input_signature=signature,
+        )
+    return lambda maps, threshold: _COMPILED[key](maps, tf.constant(threshold, tf.float64))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(1, 5),
+    levels=st.integers(1, 9),
+    threshold=st.floats(0, 1),
+    protocol=st.sampled_from(PROTOCOLS),
+)
+def test_rough_maps_give_the_boxes_of_opencv(seed, count, levels, threshold, protocol):
+    maps = rough_maps(seed, count, SIZE, levels).astype(np.float32)
+    _, boxes = graph(SIZE, protocol)(maps, threshold)
+    assert boxes.numpy().tolist() == [numpy_box(one, SIZE, threshold, protocol) for one in maps]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), threshold=st.floats(0, 1), protocol=st.sampled_from(PROTOCOLS))
+def test_resized_maps_equal_the_numpy_side(seed, threshold, protocol):
+    maps = np.random.default_rng(seed).standard_normal((3, 7, 7)).astype(np.float32)
+    score_maps, boxes = graph(7, protocol)(maps, threshold)
+    np.testing.assert_array_equal(score_maps, [to_score_map(one, SIZE, protocol) for one in maps])
+    assert boxes.numpy().tolist() == [numpy_box(one, SIZE, threshold, protocol) for one in maps]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=protocols.names())
+def test_maps_without_a_range_and_a_single_pixel(protocol):
+    maps = np.zeros((5, SIZE, SIZE), np.float32)
+    maps[1], maps[2, 3, 4], maps[3, 0, 0], maps[4, 19, 19] = 0.5, np.nan, 1, 1
+    score_maps, boxes = graph(SIZE, protocol)(maps, 0.3)
+    assert not score_maps.numpy()[:3].any()
+    assert boxes.numpy()[:3].tolist() == [list(protocol.empty_box)] * 3
+    assert boxes.numpy().tolist() == [numpy_box(one, SIZE, 0.3, protocol) for one in maps]
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), density=st.floats(0, 1), diagonal=st.booleans())
+def test_labels_equal_opencvs_components(seed, density, diagonal):
+    masks = np.random.default_rng(seed).random((2, 9, 13)) < density
+    labels = np.array(component_labels(masks, diagonal=diagonal))
+    index = np.arange(labels.size).reshape(labels.shape)
+    for mask, label, own in zip(masks, labels[:, 1:-1, 1:-1], index[:, 1:-1, 1:-1]):
+        count, expected = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8 if diagonal else 4)
+        assert (label[~mask] == labels.size - 1).all()
+        for component in range(1, count):
+            assert (label[expected == component] == own[expected == component].min()).all()
+
+
+def snake(side):
+    """A one-pixel line winding to and fro: its ends are as far apart as pixels of a component get."""
+    image = np.zeros((side, side), np.float32)
+    image[::2] = 1
+    image[1::4, -1] = image[3::4, 0] = 1
+    return image
+
+
+def test_long_thin_shapes():
+    maps = np.stack([snake(SIZE), 1 - snake(SIZE), snake(SIZE).T, np.eye(SIZE, dtype=np.float32)])
+    assert cv2.connectedComponents(maps[0].astype(np.uint8))[0] == 2
+    for protocol in PROTOCOLS:
+        _, boxes = graph(SIZE, protocol)(maps, 0.5)
+        assert boxes.numpy().tolist() == [numpy_box(one, SIZE, 0.5, protocol) for one in maps]
+
+
+def test_compiles_under_xla():
+    maps = rough_maps(5, 2, SIZE, 4).astype(np.float32)
+    protocol = protocols.get("e2net")
+    compiled = tf.function(
+        lambda batch: extract_boxes(batch, size=SIZE, threshold=0.4, protocol=protocol)[1], jit_compile=True
+    )
+    assert compiled(tf.constant(maps)).numpy().tolist() == [numpy_box(one, SIZE, 0.4, protocol) for one in maps]

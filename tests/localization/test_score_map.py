@@ -1,0 +1,52 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from e2wsol.localization import protocols
+from e2wsol.localization.score_map import gray_table, to_gray, to_score_map
+
+PROTOCOLS = [protocols.get(name) for name in protocols.names()]
+FLAGS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    height=st.integers(2, 40),
+    width=st.integers(2, 40),
+    size=st.integers(8, 96),
+    seed=st.integers(0, 2**32 - 1),
+    protocol=st.sampled_from(PROTOCOLS),
+)
+def test_resizes_as_opencv_does(height, width, size, seed, protocol):
+    source = np.random.default_rng(seed).standard_normal((height, width)).astype(np.float32)
+    expected = cv2.resize(source.astype(np.float64), (size, size), interpolation=FLAGS[protocol.interpolation])
+    expected = (expected - expected.min()) / (expected.max() - expected.min())
+    ours = to_score_map(source, size, protocol)
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
+    assert ours.min() == 0 and ours.max() == 1
+
+
+def test_map_of_the_frames_size_is_only_stretched():
+    source = np.random.default_rng(0).random((30, 30)).astype(np.float32)
+    expected = source.astype(np.float64) - source.min()
+    for protocol in PROTOCOLS:
+        np.testing.assert_array_equal(to_score_map(source, 30, protocol), expected / expected.max())
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, -3.0, np.nan, np.inf])
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=protocols.names())
+def test_map_without_a_range_gives_zeros(value, protocol):
+    source = np.full((7, 7), value, np.float32)
+    assert not to_score_map(source, 28, protocol).any()
+    source[:3] = 1.0 if not np.isfinite(value) else value
+    assert not to_score_map(source, 28, protocol).any()
+
+
+def test_gray_levels_truncate():
+    score_map = np.array([[0.0, 0.5, 99.999 / 255, 1.0]])
+    maxboxacc, e2net = protocols.get("maxboxacc"), protocols.get("e2net")
+    assert to_gray(score_map, maxboxacc).tolist() == [[0, 127, 99, 255]]
+    assert to_gray(score_map, e2net).tolist() == gray_table("cubehelix")[[[0, 128, 100, 255]]].tolist()
+    assert to_gray(score_map, e2net).dtype == np.uint8
