@@ -1,0 +1,54 @@
+"""Boxes of the kit's maps by the graph, and E2Net's hand-made maps."""
+
+import kit
+import numpy as np
+import pytest
+
+from e2wsol.localization import protocols
+from e2wsol.localization.boxes import box_at, boxes_at_levels, levels_at
+from e2wsol.localization.graph import boxes_of_masks, extract_boxes
+from e2wsol.localization.iou import pairwise_iou
+from e2wsol.localization.score_map import gray_table, to_gray, to_score_map
+
+EVALUATION, E2NET_CASE = kit.SHARED_KIT / "evaluation", kit.SHARED_KIT / "e2net_vgg16_cub"
+pytestmark = pytest.mark.skipif(not EVALUATION.is_dir(), reason="the parity kit is not at ../shared/parity")
+
+
+@pytest.mark.parametrize("name", protocols.names())
+def test_graph_on_the_kits_maps(name):
+    protocol, maps = protocols.get(name), kit.load(EVALUATION)[1]["maps"]
+    size = maps.shape[1]
+    grays = [to_gray(to_score_map(one, size, protocol), protocol) for one in maps]
+    for threshold in (protocol.default_threshold, 0.45, 0.8):
+        _, boxes = extract_boxes(maps, size=size, threshold=threshold, protocol=protocol)
+        expected = [box_at(gray, levels_at(gray, [threshold])[0], protocol) for gray in grays]
+        np.testing.assert_array_equal(boxes, expected)
+
+
+def test_graph_on_the_references_boxes():
+    """Not by way of boxes.py: the benchmark's own boxes at levels spread over its grid."""
+    _, arrays = kit.load(EVALUATION)
+    protocol = protocols.get("maxboxacc")
+    gray = (arrays["maps"].astype(np.float64) * 255).astype(np.uint8)
+    for column in range(20, 1000, 245):
+        masks = gray > arrays["wsol_level"][:, column, None, None]
+        np.testing.assert_array_equal(boxes_of_masks(masks, protocol), arrays["wsol_single_boxes"][:, column])
+
+
+def test_e2nets_hand_made_maps():
+    case, arrays = kit.load(E2NET_CASE)
+    protocol = protocols.get("e2net")
+    size = arrays["unit_gray"].shape[1]
+    grays = [to_gray(to_score_map(one, size, protocol), protocol) for one in arrays["unit_maps"]]
+    np.testing.assert_array_equal(grays, arrays["unit_gray"])
+    thresholds = case["config"]["thresholds"]
+    boxes = [boxes_at_levels(gray, levels_at(gray, thresholds), protocol) for gray in grays]
+    np.testing.assert_array_equal(boxes, arrays["unit_boxes"])
+    np.testing.assert_array_equal(gray_table("cubehelix"), arrays["colormap_gray"])
+
+
+def test_e2nets_iou():
+    _, arrays = kit.load(E2NET_CASE)
+    pairs = arrays["iou_pairs"]
+    ious = np.diag(pairwise_iou(pairs[:, :4], pairs[:, 4:], protocols.get("e2net").iou_extent))
+    np.testing.assert_allclose(ious, arrays["iou_values"], rtol=1e-6)
