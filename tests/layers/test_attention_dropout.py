@@ -58,7 +58,7 @@ def test_random_state_is_a_variable_so_that_checkpoints_can_keep_it():
     x = features()
     layer = AttentionDropout(keep_prob=0.5, seed=1)
     layer(x, training=True)
-    state = np.array(layer.seed_generator.state.value)
+    state = layer.seed_generator.state.numpy()
     first = [np.asarray(layer(x, training=True)) for _ in range(6)]
     layer.seed_generator.state.assign(state)
     second = [np.asarray(layer(x, training=True)) for _ in range(6)]

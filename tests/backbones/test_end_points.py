@@ -1,0 +1,132 @@
+import keras
+import numpy as np
+import pytest
+
+from e2wsol import backbones, methods
+from e2wsol.backbones import BackboneOptions
+from e2wsol.errors import UserError
+from e2wsol.layers import BatchNormalization
+from e2wsol.methods.e2net import E2NetOptions
+
+
+def shapes(network):
+    return {name: tuple(tensor.shape[1:]) for name, tensor in network.output.items()}
+
+
+def build(backbone, image_size=224, *, width=1.0, gates=None, **options):
+    return backbones.build(BackboneOptions(backbone=backbone, backbone_width=width, **options), image_size, gates=gates)
+
+
+def test_vgg16_is_the_gap_form():
+    found = shapes(build("vgg16"))
+    expected = {
+        **{f"conv1_{i}": (224, 224, 64) for i in (1, 2)},
+        **{f"conv2_{i}": (112, 112, 128) for i in (1, 2)},
+        **{f"conv3_{i}": (56, 56, 256) for i in (1, 2, 3)},
+        **{f"conv4_{i}": (28, 28, 512) for i in (1, 2, 3)},
+        **{f"conv5_{i}": (14, 14, 512) for i in (1, 2, 3)},
+        **{"pool1": (112, 112, 64), "pool2": (56, 56, 128), "pool3": (28, 28, 256), "pool4": (14, 14, 512)},
+    }
+    assert found == expected
+    assert list(found)[-1] == "conv5_3"
+
+
+def test_resnet50_se_keeps_14x14():
+    found = shapes(build("resnet50_se"))
+    assert found["conv0"] == (112, 112, 64) and found["pool0"] == (56, 56, 64)
+    blocks = (3, 4, 6, 3)
+    for group, shape in enumerate(((56, 56, 256), (28, 28, 512), (14, 14, 1024), (14, 14, 2048))):
+        names = [f"group{group}", *(f"group{group}_block{block}" for block in range(blocks[group]))]
+        assert {found.pop(name) for name in names} == {shape}
+    assert set(found) == {"conv0", "pool0"}
+
+
+def test_mobilenet_v1_without_the_stride_of_block_6():
+    found = shapes(build("mobilenet_v1"))
+    assert found["conv1"] == (112, 112, 32) and found["block5"] == (28, 28, 256)
+    assert found["block6"] == found["block11"] == (28, 28, 512)
+    assert found["block12"] == found["block13"] == (14, 14, 1024)
+    assert list(found) == ["conv1", *(f"block{block}" for block in range(1, 14))]
+
+
+@pytest.mark.parametrize("backbone", backbones.ARCHITECTURES)
+def test_output_stride(backbone):
+    for stride, image_size in ((8, 64), (16, 96)):
+        network = build(backbone, image_size, width=0.1, output_stride=stride)
+        height, width, _ = list(shapes(network).values())[-1]
+        assert height == width == image_size // stride
+
+
+@pytest.mark.parametrize("backbone", backbones.ARCHITECTURES)
+def test_parameters_at_full_width(backbone):
+    """Against keras.applications, or the published counts, of the parts that both have."""
+    network = build(backbone, 64)
+    if backbone == "vgg16":
+        assert network.count_params() == keras.applications.VGG16(weights=None, include_top=False).count_params()
+    elif backbone == "mobilenet_v1":
+        assert network.count_params() == keras.applications.MobileNet(weights=None, include_top=False).count_params()
+    else:
+        plain = keras.applications.ResNet50(weights=None, include_top=False)
+        # keras.applications' convolutions carry biases that E2Net's do not; SE adds two layers a block.
+        biases = sum(np.prod(w.shape) for w in plain.weights if w.path.endswith("conv/bias"))
+        squeeze = sum(np.prod(w.shape) for w in network.weights if "_fc" in w.path)
+        assert network.count_params() - squeeze == plain.count_params() - biases
+
+
+def test_vgg16_with_batch_norm():
+    network = build("vgg16", 32, width=0.05, backbone_batch_norm=True)
+    norms = [layer for layer in network.layers if isinstance(layer, BatchNormalization)]
+    assert len(norms) == 13 and not any("bias" in weight.path for weight in network.weights)
+
+
+# Numbers of e2net.md, section 12.
+@pytest.mark.parametrize(
+    ("backbone", "batch_norm", "variables", "trainable"),
+    [("vgg16", False, 48, 48), ("resnet50_se", False, 343, 237), ("resnet50_se", True, 351, 241)],
+)
+def test_variables_of_e2net_as_released(backbone, batch_norm, variables, trainable):
+    model = methods.create(
+        "e2net",
+        backbone=BackboneOptions(backbone=backbone, backbone_width=0.05),
+        image_size=32,
+        num_classes=5,
+        options=[E2NetOptions(ose_batch_norm=batch_norm)],
+    )
+    assert (len(model.weights), len(model.trainable_weights)) == (variables, trainable)
+
+
+def test_gate_stands_behind_its_end_point():
+    doubled = keras.layers.Lambda(lambda x: 2 * x, output_shape=lambda shape: shape)
+    keras.utils.set_random_seed(0)
+    plain = build("vgg16", 32, width=0.05)
+    keras.utils.set_random_seed(0)
+    gated = build("vgg16", 32, width=0.05, gates={"pool3": doubled})
+    images = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
+    before, after = plain(images), gated(images)
+    np.testing.assert_array_equal(after["conv3_3"], before["conv3_3"])
+    np.testing.assert_array_equal(after["pool3"], 2 * np.asarray(before["pool3"]))
+
+
+def test_gate_at_a_wrong_position_lists_the_end_points():
+    with pytest.raises(UserError, match=r"pool9: no such end point; choose among conv1_1, conv1_2, pool1"):
+        build("vgg16", 32, width=0.05, gates={"pool9": keras.layers.Identity()})
+    with pytest.raises(UserError, match="pool9"):
+        methods.create(
+            "e2net",
+            backbone=BackboneOptions(backbone_width=0.05),
+            image_size=32,
+            num_classes=2,
+            options=[E2NetOptions(mae_positions=("pool9",))],
+        )
+
+
+def test_unknown_backbone_lists_the_valid_ones():
+    with pytest.raises(UserError, match="--backbone=vgg: unknown; choose one of mobilenet_v1, resnet50_se, vgg16"):
+        build("vgg")
+
+
+@pytest.mark.parametrize(("backbone", "own"), [("vgg16", "imagenet_bgr"), ("mobilenet_v1", "symmetric")])
+def test_preprocessing_is_the_backbones_own_or_as_asked(backbone, own):
+    assert build(backbone, 32, width=0.05).get_layer("preprocessing").scheme == own
+    asked = build(backbone, 32, width=0.05, preprocessing="caffe")
+    assert asked.get_layer("preprocessing").scheme == "caffe"

@@ -1,0 +1,164 @@
+"""What every method promises, on every backbone."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from e2wsol import methods
+from e2wsol.backbones import ARCHITECTURES, BackboneOptions
+from e2wsol.errors import UserError
+from e2wsol.layers import AttentionDropout, MaxoutAttentionExcitation
+from e2wsol.methods.adl import ADLOptions
+from e2wsol.methods.e2net import E2NetOptions
+from e2wsol.training.optimizers import NesterovMomentum
+
+SIZE, CLASSES = 32, 4
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, SIZE, SIZE, 3), dtype=np.uint8)
+LABELS = np.array([0, 3, 2, 1, 3, 0], np.int32)
+
+
+def create(method="e2net", backbone="vgg16", options=(), seed=0, **backbone_options):
+    keras.utils.set_random_seed(seed)
+    return methods.create(
+        method,
+        backbone=BackboneOptions(backbone=backbone, backbone_width=0.05, output_stride=8, **backbone_options),
+        image_size=SIZE,
+        num_classes=CLASSES,
+        options=options,
+    )
+
+
+def stirred(model):
+    """Small random numbers in every variable that starts at a constant, so that it counts."""
+    rng = np.random.default_rng(1)
+    for weight in model.trainable_weights:
+        if len(weight.shape) == 1:
+            weight.assign(weight + rng.normal(0, 0.1, weight.shape))
+    return model
+
+
+@pytest.mark.parametrize("backbone", ARCHITECTURES)
+@pytest.mark.parametrize("method", methods.METHODS)
+def test_contract(method, backbone, tmp_path):
+    model = create(method, backbone)
+    # Tracing a deep network takes longer than its one step.
+    model.compile(NesterovMomentum(0.01), metrics=["accuracy"], run_eagerly=backbone != "vgg16")
+    history = model.fit(IMAGES, LABELS, batch_size=6, epochs=1, verbose=0).history
+    assert np.isfinite(history["loss"][0]) and 0 <= history["accuracy"][0] <= 1
+    check_localize(model)
+    again = save_and_load(model, tmp_path / "model.keras")
+    for one, other in zip(model.localize(IMAGES, LABELS), again.localize(IMAGES, LABELS)):
+        np.testing.assert_array_equal(one, other)
+    assert model.protocol in ("e2net", "maxboxacc")
+
+
+def check_localize(model):
+    """Maps of the predicted class, of one and of many classes agree with each other."""
+    outputs = model(IMAGES, training=False)
+    logits, predicted_maps = model.localize(IMAGES)
+    np.testing.assert_array_equal(logits, outputs["logits"])
+    assert logits.shape == (6, CLASSES) and logits.dtype == predicted_maps.dtype == "float32"
+    height, width = predicted_maps.shape[1:]
+    assert (height, width) == (SIZE // 8, SIZE // 8)
+    every = np.tile(np.arange(CLASSES), (6, 1))
+    _, maps = model.localize(IMAGES, every)
+    assert maps.shape == (6, CLASSES, height, width)
+    _, label_maps = model.localize(IMAGES, LABELS)
+    chosen = np.asarray(maps)[np.arange(6), LABELS]
+    np.testing.assert_allclose(label_maps, chosen, rtol=1e-4, atol=1e-6 * np.abs(chosen).max())
+    predicted = np.argmax(logits, axis=1)
+    chosen = np.asarray(maps)[np.arange(6), predicted]
+    np.testing.assert_allclose(predicted_maps, chosen, rtol=1e-4, atol=1e-6 * np.abs(chosen).max())
+
+
+def save_and_load(model, path):
+    model.save(path)
+    again = keras.saving.load_model(path)
+    assert type(again) is type(model) and again.get_config() == model.get_config()
+    return again
+
+
+def test_loss_is_the_mean_cross_entropy():
+    model = create("cam")
+    logits = np.random.default_rng(0).normal(size=(6, CLASSES)).astype(np.float32)
+    powers = np.exp(logits.astype(np.float64))
+    expected = -np.log(powers / powers.sum(1, keepdims=True))[np.arange(6), LABELS]
+    assert float(model.compute_loss(IMAGES, LABELS, {"logits": logits})) == pytest.approx(expected.mean(), rel=1e-5)
+    weights = np.array([1, 0, 2, 0, 0, 1], np.float32)
+    weighted = model.compute_loss(IMAGES, LABELS, {"logits": logits}, sample_weight=weights)
+    assert float(weighted) == pytest.approx((expected * weights).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("backbone", ARCHITECTURES)
+def test_cam_sums_to_the_logit_less_its_bias(backbone):
+    model = stirred(create("cam", backbone))
+    logits, maps = model.localize(IMAGES, np.tile(np.arange(CLASSES), (6, 1)))
+    bias = model.get_layer("linear").bias.numpy()
+    np.testing.assert_allclose(np.sum(maps, axis=(2, 3)), logits - bias, rtol=1e-3, atol=1e-4)
+
+
+def test_adl_drops_in_training_only():
+    model = create("adl", options=[ADLOptions(adl_keep_prob=0.0, adl_threshold=0.3)])
+    plain = model(IMAGES, training=False)["logits"]
+    np.testing.assert_array_equal(model(IMAGES)["logits"], plain)
+    assert not np.allclose(model(IMAGES, training=True)["logits"], plain)
+
+
+def gates(model, kind):
+    return [layer.name for layer in model.backbone.layers if isinstance(layer, kind)]
+
+
+def test_positions_are_the_backbones_own_or_as_asked():
+    assert gates(create("adl"), AttentionDropout) == ["adl_pool3", "adl_pool4", "adl_conv5_3"]
+    asked = create("adl", options=[ADLOptions(adl_positions=("pool2",))])
+    assert gates(asked, AttentionDropout) == ["adl_pool2"]
+    released = gates(create("e2net", "resnet50_se"), MaxoutAttentionExcitation)
+    assert released == ["mae_group2_block0", "mae_group3_block0", "mae_group3"]
+    asked = create("e2net", options=[ADLOptions(), E2NetOptions(mae_positions=("conv5_3",))])
+    assert gates(asked, MaxoutAttentionExcitation) == ["mae_conv5_3"]
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("adl", ADLOptions(("pool2", "pool4"), 0.4, 0.6)),
+        (
+            "e2net",
+            E2NetOptions(("pool3",), 0.7, "minmax", ("horizontal", "left_oblique"), True, "cam_max"),
+        ),
+    ],
+)
+def test_config_is_complete(method, options, tmp_path):
+    model = create(method, options=[options], backbone_batch_norm=True, preprocessing="caffe")
+    again = save_and_load(model, tmp_path / "model.keras")
+    assert again.options == options and again.backbone_options == model.backbone_options
+    assert dataclasses.asdict(again.options).items() <= model.get_config()["options"].items()
+    assert (again.image_size, again.num_classes, again.name) == (SIZE, CLASSES, method)
+    np.testing.assert_array_equal(again(IMAGES)["logits"], model(IMAGES)["logits"])
+
+
+def test_compiled_model_goes_on_training_after_loading(tmp_path):
+    model = create("cam")
+    model.compile(NesterovMomentum(0.01, multipliers=[("conv.*", 0.1)]), metrics=["accuracy"])
+    model.fit(IMAGES, LABELS, batch_size=3, verbose=0, shuffle=False)
+    again = save_and_load(model, tmp_path / "model.keras")
+    for trained in (model, again):
+        trained.fit(IMAGES, LABELS, batch_size=3, verbose=0, shuffle=False)
+    for one, other in zip(model.get_weights(), again.get_weights()):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-8)
+
+
+def test_half_precision_keeps_logits_and_maps_in_float32():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        logits, maps = create("e2net").localize(IMAGES, LABELS)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert logits.dtype == maps.dtype == "float32"
+
+
+def test_unknown_method_lists_the_valid_ones():
+    with pytest.raises(UserError, match="--method=cma: unknown; choose one of adl, cam, e2net"):
+        create("cma")
