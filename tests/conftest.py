@@ -1,0 +1,40 @@
+import pathlib
+
+import pytest
+
+
+def pytest_collection_modifyitems(items):
+    """TensorFlow takes its number of logical devices only before it is used for the first time."""
+    if any("two_devices" in getattr(item, "fixturenames", ()) for item in items):
+        import tensorflow as tf
+
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+@pytest.fixture
+def two_devices():
+    """Asks for two logical CPU devices in this process."""
+
+
+@pytest.fixture(scope="session")
+def tiny_records(tmp_path_factory):
+    """Folder of records of the embedded data set: 24 train, 9 val and 8 test pictures, 3 classes."""
+    from e2wsol.data.synthetic import SyntheticOptions
+    from tfrecords import build
+    from tfrecords.prepare import StoreOptions
+    from tfrecords.sources.folder import FolderOptions
+    from tfrecords.sources.ilsvrc import IlsvrcOptions
+    from tfrecords.sources.tfds import TfdsOptions
+
+    output = tmp_path_factory.mktemp("tiny") / "records"
+    build.main(
+        build.BuildOptions(source="synthetic", output=str(output), shard_pictures=10, workers=1),
+        StoreOptions(),
+        FolderOptions(),
+        IlsvrcOptions(),
+        SyntheticOptions(synthetic_train=24, synthetic_val=9, synthetic_test=8, synthetic_classes=3, synthetic_side=48),
+        TfdsOptions(),
+        [],
+    )
+    return pathlib.Path(output)
