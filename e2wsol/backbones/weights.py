@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import zipfile
 
 import keras
 import numpy as np
@@ -110,7 +111,7 @@ def _file_values(path):
 
 def _npz_values(path):
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"--backbone_weights={path}: not a readable .npz file ({error})") from None
