@@ -94,7 +94,7 @@ def create(options, steps_per_epoch):
         learning_rate=schedule(options, steps_per_epoch),
         momentum=options.momentum,
         l2=options.weight_decay,
-        l2_pattern=options.weight_decay_variables,
+        l2_pattern=_pattern("weight_decay_variables", options.weight_decay_variables),
         multipliers=[parse_multiplier(text) for text in options.learning_rate_multipliers],
     )
 
@@ -103,6 +103,9 @@ def schedule(options, steps_per_epoch):
     """Step decay: the base rate times factor ** (number of drops that lie at or before the step)."""
     if not options.learning_rate_steps:
         return options.learning_rate
+    if list(options.learning_rate_steps) != sorted(set(options.learning_rate_steps)):
+        given = ",".join(f"{epoch:g}" for epoch in options.learning_rate_steps)
+        raise UserError(f"--learning_rate_steps={given}: epochs must ascend, e.g. 30,60,90")
     # Keras keeps the old value up to and including the boundary; the drop belongs to the first step
     # after the epoch, whose index is epochs * steps_per_epoch.
     boundaries = [round(epoch * steps_per_epoch) - 1 for epoch in options.learning_rate_steps]
@@ -114,7 +117,17 @@ def parse_multiplier(text):
     """'PATTERN:FACTOR' -> (pattern, factor)."""
     pattern, _, factor = text.rpartition(":")
     try:
-        re.compile(pattern)
-        return pattern, float(factor)
-    except (ValueError, re.error):
-        raise UserError(f"--learning_rate_multipliers={text}: expected PATTERN:FACTOR, e.g. conv.*:0.1") from None
+        factor = float(factor)
+    except ValueError:
+        factor = None
+    if not pattern or factor is None:
+        raise UserError(f"--learning_rate_multipliers={text}: expected PATTERN:FACTOR, e.g. conv.*:0.1")
+    return _pattern("learning_rate_multipliers", pattern), factor
+
+
+def _pattern(flag, text):
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise UserError(f"--{flag}: '{text}' is no regular expression ({error}); e.g. conv.* is one") from None
+    return text
