@@ -1,0 +1,224 @@
+import errno
+import functools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+
+from e2wsol import methods, models
+from e2wsol.backbones import BackboneOptions
+from e2wsol.errors import UserError
+from e2wsol.training import checkpoints
+from e2wsol.training.optimizers import NesterovMomentum
+
+SIZE = 16
+IMAGES = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
+LABELS = np.array([0, 1, 2, 1])
+
+
+def made(seed=0, num_classes=3):
+    """ADL with batch normalization: random state, moving statistics and momentum all count."""
+    keras.utils.set_random_seed(seed)
+    backbone = BackboneOptions(backbone="vgg16", backbone_width=0.01, backbone_batch_norm=True)
+    model = methods.create("adl", backbone=backbone, image_size=SIZE, num_classes=num_classes)
+    optimizer = NesterovMomentum(0.05)
+    optimizer.build(model.trainable_variables)
+    return model, optimizer
+
+
+def train(model, optimizer, steps):
+    import tensorflow as tf
+
+    for _ in range(steps):
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss(IMAGES, LABELS, model(IMAGES, training=True))
+        optimizer.apply(tape.gradient(loss, [v.value for v in model.trainable_variables]), model.trainable_variables)
+
+
+def everything(model, optimizer):
+    """(path, value) of all that a run depends on; numbers in the paths of random states differ between models."""
+    return [(v.path, np.asarray(v.value)) for v in [*model.variables, *optimizer.variables]]
+
+
+def assert_equal(one, other):
+    assert len(one) == len(other)
+    for (path, value), (_, expected) in zip(one, other):
+        np.testing.assert_array_equal(value, expected, err_msg=path)
+
+
+@functools.cache
+def shared_pair():
+    return made()
+
+
+def save(folder, step, *, best=False, pair=None):
+    model, optimizer = pair or shared_pair()
+    checkpoints.save(folder, model, optimizer, {"step": step, "best": 0.5}, best=best)
+    return model, optimizer
+
+
+def test_restored_run_goes_on_bit_for_bit(tmp_path):
+    model, optimizer = made(seed=1)
+    train(model, optimizer, 3)
+    checkpoints.save(tmp_path, model, optimizer, {"step": 3, "best": 0.25})
+    again, again_optimizer = made(seed=2)
+    state = checkpoints.restore(checkpoints.last(tmp_path), again, again_optimizer)
+    assert (state["step"], state["best"]) == (3, 0.25)
+    before = everything(model, optimizer)
+    assert any("seed" in path for path, _ in before) and any("velocity" in path for path, _ in before)
+    assert int(again_optimizer.iterations) == 3
+    assert_equal(before, everything(again, again_optimizer))
+    for pair in ((model, optimizer), (again, again_optimizer)):
+        train(*pair, 3)
+    assert_equal(everything(model, optimizer), everything(again, again_optimizer))
+
+
+def test_checkpoint_is_a_model_file(tmp_path):
+    model, _ = save(tmp_path, 1)
+    again = models.load_model(tmp_path / "last" / "model.keras")
+    np.testing.assert_array_equal(again(IMAGES)["logits"], model(IMAGES)["logits"])
+
+
+def test_newest_two_and_the_best_are_kept(tmp_path):
+    for step in range(1, 7):
+        save(tmp_path, step, best=step == 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("best", "last", "step-00000002", "step-00000005", "step-00000006")
+    ]
+    assert os.readlink(tmp_path / "best") == "step-00000002"
+    assert os.readlink(tmp_path / "last") == checkpoints.last(tmp_path).name == "step-00000006"
+
+
+def test_same_step_can_be_saved_twice(tmp_path):
+    save(tmp_path, 4, best=True)
+    save(tmp_path, 4)
+    assert checkpoints.last(tmp_path).name == "step-00000004"
+
+
+def tear(path, name):
+    file = path / name
+    if name == "state.json":
+        file.write_text(file.read_text()[:20])
+    else:
+        file.write_bytes(file.read_bytes()[:-7])
+
+
+@pytest.mark.parametrize("name", ["model.keras", "optimizer.npz", "state.json"])
+@pytest.mark.parametrize("damage", ["torn", "missing"])
+def test_torn_checkpoint_is_passed_over(tmp_path, name, damage):
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    newest = tmp_path / "step-00000002"
+    if damage == "torn":
+        tear(newest, name)
+    else:
+        (newest / name).unlink()
+    assert checkpoints.last(tmp_path) == tmp_path / "step-00000001"
+    tear(tmp_path / "step-00000001", "model.keras")
+    assert checkpoints.last(tmp_path) is None
+
+
+def test_nothing_there_is_none(tmp_path):
+    assert checkpoints.last(tmp_path / "nowhere") is None
+
+
+def test_left_over_temporary_folder_does_not_count(tmp_path):
+    (tmp_path / ".tmp-step-00000009").mkdir()
+    save(tmp_path, 1)
+    assert checkpoints.last(tmp_path).name == "step-00000001"
+    save(tmp_path, 9)
+    assert checkpoints.last(tmp_path).name == "step-00000009"
+
+
+def test_checkpoint_of_another_network_is_an_error(tmp_path):
+    save(tmp_path, 1)
+    model, optimizer = made(num_classes=4)
+    with pytest.raises(UserError, match="checkpoint of another network"):
+        checkpoints.restore(checkpoints.last(tmp_path), model, optimizer)
+    model, _ = made()
+    with pytest.raises(UserError, match=r"optimizer.npz: \d+ variables, the optimizer has \d+"):
+        other = keras.optimizers.Adam()
+        other.build(model.trainable_variables)
+        checkpoints.restore(checkpoints.last(tmp_path), model, other)
+
+
+@pytest.mark.parametrize("place", ["model", "optimizer", "rename", "link"])
+def test_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch, place):
+    model, optimizer = save(tmp_path, 1, best=True, pair=made())
+    before = everything(model, optimizer)
+    train(model, optimizer, 1)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    owner, name = {
+        "model": (type(model), "save"),
+        "optimizer": (np, "savez"),
+        "rename": (os, "replace"),
+        "link": (checkpoints, "_point"),
+    }[place]
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="No space left on device.*stays good"):
+        patch.setattr(owner, name, full)
+        save(tmp_path, 2, best=True, pair=(model, optimizer))
+    assert not list(tmp_path.glob(".tmp*"))
+    again, again_optimizer = made(seed=3)
+    if place == "link":  # the new checkpoint was whole already
+        assert checkpoints.last(tmp_path).name == "step-00000002"
+        return
+    assert checkpoints.last(tmp_path).name == "step-00000001"
+    checkpoints.restore(tmp_path / "best", again, again_optimizer)
+    assert_equal(everything(again, again_optimizer), before)
+
+
+def test_full_disk_before_the_first_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(np, "savez", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
+    with pytest.raises(UserError, match="there is none before it"):
+        save(tmp_path, 1)
+
+
+LIMITED = """
+import resource, sys
+sys.path.insert(0, {tests!r})
+import test_checkpoints as t
+from e2wsol.errors import UserError
+folder = t.pathlib.Path({folder!r})
+pair = t.save(folder, 1)
+good = t.everything(*pair)
+sizes = {{name: (folder / "last" / name).stat().st_size for name in ("model.keras", "optimizer.npz")}}
+t.train(*pair, 1)
+for size in (0, 100, sizes["model.keras"] // 2, sizes["model.keras"] - 100, sizes["model.keras"] + 10):
+    if size > max(sizes.values()):
+        continue
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    try:
+        t.save(folder, 2, pair=pair)
+    except UserError as error:
+        assert "File too large" in str(error) and "stays good" in str(error), error
+    else:
+        raise SystemExit(f"no error at {{size}} bytes")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert t.checkpoints.last(folder).name == "step-00000001"
+again = t.made(seed=9)
+t.checkpoints.restore(t.checkpoints.last(folder), *again)
+t.assert_equal(t.everything(*again), good)
+"""
+
+
+def test_disk_that_fills_up_at_any_byte(tmp_path):
+    """The system's own limit on file sizes makes real writes fail, in a process of its own."""
+    pytest.importorskip("resource")
+    script = LIMITED.format(tests=str(pathlib.Path(__file__).parent), folder=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:] + done.stdout
+
+
+def test_state_is_json(tmp_path):
+    save(tmp_path, 7)
+    state = json.loads((tmp_path / "last" / "state.json").read_text())
+    assert state["step"] == 7 and set(state["sha256"]) == {"model.keras", "optimizer.npz"}
