@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import shutil
+import warnings
 
 import numpy as np
 
@@ -116,9 +117,11 @@ def restore(path, model, optimizer):
     """
     path = pathlib.Path(path)
     try:
-        model.load_weights(path / "model.keras")
-    except ValueError as error:
-        raise UserError(f"{path}: checkpoint of another network ({error})") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras warns of layers that it leaves unfilled
+            model.load_weights(path / "model.keras")
+    except (ValueError, UserWarning) as error:
+        raise UserError(f"{path}: checkpoint of another network ({str(error).splitlines()[0]})") from None
     with np.load(path / "optimizer.npz", allow_pickle=False) as archive:
         values = [archive[name] for name in sorted(archive.files)]
     variables = _extra_variables(model, optimizer)
