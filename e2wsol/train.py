@@ -72,9 +72,10 @@ def main(*arguments):
             options=method_options,
         )
         report = load_start_weights(model.backbone, backbone, train.backbone_weights)
+        rule = optimizers.create(optimizer, steps_per_epoch(loop, info))
     runner = Loop(
         model,
-        optimizers.create(optimizer, steps_per_epoch(loop, info)),
+        rule,
         strategy,
         info=info,
         pipeline_options=data,

@@ -8,8 +8,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     PyTorch and TF1's fused kernel normalise with the biased batch variance and feed n / (n - 1)
     times it into the moving variance; Keras 3 feeds the biased one. The ported networks need the
-    former. Inputs (B, H, W, C); arithmetic in at least float32.
+    former. Under a distribution strategy every replica normalises by its own batch, and the moving
+    statistics follow the mean over the replicas. Inputs (B, H, W, C); arithmetic in at least float32.
     """
+
+    def add_weight(self, *args, trainable=True, **kwargs):
+        # Keras' default lets the replicas' copies of the moving statistics drift apart.
+        aggregation = "none" if trainable else "mean"
+        return super().add_weight(*args, trainable=trainable, aggregation=aggregation, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
         """Normalises `inputs` by batch statistics in training, by the moving ones otherwise."""

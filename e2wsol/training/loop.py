@@ -36,7 +36,7 @@ class Loop:
 
     Args:
       model: a Method, built under `strategy`.
-      optimizer: built here, under the strategy, for the model's variables.
+      optimizer: made under `strategy` too; built here for the model's variables.
       strategy: tf.distribute strategy.
       info: DatasetInfo of the records.
       pipeline_options: PipelineOptions.
@@ -98,7 +98,7 @@ class Loop:
                 if self._mid_epoch_checkpoint():
                     self._save()
         logs = {name: value / counted for name, value in totals.items()}
-        logs["learning_rate"] = float(self.optimizer.learning_rate)
+        logs["learning_rate"] = self._learning_rate()
         logs.update(self._validate(epoch))
         improved = logs.get("val_top1", -math.inf) > self.best
         self.best = max(self.best, logs.get("val_top1", -math.inf))
@@ -126,17 +126,19 @@ class Loop:
         sums = {name: float(sum(result[name] for result in results)) for name in results[0]}
         self._check_finite(sums["loss"])
         logs = {name: value / number for name, value in sums.items()}
-        callbacks.on_train_batch_end(
-            self.step - 1, {**logs, "step": self.step, "learning_rate": float(self.optimizer.learning_rate)}
-        )
+        logs |= {"step": self.step, "learning_rate": self._learning_rate()}
+        callbacks.on_train_batch_end(self.step - 1, logs)
         return sums
+
+    def _learning_rate(self):
+        return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
 
     def _check_finite(self, loss):
         if not math.isfinite(loss):
             good = checkpoints.last(self.folder)
             raise UserError(
                 f"loss is {loss} at step {self.step}: lower --learning_rate="
-                f"{float(self.optimizer.learning_rate):g}; last good checkpoint: {good or 'none'}"
+                f"{self._learning_rate():g}; last good checkpoint: {good or 'none'}"
             )
 
     def _batches(self):
