@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from e2wsol import cli, files
 from e2wsol.config import option
+from e2wsol.data import pipeline
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
 from e2wsol.localization.graph import extract_boxes
@@ -92,9 +93,7 @@ class Localizer(tf.Module):
     def predict(self, images):
         """uint8 RGB (B, H, W, 3) -> dict of logits, probabilities, map and box (in the pictures' pixels)."""
         size = self.model.image_size
-        view = tf.image.resize(images, (size, size), method="bilinear", antialias=False)
-        view = tf.cast(tf.clip_by_value(view, 0.0, 255.0), tf.uint8)
-        logits, maps = self.model.localize(view)
+        logits, maps = self.model.localize(pipeline.whole_view(images, size))
         threshold = self.protocol.default_threshold
         score_maps, boxes = extract_boxes(maps, size=size, threshold=threshold, protocol=self.protocol)
         height, width = tf.unstack(tf.cast(tf.shape(images)[1:3], tf.float64))

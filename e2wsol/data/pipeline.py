@@ -58,11 +58,16 @@ def resize(image, size):
     return tf.image.resize(image, (size, size), method="bilinear", antialias=False)
 
 
+def whole_view(images, size):
+    """Pictures resized to the network's input without a crop: uint8 (..., H, W, 3) to (..., S, S, 3)."""
+    return _to_uint8(resize(images, size))
+
+
 def eval_view(image, options):
     """The network's view of a whole picture, uint8 (H, W, 3) to uint8 (S, S, 3), truncated as E2Net does."""
     size = options.image_size
     if options.eval_crop == "none":
-        return _to_uint8(resize(image, size))
+        return whole_view(image, size)
     start = (options.resize_size - size) // 2
     return _to_uint8(resize(image, options.resize_size)[start : start + size, start : start + size])
 

@@ -27,13 +27,13 @@ class SyntheticOptions:
     synthetic_train: int = option(1600, "synthetic training pictures", minimum=1)
     synthetic_val: int = option(160, "synthetic validation pictures", minimum=0)
     synthetic_test: int = option(400, "synthetic test pictures", minimum=0)
-    synthetic_classes: int = option(8, "synthetic classes", minimum=2, maximum=len(_COLOURS))
+    synthetic_classes: int = option(4, "synthetic classes", minimum=2, maximum=len(_COLOURS))
     synthetic_side: int = option(128, "side of the synthetic pictures, pixels", minimum=32)
     synthetic_head_evidence: float = option(
         0.9, "probability that the head wears the class's colour", minimum=0.0, maximum=1.0
     )
     synthetic_body_evidence: float = option(
-        0.7, "probability that the body wears the class's colour", minimum=0.0, maximum=1.0
+        0.85, "probability that the body wears the class's colour", minimum=0.0, maximum=1.0
     )
     synthetic_seed: int = option(0, "seed of the synthetic pictures", minimum=0)
 
