@@ -163,7 +163,7 @@ def test_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch, place):
         "rename": (os, "replace"),
         "link": (checkpoints, "_point"),
     }[place]
-    with monkeypatch.context() as patch, pytest.raises(UserError, match="No space left on device.*stays good"):
+    with monkeypatch.context() as patch, pytest.raises(UserError, match=r"No space left on device.*stays good"):
         patch.setattr(owner, name, full)
         save(tmp_path, 2, best=True, pair=(model, optimizer))
     assert not list(tmp_path.glob(".tmp*"))

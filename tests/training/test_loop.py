@@ -1,0 +1,242 @@
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+from made_loops import VIEW, made_loop, weights
+
+from e2wsol.backbones import BackboneOptions
+from e2wsol.data import dataset, pipeline
+from e2wsol.errors import UserError
+from e2wsol.training import checkpoints
+from e2wsol.training.callbacks import MetricsFile
+from e2wsol.training.loop import LoopOptions, steps_per_epoch
+
+
+class Recorder(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.calls, self.batches, self.epochs = [], [], []
+
+    def on_train_begin(self, logs=None):
+        self.calls.append("train begin")
+
+    def on_train_end(self, logs=None):
+        self.calls.append("train end")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.calls.append(f"epoch {epoch}")
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches.append((batch, logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append((epoch, logs))
+
+
+class StopAfter(keras.callbacks.Callback):
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == self.epochs:
+            self.model.stop_training = True
+
+
+def assert_close(one, other, tolerance):
+    for (path, value), (_, expected) in zip(one, other, strict=True):
+        np.testing.assert_allclose(value, expected, rtol=0, atol=tolerance, err_msg=path)
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_records, tmp_path_factory):
+    """A run of two epochs of three steps with its callbacks and files."""
+    folder = tmp_path_factory.mktemp("run")
+    recorder = Recorder()
+    loop = made_loop(
+        tiny_records,
+        folder / "checkpoints",
+        epochs=2,
+        callbacks=[recorder, MetricsFile(folder / "metrics.jsonl")],
+    )
+    loop.run()
+    return loop, recorder, folder
+
+
+def test_callbacks_see_batches_and_epochs(finished):
+    loop, recorder, _ = finished
+    assert loop.step == 6
+    assert recorder.calls == ["train begin", "epoch 0", "epoch 1", "train end"]
+    assert [batch for batch, _ in recorder.batches] == list(range(6))
+    # Entries every second step and at the end of each epoch.
+    assert [logs["step"] for _, logs in recorder.batches if logs] == [2, 3, 4, 6]
+    for epoch, logs in recorder.epochs:
+        assert set(logs) == {"loss", "accuracy", "learning_rate", "val_top1", "val_top5", "step"}
+        assert logs["step"] == 3 * (epoch + 1) and logs["learning_rate"] == pytest.approx(0.05)
+
+
+def test_epoch_loss_is_the_mean_of_its_steps(finished):
+    _, recorder, _ = finished
+    logged = {logs["step"]: logs["loss"] for _, logs in recorder.batches if logs}
+    assert recorder.epochs[0][1]["loss"] == pytest.approx((2 * logged[2] + logged[3]) / 3, rel=1e-5)
+    assert recorder.epochs[1][1]["loss"] == pytest.approx((logged[4] + 2 * logged[6]) / 3, rel=1e-5)
+
+
+def test_metrics_file(finished):
+    _, recorder, folder = finished
+    entries = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [(entry["kind"], entry["step"]) for entry in entries] == [
+        *(("train", 2), ("train", 3), ("epoch", 3), ("train", 4), ("train", 6), ("epoch", 6))
+    ]
+    assert entries[-1]["val_top1"] == recorder.epochs[1][1]["val_top1"]
+
+
+def recomputed_top(model, records, k):
+    info = dataset.load(str(records))
+    hits = []
+    for batch in pipeline.eval_dataset(info, VIEW, split="val", batch=1):
+        logits = model(batch["image"], training=False)["logits"].numpy()[0]
+        hits.append(int(batch["label"][0]) in np.argsort(-logits)[:k])
+    return np.mean(hits), len(hits)
+
+
+def test_validation_is_the_exact_share(finished, tiny_records):
+    loop, recorder, _ = finished
+    share, count = recomputed_top(loop.model, tiny_records, 1)
+    assert count == 9 and recorder.epochs[1][1]["val_top1"] == pytest.approx(share, abs=1e-7)
+    assert recorder.epochs[1][1]["val_top5"] == 1  # of three classes
+
+
+def test_best_checkpoint_has_the_best_validation(finished):
+    loop, recorder, folder = finished
+    top1 = [logs["val_top1"] for _, logs in recorder.epochs]
+    best = checkpoints.read_state(folder / "checkpoints" / "best")
+    assert best["step"] == 3 * (1 + int(np.argmax(top1))) and loop.best == best["best"] == max(top1)
+
+
+def test_two_replicas_equal_one_device(finished, tiny_records, tmp_path, two_devices):
+    one, recorder, _ = finished
+    other = Recorder()
+    two = made_loop(tiny_records, tmp_path, epochs=2, strategy="mirrored", replicas=2, callbacks=[other])
+    assert two.strategy.num_replicas_in_sync == 2
+    two.run()
+    assert_close(weights(one), weights(two), 1e-5)
+    # Nine pictures over two replicas: the filler does not count.
+    for (_, logs), (_, expected) in zip(other.epochs, recorder.epochs):
+        assert logs == pytest.approx(expected, rel=1e-4)
+
+
+def test_batch_norm_under_two_replicas(tiny_records, tmp_path, two_devices):
+    """The first layer's statistics after one step: means of the replicas' ones, the same in both copies."""
+    backbone = BackboneOptions(backbone_width=0.01, backbone_batch_norm=True)
+    options = {"method": "cam", "backbone": backbone, "steps_per_epoch": 1, "rate": 0.0}
+    one = made_loop(tiny_records, tmp_path / "one", **options)
+    two = made_loop(tiny_records, tmp_path / "two", strategy="mirrored", replicas=2, **options)
+    for loop in (one, two):
+        loop.run()
+    norms = [loop.model.backbone.get_layer("conv1_1_bn") for loop in (one, two)]
+    means, variances = (
+        [np.asarray(getattr(n, name).value) for n in norms] for name in ("moving_mean", "moving_variance")
+    )
+    np.testing.assert_allclose(*means, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(*variances, rtol=0.05)
+    for variable in two.model.non_trainable_variables:
+        copies = two.strategy.experimental_local_results(variable.value)
+        assert len(copies) == 2
+        np.testing.assert_array_equal(copies[0].numpy(), copies[1].numpy())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["resnet50_se", "mobilenet_v1"])
+def test_deep_networks_run_under_two_replicas(tiny_records, tmp_path, two_devices, backbone):
+    loop = made_loop(
+        tiny_records,
+        tmp_path,
+        backbone=BackboneOptions(backbone=backbone, backbone_width=0.02),
+        strategy="mirrored",
+        replicas=2,
+        steps_per_epoch=2,
+    )
+    loop.run()
+    assert all(np.isfinite(value).all() for _, value in weights(loop))
+
+
+def test_resumed_run_equals_an_uninterrupted_one(finished, tiny_records, tmp_path):
+    """Weights, scores and the log; that of --deterministic runs, bit for bit, is in test_restart.py."""
+    whole, _, folder = finished
+    metrics = tmp_path / "metrics.jsonl"
+    made_loop(
+        tiny_records, tmp_path, epochs=2, checkpoint_steps=2, callbacks=[MetricsFile(metrics), StopAfter(1)]
+    ).run()
+    (tmp_path / "last").unlink()
+    again = made_loop(tiny_records, tmp_path, epochs=2, checkpoint_steps=2)
+    assert again.resume().name == "step-00000003" and again.step == 3
+    again.callbacks.append(MetricsFile(metrics, again.step))
+    again.run()
+    assert_close(weights(whole), weights(again), 1e-6)
+    expected = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    found = [json.loads(line) for line in metrics.read_text().splitlines()]
+    assert [entry["step"] for entry in found if entry["kind"] == "epoch"] == [3, 6]
+    assert found[-1]["val_top1"] == pytest.approx(expected[-1]["val_top1"])
+
+
+def test_stop_training_stops_after_the_epoch(tiny_records, tmp_path):
+    recorder = Recorder()
+    loop = made_loop(tiny_records, tmp_path, epochs=5, steps_per_epoch=1, callbacks=[StopAfter(2), recorder])
+    loop.run()
+    assert loop.step == 2 and recorder.calls[-1] == "train end"
+    assert checkpoints.last(tmp_path).name == "step-00000002"
+
+
+def test_early_stopping_of_keras(tiny_records, tmp_path):
+    stopping = keras.callbacks.EarlyStopping("val_top5", mode="max", patience=1)
+    loop = made_loop(tiny_records, tmp_path, epochs=9, steps_per_epoch=1, callbacks=[stopping])
+    loop.run()
+    assert loop.step == 2  # Top-5 of three classes never improves
+
+
+def test_finished_run_does_nothing_more(finished, tiny_records):
+    loop, _, folder = finished
+    again = made_loop(tiny_records, folder / "checkpoints", epochs=2)
+    again.resume()
+    again.run()
+    assert_close(weights(loop), weights(again), 0)
+
+
+@pytest.mark.parametrize("steps", [2, 3, 5])
+def test_checkpoints_between_the_ends_of_epochs(tiny_records, tmp_path, monkeypatch, steps):
+    saved = []
+    monkeypatch.setattr(checkpoints, "save", lambda *arguments, **_: saved.append(arguments[3]["step"]))
+    loop = made_loop(tiny_records, tmp_path, epochs=2, checkpoint_steps=steps, steps_per_epoch=4, validate_every=5)
+    loop._train_step = lambda batch: {"loss": 1.0, "accuracy": 0.5}
+    loop.run()
+    assert saved == sorted({4, 8} | set(range(steps, 8, steps)))
+
+
+def test_loss_that_is_not_finite_is_an_error(tiny_records, tmp_path):
+    loop = made_loop(tiny_records, tmp_path, rate=1e20, epochs=3)
+    with pytest.raises(UserError, match=r"loss is (nan|inf) at step \d: lower --learning_rate=1e\+20; last good"):
+        loop.run()
+    good = checkpoints.last(tmp_path)
+    assert good is None or all(np.isfinite(value).all() for _, value in weights(loop))
+
+
+def test_validation_every_other_epoch_and_at_the_end(tiny_records, tmp_path):
+    recorder = Recorder()
+    loop = made_loop(tiny_records, tmp_path, epochs=3, steps_per_epoch=1, validate_every=2, callbacks=[recorder])
+    loop.run()
+    assert ["val_top1" in logs for _, logs in recorder.epochs] == [False, True, True]
+
+
+def test_batch_must_fit_the_devices(tiny_records, tmp_path, two_devices):
+    with pytest.raises(UserError, match="--batch_size=7: must be a multiple of the 2 devices"):
+        made_loop(tiny_records, tmp_path, strategy="mirrored", replicas=2, batch_size=7)
+
+
+def test_steps_per_epoch(tiny_records):
+    info = dataset.load(str(tiny_records))
+    assert steps_per_epoch(LoopOptions(batch_size=5), info) == math.floor(24 / 5)
+    assert steps_per_epoch(LoopOptions(batch_size=50), info) == 1
+    assert steps_per_epoch(LoopOptions(batch_size=5, steps_per_epoch=100), info) == 100

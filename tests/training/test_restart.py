@@ -1,0 +1,107 @@
+"""Real processes: killed and started again, and two workers as one."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from e2wsol import models
+
+TINY = ("--image_size=32", "--resize_size=36", "--backbone_width=0.02", "--shuffle_buffer=8", "--data_threads=1")
+pytestmark = pytest.mark.slow
+
+
+def command(records, run_dir, *flags):
+    base = [sys.executable, "-m", "e2wsol.train", f"--data_dir={records}", f"--run_dir={run_dir}", *TINY]
+    return [*base, "--batch_size=8", "--tensorboard_pictures=0", *flags]
+
+
+def train(records, run_dir, *flags):
+    done = subprocess.run(command(records, run_dir, *flags), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def logged(run_dir):
+    """Entries of metrics.jsonl without the times."""
+    lines = (run_dir / "metrics.jsonl").read_text().splitlines()
+    return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in lines]
+
+
+def checkpoint(run_dir):
+    """Every variable of the last checkpoint: weights, optimizer, random state."""
+    folder = run_dir / "checkpoints" / "last"
+    with np.load(folder / "optimizer.npz") as archive:
+        return [*models.load_model(folder / "model.keras").get_weights(), *(archive[name] for name in archive.files)]
+
+
+def kill_behind(process, run_dir, step):
+    """Kills the process once it has logged a step behind `step`."""
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended before it could be killed"
+        text = (run_dir / "metrics.jsonl").read_text() if (run_dir / "metrics.jsonl").exists() else ""
+        entries = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+        if entries and entries[-1]["step"] > step:
+            process.send_signal(signal.SIGKILL)
+            return
+        time.sleep(0.005)
+    raise AssertionError("no progress")
+
+
+def test_killed_run_ends_like_an_uninterrupted_one_bit_for_bit(tiny_records, tmp_path):
+    flags = ("--method=adl", "--backbone_batch_norm", "--deterministic", "--learning_rate_steps=2", "--epochs=3")
+    flags = (*flags, "--steps_per_epoch=60", "--checkpoint_steps=25", "--log_every=1")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    train(tiny_records, whole, *flags)
+    with open(tmp_path / "log", "w") as log:
+        process = subprocess.Popen(command(tiny_records, killed, *flags), stdout=log, stderr=log)
+        kill_behind(process, killed, 85)
+        assert process.wait() == -signal.SIGKILL
+    output = train(tiny_records, killed, *flags)
+    assert f"resumed from {killed / 'checkpoints' / 'step-'}" in output
+    assert "step-00000000" not in output and "trained 180 steps" in output
+    for one, other in zip(checkpoint(whole), checkpoint(killed), strict=True):
+        np.testing.assert_array_equal(one, other)
+    # Of the epoch in which it was killed, the resumed run averages the rest only.
+    assert [e for e in logged(whole) if e["kind"] == "train"] == [e for e in logged(killed) if e["kind"] == "train"]
+    assert logged(whole)[-1] == logged(killed)[-1]
+
+
+def free_ports(number):
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(number)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def test_two_workers_equal_one_process(tiny_records, tmp_path):
+    flags = ("--method=e2net", "--epochs=2", "--steps_per_epoch=10", "--learning_rate=0.05", "--weight_decay=0.0005")
+    train(tiny_records, tmp_path / "one", *flags)
+    workers = [f"localhost:{port}" for port in free_ports(2)]
+    processes = []
+    for index in range(2):
+        task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+        arguments = command(tiny_records, tmp_path / f"two-{index}", *flags, "--strategy=multi_worker_mirrored")
+        environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
+        log = open(tmp_path / f"log-{index}", "w")
+        processes.append(subprocess.Popen(arguments, env=environment, stdout=log, stderr=log))
+        log.close()
+    try:
+        for index, process in enumerate(processes):
+            assert process.wait(timeout=300) == 0, (tmp_path / f"log-{index}").read_text()[-3000:]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert not (tmp_path / "two-1").exists()
+    for one, other in zip(checkpoint(tmp_path / "one"), checkpoint(tmp_path / "two-0"), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+    assert logged(tmp_path / "two-0")[-1] == pytest.approx(logged(tmp_path / "one")[-1], rel=1e-4)

@@ -1,0 +1,96 @@
+import dataclasses
+import json
+
+import pytest
+import tensorflow as tf
+
+from e2wsol import config
+from e2wsol.data import dataset
+from e2wsol.errors import UserError
+from e2wsol.train import OPTION_CLASSES, TrainOptions
+from e2wsol.training.loop import LoopOptions
+from e2wsol.training.run_folder import FREE_FLAGS, RunFolder
+
+
+@pytest.fixture
+def info(tiny_records):
+    return dataset.load(str(tiny_records))
+
+
+def start(folder, info, **options):
+    run = RunFolder(folder)
+    run.start(info, LoopOptions(**{"seed": 3, **options}), TrainOptions(run_dir=str(folder)))
+    return run
+
+
+def test_start_writes_flags_versions_and_the_data_sets_description(tmp_path, info, tiny_records):
+    run = start(tmp_path / "run", info, epochs=7)
+    record = json.loads(run.flags_file.read_text())
+    assert run.flags() == record["flags"] and run.flags()["epochs"] == 7 and run.flags()["seed"] == 3
+    assert record["versions"]["tensorflow"] == tf.__version__ and "git_commit" in record
+    assert run.dataset_file.read_bytes() == (tiny_records / "dataset.json").read_bytes()
+    assert run.classes() == list(info.classes)
+
+
+def test_other_flags_are_named_and_nothing_changes(tmp_path, info):
+    run = start(tmp_path / "run", info, batch_size=8)
+    before = run.flags_file.read_bytes()
+    with pytest.raises(UserError) as caught:
+        start(tmp_path / "run", info, batch_size=16, seed=4)
+    assert "--batch_size=16 (was 8); --seed=4 (was 3)" in str(caught.value) and str(run.path) in str(caught.value)
+    assert run.flags_file.read_bytes() == before
+
+
+def test_free_flags_may_change(tmp_path, info):
+    start(tmp_path / "run", info, epochs=5, log_every=10)
+    assert start(tmp_path / "run", info, epochs=9, log_every=20).flags()["epochs"] == 9
+
+
+def test_free_flags_exist():
+    known = {name for option_class in OPTION_CLASSES for name in config.to_mapping(option_class())}
+    assert set(FREE_FLAGS) <= known
+
+
+def test_folder_with_other_files_is_left_alone(tmp_path, info):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="holds other files and no flags"):
+        start(tmp_path, info)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_path_that_is_a_file(tmp_path, info):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(UserError, match="is a file; give a folder"):
+        start(tmp_path / "run", info)
+
+
+def test_run_of_other_classes_is_left_alone(tmp_path, info):
+    run = start(tmp_path / "run", info)
+    before = run.dataset_file.read_bytes()
+    other = dataclasses.replace(info, classes=("gull", "tern", "auk"))
+    with pytest.raises(UserError, match=r"--data_dir=.*other classes"):
+        start(tmp_path / "run", other)
+    assert run.dataset_file.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"versions": {}}'])
+def test_broken_run_record_is_an_error(tmp_path, info, text):
+    run = start(tmp_path / "run", info)
+    run.flags_file.write_text(text)
+    with pytest.raises(UserError, match=r"flags.json: not a valid run record"):
+        run.flags()
+
+
+def test_best_model_or_last_or_none(tmp_path, info):
+    run = start(tmp_path / "run", info)
+    with pytest.raises(UserError, match="no checkpoint in it yet"):
+        run.model_file()
+    for name in ("last", "best"):
+        (run.checkpoints / name).mkdir(parents=True)
+        (run.checkpoints / name / "model.keras").write_bytes(b"")
+        assert run.model_file().parent.name == name
+
+
+def test_no_run_folder(tmp_path):
+    with pytest.raises(UserError, match="no run folder"):
+        RunFolder(tmp_path / "nowhere").flags()
