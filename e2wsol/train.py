@@ -54,15 +54,13 @@ def main(*arguments):
     """Builds data, method and loop, in that order, and runs."""
     *options, positional = arguments
     train, loop, devices, method, backbone, data, optimizer, box, *method_options = options
-    _check(train, data, positional)
+    _check(train, data, box, positional)
     info = dataset.load(data.data_dir)
     strategy = strategies.create(devices)
     keras.utils.set_random_seed(loop.seed)
     if train.deterministic:
         tf.config.experimental.enable_op_determinism()
     folder = RunFolder(train.run_dir)
-    if strategies.is_chief(strategy):
-        folder.start(info, *options)
     with strategy.scope():
         model = methods.create(
             method.method,
@@ -82,6 +80,8 @@ def main(*arguments):
         options=loop,
         folder=folder.checkpoints,
     )
+    if runner.chief:  # only now: flags that no network can be built with leave no run folder behind
+        folder.start(info, *options)
     resumed = runner.resume()
     if runner.chief:
         start = f"resumed from {resumed}" if resumed else report.text() if report else "start weights: none"
@@ -93,13 +93,15 @@ def main(*arguments):
         print(f"trained {runner.step} steps; run folder: {folder.path}")
 
 
-def _check(train, data, positional):
+def _check(train, data, box, positional):
     if positional:
         raise UserError(f"{positional[0]}: unexpected argument; all settings are flags (see --help)")
     if not data.data_dir:
         raise UserError("--data_dir is missing: give a folder of records, made by python -m tfrecords.build")
     if not train.run_dir:
         raise UserError("--run_dir is missing: give a folder for the run's checkpoints and results")
+    if box.protocol:
+        protocols.get(box.protocol)
 
 
 def _file_callbacks(folder, runner, data, pictures, protocol):

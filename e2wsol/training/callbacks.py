@@ -1,12 +1,14 @@
 """Keras callbacks that write what a run measured."""
 
 import json
+import math
 import time
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from e2wsol import files
 from e2wsol.localization.score_map import to_score_map
 from e2wsol.visualize import overlay
 
@@ -25,8 +27,8 @@ class MetricsFile(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= self.start_step]
-        self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        kept = [line for line in lines if _step_of(line) <= self.start_step]
+        files.write_text(self.path, "".join(line + "\n" for line in kept))
 
     def on_train_batch_end(self, batch, logs=None):
         if logs:
@@ -44,6 +46,13 @@ class MetricsFile(keras.callbacks.Callback):
         }
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+
+
+def _step_of(line):
+    try:
+        return json.loads(line)["step"]
+    except ValueError:  # half written when the run was stopped
+        return math.inf
 
 
 class TensorBoardLog(keras.callbacks.Callback):

@@ -35,11 +35,14 @@ class RunFolder:
         """Writes flags.json and the data set's description, or checks that a run goes on with its flags.
 
         Raises:
-          UserError: the folder holds a run with other flags, or other files.
+          UserError: the folder holds a run with other flags or classes, or other files.
         """
         flags = to_mapping(*options)
         if self.flags_file.exists():
             self._compare(flags)
+            self._compare_classes(info)
+        elif self.path.exists() and not self.path.is_dir():
+            raise UserError(f"--run_dir={self.path}: is a file; give a folder")
         elif self.path.exists() and any(self.path.iterdir()):
             raise UserError(f"--run_dir={self.path}: holds other files and no flags.json; give an empty or new folder")
         self.path.mkdir(parents=True, exist_ok=True)
@@ -60,6 +63,10 @@ class RunFolder:
             raise UserError(
                 f"--run_dir={self.path}: was made with other flags: {'; '.join(changed)}; give these, or another folder"
             )
+
+    def _compare_classes(self, info):
+        if self.dataset_file.exists() and self.classes() != list(info.classes):
+            raise UserError(f"--data_dir={info.folder}: other classes than those of the run ({self.dataset_file})")
 
     def flags(self):
         """The flags of the run, as a mapping."""
