@@ -13,9 +13,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """
 
     def add_weight(self, *args, trainable=True, **kwargs):
-        # Keras' default lets the replicas' copies of the moving statistics drift apart.
-        aggregation = "none" if trainable else "mean"
-        return super().add_weight(*args, trainable=trainable, aggregation=aggregation, **kwargs)
+        if not trainable:
+            # Keras' default lets the replicas' copies of the moving statistics drift apart.
+            kwargs["aggregation"] = "mean"
+        return super().add_weight(*args, trainable=trainable, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
         """Normalises `inputs` by batch statistics in training, by the moving ones otherwise."""

@@ -53,7 +53,7 @@ class NesterovMomentum(keras.optimizers.Optimizer):
         if self.built:
             return
         super().build(variables)
-        self.velocities = self.add_optimizer_variables(variables, "velocity")
+        self.velocities = [self.add_variable_from_reference(variable, name="velocity") for variable in variables]
         self._factors = [self.multiplier(variable.path) for variable in variables]
         self._decays = [self.decay(variable.path) for variable in variables]
 
