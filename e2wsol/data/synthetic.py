@@ -150,7 +150,7 @@ class _Creature:
         self.saddle_hue = _hue(rng, options, label, options.synthetic_body_evidence)
         self.coat = _colour(rng.integers(180), rng.integers(0, 60), rng.integers(90, 200))
         side = options.synthetic_side
-        self.scale = side * rng.uniform(0.12, 0.22)
+        self.scale = side * rng.uniform(0.13, 0.24)
         self.turn = _rotation(rng.uniform(0, 2 * np.pi))
         reach = 1.3 * self.scale
         self.centre = rng.uniform(reach, side - reach, 2)
