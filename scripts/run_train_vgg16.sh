@@ -6,10 +6,4 @@ set -euo pipefail
 source "$(dirname "$0")/environment.sh"
 environment ""
 source scripts/train_evaluate_report.sh
-dataset=${1:-cub}
-case $dataset in
-  cub) flagfile=flags/e2net_vgg.cfg ;;
-  ilsvrc) flagfile=flags/e2net_vgg_ilsvrc.cfg ;;
-  *) echo "error: $dataset: unknown data set; give cub or ilsvrc" >&2; exit 2 ;;
-esac
-train_evaluate_report "runs/e2net_vgg_$dataset" --flagfile=$flagfile --data_dir="records/$dataset" "${@:2}"
+released e2net_vgg "$@"
