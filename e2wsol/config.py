@@ -6,6 +6,7 @@ and library code never sees a flag.
 """
 
 import dataclasses
+import re
 import typing
 
 from absl import flags
@@ -18,6 +19,7 @@ _SCALAR_FLAGS = {
     float: flags.DEFINE_float,
     str: flags.DEFINE_string,
 }
+_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
 def option(default, text, *, choices=None, minimum=None, maximum=None):
@@ -75,16 +77,16 @@ def _scalar(field, kind, value):
     try:
         return kind(value)
     except (TypeError, ValueError):
-        raise UserError(f"--{field.name}={value}: expected {kind.__name__}") from None
+        raise UserError(f"--{field.name}={value}: expected {_EXPECTED[kind]}") from None
 
 
 def _check(field, value):
     choices, low, high = (field.metadata[key] for key in ("choices", "minimum", "maximum"))
     if choices is not None and value not in choices:
         raise UserError(f"--{field.name}={value}: unknown; choose one of {', '.join(map(str, choices))}")
-    if low is not None and value < low:
+    if low is not None and not value >= low:  # NaN is neither
         raise UserError(f"--{field.name}={value}: must be at least {low}")
-    if high is not None and value > high:
+    if high is not None and not value <= high:
         raise UserError(f"--{field.name}={value}: must be at most {high}")
 
 
@@ -117,7 +119,21 @@ def parse(argv, option_classes):
     try:
         positional = flag_values(list(argv))[1:]
     except flags.Error as error:
-        raise UserError(" ".join(str(error).split())) from None
+        raise UserError(_explain(error, option_classes)) from None
     values = flag_values.flag_values_dict()
     instances = [from_mapping(option_class, values) for option_class in option_classes]
     return instances, positional, flag_values.get_help() if values["help"] else None
+
+
+def _explain(error, option_classes):
+    """Our words for what absl says of a command line."""
+    illegal = re.match(r"flag --(\w+)=(.*?): ", str(error), re.DOTALL)
+    if illegal:
+        name, value = illegal.groups()
+        hints = {
+            key: hint for option_class in option_classes for key, hint in typing.get_type_hints(option_class).items()
+        }
+        return f"--{name}={value}: expected {_EXPECTED[hints.get(name, bool)]}"
+    if isinstance(error, flags.CantOpenFlagFileError) and isinstance(error.__context__, OSError):
+        return f"--flagfile={error.__context__.filename}: {error.__context__.strerror}"
+    return " ".join(str(error).split())

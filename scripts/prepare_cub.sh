@@ -6,12 +6,11 @@
 #
 # FOLDER (default: dataset) holds CUB_200_2011.tgz and, for masks, segmentations.tgz; both are unpacked there.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+source "$(dirname "$0")/environment.sh"
 
 folder=${1:-dataset}
 output=${2:-records/cub}
 shift $(($# < 2 ? $# : 2))
-python=${PYTHON:-.venv/bin/python}
 
 if [[ ! -d $folder/CUB_200_2011 && ! -f $folder/CUB_200_2011.tgz ]]; then
     cat >&2 <<MESSAGE
@@ -42,5 +41,6 @@ unpack() {
 unpack CUB_200_2011.tgz CUB_200_2011
 unpack segmentations.tgz segmentations
 
-exec "$python" -m tfrecords.build --source=cub --input="$folder/CUB_200_2011" --output="$output" \
+environment ""
+exec "$PYTHON" -m tfrecords.build --source=cub --input="$folder/CUB_200_2011" --output="$output" \
     --expect_counts=train:5994,test:5794 "$@"

@@ -8,12 +8,11 @@
 # FOLDER (default: dataset/ILSVRC) holds the archives, which are read in place, or train/ and val/ unpacked.
 # The records take about as much room as the archives (145 GB); --store=resized needs about a third of it.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+source "$(dirname "$0")/environment.sh"
 
 folder=${1:-dataset/ILSVRC}
 output=${2:-records/ilsvrc}
 shift $(($# < 2 ? $# : 2))
-python=${PYTHON:-.venv/bin/python}
 
 missing=()
 [[ -d $folder/train || -f $folder/ILSVRC2012_img_train.tar ]] || missing+=("ILSVRC2012_img_train.tar (138 GB)")
@@ -41,5 +40,6 @@ if [[ -f $folder/ILSVRC2012_bbox_train_v2.tar.gz && ! -d $folder/bbox_train ]]; 
     mv "$partial" "$folder/bbox_train"
 fi
 
-exec "$python" -m tfrecords.build --source=ilsvrc --input="$folder" --output="$output" \
+environment ""
+exec "$PYTHON" -m tfrecords.build --source=ilsvrc --input="$folder" --output="$output" \
     --expect_counts=train:1281167,test:50000 "$@"
