@@ -1,0 +1,124 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from e2wsol import config
+from e2wsol.config import option
+from e2wsol.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Colours:
+    paint: str = option("red", "which", choices=("red", "blue"))
+    layers: tuple[str, ...] = option(("a", "b"), "some", choices=("a", "b", "c"))
+    depth: tuple[float, ...] = option((), "how deep", minimum=0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbers:
+    count: int = option(3, "how many", minimum=1, maximum=9)
+    rate: float = option(0.5, "how fast", minimum=0.0)
+    dry: bool = option(False, "whether")
+    name: str = option("", "called")
+
+
+def parse(*arguments):
+    (colours, numbers), positional, help_text = config.parse(["command", *arguments], [Colours, Numbers])
+    return colours, numbers, positional, help_text
+
+
+def test_defaults():
+    assert parse() == (Colours(), Numbers(), [], None)
+
+
+def test_every_type():
+    colours, numbers, positional, _ = parse(
+        "--paint=blue", "--layers=c,a", "--depth=1,2.5", "--count", "7", "--rate=1e-3", "--dry", "--name=x y", "file"
+    )
+    assert colours == Colours("blue", ("c", "a"), (1.0, 2.5))
+    assert numbers == Numbers(7, 0.001, True, "x y") and positional == ["file"]
+    assert parse("--nodry", "--layers=")[:2] == (Colours(layers=()), Numbers())
+
+
+def test_flags_may_stand_behind_arguments():
+    _, numbers, positional, _ = parse("one.jpg", "--count=4", "two.jpg")
+    assert numbers.count == 4 and positional == ["one.jpg", "two.jpg"]
+    assert parse("--count=4", "--", "--count=5")[2] == ["--count=5"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("--count=ten", "--count=ten: expected a whole number"),
+        ("--count=1.5", "--count=1.5: expected a whole number"),
+        ("--rate=fast", "--rate=fast: expected a number"),
+        ("--dry=maybe", "--dry=maybe: expected true or false"),
+        ("--depth=1,x", "--depth=x: expected a number"),
+        ("--count=0", "--count=0: must be at least 1"),
+        ("--count=10", "--count=10: must be at most 9"),
+        ("--rate=-0.1", "--rate=-0.1: must be at least 0"),
+        ("--rate=nan", "--rate=nan: must be at least 0"),
+        ("--depth=1,-2", "--depth=-2.0: must be at least 0"),
+        ("--paint=green", "--paint=green: unknown; choose one of red, blue"),
+        ("--layers=a,d", "--layers=d: unknown; choose one of a, b, c"),
+        ("--cuont=3", "cuont"),
+        ("--flagfile=/no/such.cfg", "--flagfile=/no/such.cfg: "),
+    ],
+)
+def test_wrong_values_are_named(argument, expected):
+    with pytest.raises(UserError) as caught:
+        parse(argument)
+    message = str(caught.value)
+    assert expected in message and "\n" not in message
+    assert "invalid literal" not in message and "ERROR" not in message
+
+
+def test_unknown_flag_suggests_a_known_one():
+    with pytest.raises(UserError, match=r"cuont.*count"):
+        parse("--cuont=3")
+
+
+def test_flagfile_with_comments_and_order(tmp_path):
+    (tmp_path / "inner.cfg").write_text("--count=5\n--rate=2\n")
+    file = tmp_path / "run.cfg"
+    file.write_text(f"# a comment\n// another\n\n--paint=blue\n--flagfile={tmp_path}/inner.cfg\n--layers=c\n--rate=3\n")
+    colours, numbers, _, _ = parse(f"--flagfile={file}", "--count=6")
+    assert colours == Colours("blue", ("c",)) and numbers == Numbers(6, 3.0)
+    # The command line's last word wins over the file.
+    assert parse("--count=6", f"--flagfile={file}")[1].count == 5
+
+
+def test_wrong_flag_in_a_flagfile(tmp_path):
+    (tmp_path / "run.cfg").write_text("--cuont=5\n")
+    with pytest.raises(UserError, match="cuont"):
+        parse(f"--flagfile={tmp_path}/run.cfg")
+
+
+def test_help_names_every_flag_with_its_text():
+    help_text = parse("--help")[3]
+    for field in (*dataclasses.fields(Colours), *dataclasses.fields(Numbers)):
+        assert f"--{field.name}" in help_text.replace("--[no]", "--") and field.metadata["help"] in help_text
+
+
+def test_mapping_round_trip():
+    instances = Colours("blue", ("a",), (1.5,)), Numbers(4, 2.0, True, "x")
+    mapping = config.to_mapping(*instances)
+    assert mapping["layers"] == ["a"] and mapping["dry"] is True
+    assert tuple(config.from_mapping(type(instance), mapping) for instance in instances) == instances
+    assert config.from_mapping(Numbers, {"other": 1}) == Numbers()
+
+
+def test_mapping_is_checked():
+    for values in ({"count": "many"}, {"count": 99}, {"rate": None}):
+        with pytest.raises(UserError, match=r"--(count|rate)="):
+            config.from_mapping(Numbers, values)
+
+
+@given(st.integers(1, 9), st.floats(0, 1e6), st.booleans(), st.lists(st.sampled_from("abc"), max_size=4))
+def test_any_valid_values_come_through(count, rate, dry, layers):
+    colours, numbers, _, _ = parse(
+        f"--count={count}", f"--rate={rate!r}", f"--dry={dry}", f"--layers={','.join(layers)}"
+    )
+    assert numbers == Numbers(count, rate, dry) and colours.layers == tuple(layers)
