@@ -1,5 +1,4 @@
 import keras
-import numpy as np
 from keras import ops
 
 ORIENTATIONS = ("original", "horizontal", "vertical", "left_oblique", "right_oblique")
@@ -31,11 +30,13 @@ class DiagonalConv2D(keras.layers.Layer):
             self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
 
     def call(self, x):
-        """Convolves with the kernel spread over its diagonal."""
-        diagonal = np.eye(3) if self.falling else np.eye(3)[::-1]
-        diagonal = ops.convert_to_tensor(diagonal[:, :, None, None], dtype=self.compute_dtype)
-        kernel = ops.cast(self.kernel, self.compute_dtype)[:, None] * diagonal
-        outputs = ops.conv(x, kernel, strides=1, padding="same", data_format="channels_last")
+        """Convolves with the diagonal's three taps alone, a third of a dense 3x3 convolution's work."""
+        height, width = x.shape[1:3]
+        padded = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        columns = (0, 1, 2) if self.falling else (2, 1, 0)
+        taps = [padded[:, row : row + height, column : column + width] for row, column in enumerate(columns)]
+        kernel = ops.reshape(ops.cast(self.kernel, self.compute_dtype), (1, 1, -1, self.filters))
+        outputs = ops.conv(ops.concatenate(taps, axis=-1), kernel, data_format="channels_last")
         return outputs + ops.cast(self.bias, outputs.dtype) if self.use_bias else outputs
 
     def compute_output_shape(self, input_shape):
