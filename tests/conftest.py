@@ -38,3 +38,13 @@ def tiny_records(tmp_path_factory):
         [],
     )
     return pathlib.Path(output)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_records, tmp_path_factory):
+    """Run folder of E2Net after 8 steps on the tiny records; tests must not change it."""
+    from made_runs import train_run
+
+    run_dir = tmp_path_factory.mktemp("runs") / "e2net"
+    assert train_run(tiny_records, run_dir) == 0
+    return run_dir

@@ -1,0 +1,32 @@
+"""A tiny trained run, and commands called in this process."""
+
+import sys
+
+import pytest
+
+from e2wsol import cli, evaluate, export, predict, train
+from e2wsol.localization.protocols import BoxOptions
+
+COMMANDS = {
+    "train": (train.main, train.OPTION_CLASSES),
+    "evaluate": (evaluate.main, (evaluate.EvaluateOptions, BoxOptions)),
+    "export": (export.main, (export.ExportOptions, BoxOptions)),
+    "predict": (predict.main, (predict.PredictOptions, BoxOptions)),
+}
+TINY = (
+    *("--image_size=32", "--resize_size=36", "--backbone_width=0.03", "--shuffle_buffer=8", "--data_threads=1"),
+    *("--batch_size=8", "--epochs=2", "--steps_per_epoch=4", "--learning_rate=0.02", "--log_every=2"),
+)
+
+
+def run(name, *arguments):
+    """Runs a command as `python -m e2wsol.NAME ARGUMENTS` does; returns its exit status."""
+    main, option_classes = COMMANDS[name]
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as caught:
+        patch.setattr(sys, "argv", [name, *map(str, arguments)])
+        cli.run(main, *option_classes)
+    return caught.value.code
+
+
+def train_run(records, run_dir, *arguments):
+    return run("train", f"--data_dir={records}", f"--run_dir={run_dir}", *TINY, *arguments)

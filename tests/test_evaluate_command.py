@@ -1,0 +1,139 @@
+import dataclasses
+import json
+
+import cv2
+import numpy as np
+import pytest
+from made_runs import run
+
+from e2wsol import models
+from e2wsol.config import from_mapping
+from e2wsol.data import dataset, pipeline
+from e2wsol.localization import protocols
+
+
+@pytest.fixture(scope="module")
+def result(tiny_run, tiny_records):
+    assert run("evaluate", f"--run_dir={tiny_run}", "--batch=3", "--samples=6") == 0
+    return json.loads((tiny_run / "result.json").read_text())
+
+
+def pictures(run_dir, records):
+    """(map, label, logits, true box in the frame) of the test split, one by one."""
+    model = models.load_model(run_dir / "checkpoints" / "best" / "model.keras")
+    view = from_mapping(pipeline.PipelineOptions, json.loads((run_dir / "flags.json").read_text())["flags"])
+    offset = (view.resize_size - view.image_size) // 2
+    for batch in pipeline.eval_dataset(dataset.load(str(records)), view, split="test", batch=1):
+        logits, maps = model.localize(batch["image"], batch["label"])
+        height, width = batch["size"].numpy()[0]
+        box = batch["boxes"].numpy()[0, 0].astype(np.float64)
+        scale = np.array([view.resize_size / width, view.resize_size / height] * 2)
+        yield maps.numpy()[0], int(batch["label"][0]), logits.numpy()[0], box * scale - offset
+
+
+def box_of(localization_map, threshold, size=32):
+    """E2Net's extraction, written down again from its evaluate.py, without the colour map (one gray level)."""
+    score = cv2.resize(localization_map.astype(np.float32), (size, size)).astype(np.float64)
+    score = (score - score.min()) / (score.max() - score.min())
+    gray = np.minimum(np.floor(score * 256), 255).astype(np.uint8)
+    _, mask = cv2.threshold(gray, int(gray.max() * threshold), 255, cv2.THRESH_TOZERO)
+    contours = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[-2]
+    if not contours:
+        return np.array([0, 0, 1, 1])
+    x, y, w, h = cv2.boundingRect(max(contours, key=cv2.contourArea))
+    return np.array([x, y, x + w, y + h])
+
+
+def iou(one, other):
+    """Both ends inside, as E2Net counts."""
+    x0, y0 = np.maximum(one[:2], other[:2])
+    x1, y1 = np.minimum(one[2:], other[2:])
+    both = max(0, x1 - x0 + 1) * max(0, y1 - y0 + 1)
+    return both / (sum((b[2] - b[0] + 1) * (b[3] - b[1] + 1) for b in (one, other)) - both)
+
+
+def test_numbers_agree_with_a_direct_recomputation(result, tiny_run, tiny_records):
+    found = {
+        (score["metric"], score["iou"]): score
+        for score in result["scores"]
+        if score["localizer"] == "e2net" and score["threshold_from"] == "protocol"
+    }
+    hits = {key: 0 for key in found}
+    top1 = top5 = 0
+    for localization_map, label, logits, truth in pictures(tiny_run, tiny_records):
+        overlap = iou(box_of(localization_map, 0.09), np.trunc(truth))
+        right1, right5 = np.argmax(logits) == label, label in np.argsort(-logits)[:5]
+        top1, top5 = top1 + right1, top5 + right5
+        for threshold in (0.5, 0.7):
+            hits["GT-known Loc", threshold] += overlap >= threshold
+            hits["Top-1 Loc", threshold] += overlap >= threshold and right1
+            hits["Top-5 Loc", threshold] += overlap >= threshold and right5
+    assert {key: score["hits"] for key, score in found.items()} == hits
+    assert all(score["pictures"] == 8 and score["value"] == score["hits"] / 8 for score in found.values())
+    assert all(score["threshold"] == 0.09 for score in found.values())
+    assert result["classification"] == {"top1": top1 / 8, "top5": top5 / 8}
+
+
+def test_result_says_what_was_scored(result, tiny_run):
+    assert result["dataset"] == {"name": "synthetic", "split": "test", "pictures": 8, "classes": 3}
+    assert (result["method"], result["backbone"], result["protocol"]) == ("e2net", "vgg16", "e2net")
+    assert result["threshold_split"] == "val" and result["image_size"] == 32
+    assert result["checkpoint"].startswith(str(tiny_run)) and result["flags"]["run_dir"] == str(tiny_run)
+    assert result["versions"]["keras"] and result["seconds"] > 0
+    localizers = {score["localizer"] for score in result["scores"]}
+    assert localizers == {"e2net", "centre box", "centre Gaussian"} and len(result["scores"]) == 3 * 3 * 2 * 3
+    assert set(result["pxap"]) == {"e2net", "centre Gaussian"}
+
+
+def test_best_is_never_below_the_others_and_lies_on_the_curve(result):
+    curve = result["curves"]
+    for name in ("e2net", "centre box", "centre Gaussian"):
+        for overlap in (0.5, 0.7):
+            values = {
+                score["threshold_from"]: score
+                for score in result["scores"]
+                if (score["localizer"], score["metric"], score["iou"]) == (name, "GT-known Loc", overlap)
+            }
+            best = values["best"]
+            assert best["value"] == max(curve[name][f"gt_known_{overlap}"])
+            assert best["value"] >= max(values["protocol"]["value"], values["validation"]["value"])
+            index = curve["thresholds"].index(best["threshold"])
+            assert curve[name][f"gt_known_{overlap}"][index] == best["value"]
+
+
+def test_samples_are_pictures_of_the_split(result, tiny_run):
+    with np.load(tiny_run / "samples.npz") as samples:
+        count = len(samples["ids"])
+        assert 1 <= count <= 6 and samples["images"].shape == samples["maps"].shape + (3,) == (count, 32, 32, 3)
+        assert samples["images"].dtype == samples["maps"].dtype == np.uint8
+        np.testing.assert_array_equal(samples["hits"], samples["ious"] >= 0.5)
+
+
+def test_threshold_chosen_on_another_split_is_the_best_there(result, tiny_run, tmp_path):
+    assert run("evaluate", f"--run_dir={tiny_run}", "--split=val", "--threshold_split=test") == 0
+    other = json.loads((tiny_run / "result.json").read_text())
+    assert other["thresholds"]["best"] == result["thresholds"]["validation"]
+    assert other["thresholds"]["validation"] == result["thresholds"]["best"]
+    assert other["dataset"]["pictures"] == 9
+
+
+def test_limit_protocol_and_threshold(result, tiny_run):
+    flags = ("--limit=5", "--protocol=maxboxacc", "--threshold=0.3")
+    assert run("evaluate", f"--run_dir={tiny_run}", *flags) == 0
+    other = json.loads((tiny_run / "result.json").read_text())
+    assert (other["dataset"]["pictures"], other["protocol"], other["thresholds"]["protocol"]) == (5, "maxboxacc", 0.3)
+
+
+def test_batch_size_does_not_matter(result, tiny_run):
+    assert run("evaluate", f"--run_dir={tiny_run}", "--batch=8", "--samples=0") == 0
+    other = json.loads((tiny_run / "result.json").read_text())
+    assert other["scores"] == result["scores"] and other["curves"] == result["curves"]
+
+
+def test_protocols_threshold_of_the_run_counts(tiny_run):
+    flags = {"protocol": "maxboxacc", "threshold": 0.4}
+    model = models.load_model(tiny_run / "checkpoints" / "best" / "model.keras")
+    assert models.box_protocol(protocols.BoxOptions(), flags, model).default_threshold == 0.4
+    box = dataclasses.replace(protocols.BoxOptions(), protocol="e2net")
+    assert models.box_protocol(box, flags, model).default_threshold == 0.09
+    assert models.box_protocol(protocols.BoxOptions(), {}, model).name == "e2net"

@@ -1,0 +1,150 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from made_runs import run, train_run
+
+from e2wsol import predictors
+from e2wsol.data import dataset, schema
+from e2wsol.localization.protocols import BoxOptions
+
+# Runs in a process of its own that never imports e2wsol.
+CLIENT = """
+import sys
+import numpy as np
+import tensorflow as tf
+serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+found = {}
+for name, pictures in np.load(sys.argv[2]).items():
+    for key, value in serve(images=tf.constant(pictures)).items():
+        found[f"{name}/{key}"] = value.numpy()
+assert not any(module.split(".")[0] == "e2wsol" for module in sys.modules), "e2wsol was imported"
+np.savez(sys.argv[3], **found)
+"""
+
+
+def split_pictures(records, split):
+    """Decoded pictures of a split, all of one size."""
+    files = dataset.load(str(records)).split(split).files
+    return np.stack(
+        [tf.io.decode_jpeg(schema.parse(item)["jpeg"], channels=3).numpy() for item in tf.data.TFRecordDataset(files)]
+    )
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_run, tmp_path_factory):
+    output = tmp_path_factory.mktemp("exported") / "model"
+    assert run("export", f"--run_dir={tiny_run}", f"--output={output}") == 0
+    return output
+
+
+@pytest.fixture(scope="module")
+def pictures(tiny_records):
+    """Batches of different sizes: of the data set, larger and smaller than the input, and no square."""
+    rng = np.random.default_rng(0)
+    own = split_pictures(tiny_records, "test")
+    wide = tf.cast(tf.image.resize(own[:3], (90, 133)), tf.uint8).numpy()
+    return {
+        "all": own,
+        "one": own[:1],
+        "three": own[3:6],
+        "wide": wide,
+        "tall": np.ascontiguousarray(wide.transpose(0, 2, 1, 3)),
+        "small": rng.integers(0, 256, (2, 17, 20, 3), dtype=np.uint8),
+        "large": rng.integers(0, 256, (1, 300, 401, 3), dtype=np.uint8),
+    }
+
+
+@pytest.fixture(scope="module")
+def served(exported, pictures, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    np.savez(folder / "pictures.npz", **pictures)
+    arguments = [str(exported), str(folder / "pictures.npz"), str(folder / "found.npz")]
+    command = [sys.executable, "-c", CLIENT, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with np.load(folder / "found.npz") as found:
+        return dict(found)
+
+
+def predicted(run_dir, pictures, **box):
+    predictor, _ = predictors.load(run_dir, BoxOptions(**box))
+    views = [predictor.prepare(picture) for picture in pictures]
+    return predictor(views, [picture.shape[1::-1] for picture in pictures])
+
+
+def test_boxes_of_a_process_without_e2wsol_equal_those_of_predict(served, pictures, tiny_run):
+    for name, batch in pictures.items():
+        expected = predicted(tiny_run, batch)
+        boxes = np.stack([localization.boxes[0] for localization in expected])
+        np.testing.assert_array_equal(served[f"{name}/box"], boxes, err_msg=name)
+        labels = [localization.labels[0] for localization in expected]
+        np.testing.assert_array_equal(served[f"{name}/probabilities"].argmax(1), labels)
+        scores = [localization.scores[0] for localization in expected]
+        np.testing.assert_allclose(served[f"{name}/probabilities"].max(1), scores, rtol=1e-5)
+        maps = np.stack([localization.score_map for localization in expected])
+        np.testing.assert_allclose(served[f"{name}/map"], maps, atol=1e-5)
+
+
+def test_outputs(served, pictures):
+    for name, batch in pictures.items():
+        count, height, width = batch.shape[:3]
+        assert served[f"{name}/logits"].shape == served[f"{name}/probabilities"].shape == (count, 3)
+        assert served[f"{name}/map"].shape == (count, 32, 32)
+        assert served[f"{name}/box"].shape == (count, 4) and served[f"{name}/box"].dtype == np.float32
+        np.testing.assert_allclose(served[f"{name}/probabilities"].sum(1), 1, rtol=1e-5)
+        assert served[f"{name}/map"].min() >= 0 and served[f"{name}/map"].max() <= 1
+        boxes = served[f"{name}/box"]
+        assert (boxes >= 0).all() and (boxes <= (width, height, width, height)).all()
+
+
+def test_a_picture_has_the_same_box_in_any_batch(served):
+    np.testing.assert_array_equal(served["all/box"][:1], served["one/box"])
+    np.testing.assert_array_equal(served["all/box"][3:6], served["three/box"])
+
+
+def test_predict_takes_the_export(exported, tiny_run, pictures):
+    for one, other in zip(predicted(exported, pictures["wide"]), predicted(tiny_run, pictures["wide"])):
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        assert one.labels[0] == other.labels[0]
+
+
+def test_record_beside_the_model(exported, tiny_run):
+    record = json.loads((exported / "e2wsol.json").read_text())
+    assert (record["method"], record["protocol"], record["threshold"]) == ("e2net", "e2net", 0.09)
+    assert record["image_size"] == 32 and len(record["classes"]) == 3
+    assert record["checkpoint"].startswith(str(tiny_run))
+
+
+def test_protocol_and_threshold_are_built_in(tiny_run, tmp_path, pictures):
+    flags = ("--protocol=maxboxacc", "--threshold=0.6")
+    assert run("export", f"--run_dir={tiny_run}", f"--output={tmp_path / 'model'}", *flags) == 0
+    serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    expected = predicted(tiny_run, pictures["all"], protocol="maxboxacc", threshold=0.6)
+    found = serve(images=tf.constant(pictures["all"]))["box"].numpy()
+    np.testing.assert_array_equal(found, np.stack([localization.boxes[0] for localization in expected]))
+
+
+def test_export_replaces_an_old_one(tiny_run, tmp_path):
+    output = tmp_path / "deep" / "model"
+    output.mkdir(parents=True)
+    (output / "saved_model.pb").write_bytes(b"old")
+    (output / "old.txt").write_bytes(b"old")
+    assert run("export", f"--run_dir={tiny_run}", f"--output={output}") == 0
+    assert (output / "saved_model.pb").stat().st_size > 1000 and not (output / "old.txt").exists()
+    assert [path.name for path in output.parent.iterdir()] == ["model"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "backbone"), [("cam", "mobilenet_v1"), ("adl", "vgg16"), ("e2net", "resnet50_se")])
+def test_other_methods(tiny_records, tmp_path, pictures, method, backbone):
+    flags = (f"--method={method}", f"--backbone={backbone}", "--epochs=1", "--steps_per_epoch=2")
+    assert train_run(tiny_records, tmp_path / "run", *flags, "--tensorboard_pictures=0") == 0
+    assert run("export", f"--run_dir={tmp_path / 'run'}") == 0
+    serve = tf.saved_model.load(str(tmp_path / "run" / "export")).signatures["serving_default"]
+    found = serve(images=tf.constant(pictures["wide"]))["box"].numpy()
+    expected = predicted(tmp_path / "run", pictures["wide"])
+    np.testing.assert_array_equal(found, np.stack([localization.boxes[0] for localization in expected]))
