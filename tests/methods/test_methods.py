@@ -47,7 +47,7 @@ def _pairs():
             yield pytest.param(method, backbone, marks=[pytest.mark.slow] * slow)
 
 
-@pytest.mark.parametrize(("method", "backbone"), _pairs())
+@pytest.mark.parametrize(("method", "backbone"), list(_pairs()))
 def test_contract(method, backbone, tmp_path):
     model = create(method, backbone)
     # Tracing a deep network takes longer than its one step.
