@@ -118,7 +118,7 @@ def test_threshold_chosen_on_another_split_is_the_best_there(result, tiny_run, t
 
 
 def test_limit_protocol_and_threshold(result, tiny_run):
-    flags = ("--limit=5", "--protocol=maxboxacc", "--threshold=0.3")
+    flags = ("--limit=5", "--threshold_limit=5", "--protocol=maxboxacc", "--threshold=0.3")
     assert run("evaluate", f"--run_dir={tiny_run}", *flags) == 0
     other = json.loads((tiny_run / "result.json").read_text())
     assert (other["dataset"]["pictures"], other["protocol"], other["thresholds"]["protocol"]) == (5, "maxboxacc", 0.3)
