@@ -5,7 +5,7 @@ import dataclasses
 import os
 import pathlib
 
-from e2wsol import config
+from e2wsol import cli, config
 from e2wsol.config import option
 from e2wsol.data.synthetic import SyntheticOptions
 from e2wsol.errors import UserError
@@ -126,7 +126,9 @@ def _check_classes(listing):
 
 
 def _write(listing, build, store, source_options):
-    from tfrecords import writer  # imports TensorFlow
+    # Imported here, since the worker processes import this module too and do without TensorFlow.
+    import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+    from tfrecords import writer
 
     options = config.to_mapping(build, store, *([source_options] if source_options else []))
     created_by = {name: value for name, value in options.items() if name not in _INCIDENTAL}
@@ -142,8 +144,6 @@ def _write(listing, build, store, source_options):
 
 
 if __name__ == "__main__":
-    from e2wsol import cli  # imports TensorFlow
-
     cli.run(
         main,
         BuildOptions,

@@ -14,12 +14,13 @@ import pathlib
 import sys
 import traceback
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 import kit  # noqa: E402
 from report import Report  # noqa: E402
+
+import e2wsol.quiet_tensorflow  # noqa: E402, F401
 
 
 def main(arguments=None):
