@@ -41,7 +41,7 @@ def _bottleneck(x, channels, stride, name):
     x = _conv_bn(x, channels, 3, stride, f"{name}_conv2")
     x = _conv_bn(x, 4 * channels, 1, 1, f"{name}_conv3", activation=None, gamma="zeros")
     x = _squeeze_excite(x, channels, name)
-    if shortcut.shape[-1] != 4 * channels:
+    if stride != 1 or shortcut.shape[-1] != 4 * channels:
         shortcut = _conv_bn(shortcut, 4 * channels, 1, stride, f"{name}_convshortcut", activation=None)
     x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
     return keras.layers.ReLU(name=f"{name}_relu")(x)

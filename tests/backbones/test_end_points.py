@@ -130,3 +130,8 @@ def test_preprocessing_is_the_backbones_own_or_as_asked(backbone, own):
     assert build(backbone, 32, width=0.05).get_layer("preprocessing").scheme == own
     asked = build(backbone, 32, width=0.05, preprocessing="caffe")
     assert asked.get_layer("preprocessing").scheme == "caffe"
+
+
+def test_strided_block_has_a_shortcut_where_small_widths_leave_the_channels_equal():
+    found = shapes(build("resnet50_se", 64, width=0.02))
+    assert found["group0"] == (16, 16, 16) and found["group1"] == (8, 8, 16)
