@@ -3,18 +3,13 @@ import pathlib
 import pytest
 
 
-def pytest_collection_modifyitems(items):
-    """TensorFlow takes its number of logical devices only before it is used for the first time."""
-    if any("two_devices" in getattr(item, "fixturenames", ()) for item in items):
-        import tensorflow as tf
+def pytest_configure():
+    """Two logical CPU devices for the tests of replicas: TensorFlow takes their number before its first use only."""
+    import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+    import tensorflow as tf
 
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-
-
-@pytest.fixture
-def two_devices():
-    """Asks for two logical CPU devices in this process."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
 @pytest.fixture(scope="session")

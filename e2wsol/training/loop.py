@@ -68,7 +68,8 @@ class Loop:
         path = checkpoints.last(self.folder)
         if path is not None:
             state = checkpoints.restore(path, self.model, self.optimizer)
-            self.step, self.best = state["step"], state["best"]
+            self.step = state["step"]
+            self.best = -math.inf if state["best"] is None else state["best"]
         return path
 
     def run(self):
@@ -229,5 +230,6 @@ class Loop:
 
     def _save(self, *, best=False):
         if self.chief:
-            state = {"step": self.step, "best": self.best}
+            # JSON knows no infinity: null stands for "not validated yet".
+            state = {"step": self.step, "best": self.best if math.isfinite(self.best) else None}
             checkpoints.save(self.folder, self.model, self.optimizer, state, best=best)

@@ -116,7 +116,7 @@ def test_best_checkpoint_has_the_best_validation(finished):
     assert best["step"] == 3 * (1 + int(np.argmax(top1))) and loop.best == best["best"] == max(top1)
 
 
-def test_two_replicas_equal_one_device(finished, tiny_records, tmp_path, two_devices):
+def test_two_replicas_equal_one_device(finished, tiny_records, tmp_path):
     one, recorder, _ = finished
     other = Recorder()
     two = made_loop(tiny_records, tmp_path, epochs=2, strategy="mirrored", replicas=2, callbacks=[other])
@@ -129,7 +129,7 @@ def test_two_replicas_equal_one_device(finished, tiny_records, tmp_path, two_dev
 
 
 @pytest.mark.slow
-def test_batch_norm_under_two_replicas(tiny_records, tmp_path, two_devices):
+def test_batch_norm_under_two_replicas(tiny_records, tmp_path):
     """The first layer's statistics after one step: means of the replicas' ones, the same in both copies."""
     backbone = BackboneOptions(backbone_width=0.01, backbone_batch_norm=True)
     options = {"method": "cam", "backbone": backbone, "steps_per_epoch": 1, "rate": 0.0}
@@ -150,7 +150,7 @@ def test_batch_norm_under_two_replicas(tiny_records, tmp_path, two_devices):
 
 
 @pytest.mark.slow
-def test_deep_network_with_batch_norm_runs_under_two_replicas(tiny_records, tmp_path, two_devices):
+def test_deep_network_with_batch_norm_runs_under_two_replicas(tiny_records, tmp_path):
     backbone = BackboneOptions(backbone="resnet50_se", backbone_width=0.02)
     options = {"method": "cam", "backbone": backbone, "steps_per_epoch": 2}
     loop = made_loop(tiny_records, tmp_path, strategy="mirrored", replicas=2, **options)
@@ -232,7 +232,7 @@ def test_validation_every_other_epoch_and_at_the_end(tiny_records, tmp_path):
     assert ["val_top1" in logs for _, logs in recorder.epochs] == [False, True, True]
 
 
-def test_batch_must_fit_the_devices(tiny_records, tmp_path, two_devices):
+def test_batch_must_fit_the_devices(tiny_records, tmp_path):
     with pytest.raises(UserError, match="--batch_size=7: must be a multiple of the 2 devices"):
         made_loop(tiny_records, tmp_path, strategy="mirrored", replicas=2, batch_size=7)
 
