@@ -26,7 +26,7 @@ from e2wsol.localization import protocols
 from e2wsol.localization.baselines import Baselines
 from e2wsol.localization.frame import Frame
 from e2wsol.localization.metrics import LocalizationScorer
-from e2wsol.models import box_protocol, load_model
+from e2wsol.prediction.models import box_protocol, load_model
 from e2wsol.training.run_folder import RunFolder, git_commit, versions
 from e2wsol.visualize.samples import SampleKeeper
 from e2wsol.visualize.table import score_table

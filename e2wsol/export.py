@@ -23,7 +23,7 @@ from e2wsol.data import pipeline
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
 from e2wsol.localization.graph import extract_boxes
-from e2wsol.models import box_protocol, load_model
+from e2wsol.prediction.models import box_protocol, load_model
 from e2wsol.training.run_folder import RunFolder
 
 

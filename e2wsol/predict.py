@@ -8,12 +8,13 @@ import sys
 
 import tqdm
 
-from e2wsol import cli, files, predict_inputs, predictors
+from e2wsol import cli, files
 from e2wsol.config import option
 from e2wsol.data import images
 from e2wsol.errors import UserError
 from e2wsol.localization.protocols import BoxOptions
-from e2wsol.predict_formats import FORMATS, RESERVED_STEMS, Detection, Prediction
+from e2wsol.prediction import inputs, predictors
+from e2wsol.prediction.formats import FORMATS, RESERVED_STEMS, Detection, Prediction
 from e2wsol.visualize import overlay
 
 EXIT_UNREADABLE = 3
@@ -45,7 +46,7 @@ def main(options, box, arguments):
     such picture is named on standard error and left out, the others are written.
     """
     output = pathlib.Path(options.output)
-    pictures = predict_inputs.find_pictures(arguments, leave_out=output / _OVERLAYS, reserved=RESERVED_STEMS)
+    pictures = inputs.find_pictures(arguments, leave_out=output / _OVERLAYS, reserved=RESERVED_STEMS)
     predictor, names = predictors.load(options.model, box, top_k=options.top_k)
     overlay_folder = output / _OVERLAYS if options.overlays else None
     predictions = predict(predictor, names, pictures, batch=options.batch, overlay_folder=overlay_folder)
@@ -61,14 +62,14 @@ def predict(predictor, class_names, pictures, *, batch=8, overlay_folder=None):
     """Localizes the object of every picture; those that cannot be read are named on standard error.
 
     Args:
-      predictor: a predictor of e2wsol.predictors.
+      predictor: a predictor of e2wsol.prediction.predictors.
       class_names: names in label order.
-      pictures: list of predict_inputs.PictureFile.
+      pictures: list of inputs.PictureFile.
       batch: pictures per call of the predictor.
       overlay_folder: where overlay pictures go, under the pictures' stems; None writes none.
 
     Returns:
-      list of predict_formats.Prediction, in the order of `pictures` without the unreadable ones.
+      list of formats.Prediction, in the order of `pictures` without the unreadable ones.
     """
     predictions = []
     with tqdm.tqdm(total=len(pictures), desc="predict", unit="picture") as bar:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from made_runs import run
 
-from e2wsol import models
 from e2wsol.config import from_mapping
 from e2wsol.data import dataset, pipeline
 from e2wsol.localization import protocols
+from e2wsol.prediction import models
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from made_runs import run, train_run
 
-from e2wsol import predictors
 from e2wsol.data import dataset, schema
 from e2wsol.localization.protocols import BoxOptions
+from e2wsol.prediction import predictors
 
 # Runs in a process of its own that never imports e2wsol.
 CLIENT = """

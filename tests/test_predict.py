@@ -12,11 +12,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from e2wsol import backbones, methods, model_files, predict, predict_inputs, predictors
+from e2wsol import backbones, methods, predict
 from e2wsol.data import images
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
 from e2wsol.localization.protocols import BoxOptions
+from e2wsol.prediction import inputs, model_files, predictors
 
 SIZE = 32
 
@@ -92,7 +93,7 @@ def test_threshold_and_protocol_change_the_box():
 def test_prediction_is_the_same_alone_and_in_a_batch(tmp_path):
     for number in range(5):
         save(tmp_path / f"{number}.png", red_box_picture(40 + number, 60, (5 * number, 4, 30 + number, 30)))
-    pictures = predict_inputs.find_pictures([str(tmp_path)])
+    pictures = inputs.find_pictures([str(tmp_path)])
     predictor = red_finder()
     one, all_at_once = (predict.predict(predictor, "abc", pictures, batch=batch) for batch in (1, 8))
     assert one == all_at_once and len(one) == 5
@@ -104,7 +105,7 @@ def test_picture_is_turned_upright_as_its_exif_says(tmp_path):
     exif[0x0112] = 6  # stored rotated: turn by 90 degrees clockwise to view
     save(tmp_path / "turned.png", np.rot90(upright).copy(), exif=exif)
     save(tmp_path / "upright.png", upright)
-    pictures = predict_inputs.find_pictures([str(tmp_path)])
+    pictures = inputs.find_pictures([str(tmp_path)])
     turned, plain = predict.predict(red_finder(), "abc", pictures)
     assert (turned.width, turned.height) == (plain.width, plain.height) == (100, 60)
     assert turned.detections == plain.detections
@@ -116,7 +117,7 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path, capsys):
     Image.fromarray(red_box_picture(200, 200, (5, 5, 90, 90))).save(whole, "JPEG")
     (tmp_path / "cut.jpg").write_bytes(whole.getvalue()[:800])
     (tmp_path / "empty.jpg").write_bytes(b"")
-    pictures = predict_inputs.find_pictures([str(tmp_path)])
+    pictures = inputs.find_pictures([str(tmp_path)])
     found = predict.predict(red_finder(), "abc", pictures)
     assert [prediction.name for prediction in found] == ["good.png"]
     lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "skipped" in line]
@@ -125,7 +126,7 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path, capsys):
 
 def test_overlay_shows_the_box_beside_the_map(tmp_path):
     save(tmp_path / "in" / "sub" / "x.png", red_box_picture(100, 200, (50, 25, 150, 75)))
-    pictures = predict_inputs.find_pictures([str(tmp_path / "in")])
+    pictures = inputs.find_pictures([str(tmp_path / "in")])
     predict.predict(red_finder(), "abc", pictures, overlay_folder=tmp_path / "overlays")
     tile, _ = images.decode((tmp_path / "overlays" / "sub" / "x.jpg").read_bytes(), "x")
     assert tile.shape[1] == 2 * 480 + 4 and tile.shape[0] > 240

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from made_runs import TINY, run, train_run
 
-from e2wsol import methods, models
+from e2wsol import methods
+from e2wsol.prediction import models
 from e2wsol.training import checkpoints
 
 

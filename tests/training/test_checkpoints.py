@@ -11,9 +11,10 @@ import keras
 import numpy as np
 import pytest
 
-from e2wsol import methods, models
+from e2wsol import methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.errors import UserError
+from e2wsol.prediction import models
 from e2wsol.training import checkpoints
 from e2wsol.training.optimizers import NesterovMomentum
 

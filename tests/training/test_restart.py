@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from e2wsol import models
+from e2wsol.prediction import models
 
 TINY = ("--image_size=32", "--resize_size=36", "--backbone_width=0.02", "--shuffle_buffer=8", "--data_threads=1")
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ import pathlib
 import pytest
 
 from e2wsol.errors import UserError
-from e2wsol.predict_inputs import find_pictures
+from e2wsol.prediction.inputs import find_pictures
 
 
 def make(folder, *names):

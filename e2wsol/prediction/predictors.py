@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from e2wsol import model_files, models
 from e2wsol.data import pipeline
 from e2wsol.errors import UserError
 from e2wsol.localization import boxes, score_map
+from e2wsol.prediction import model_files, models
 
 _OUTPUTS = {"logits", "probabilities", "map", "box"}
 

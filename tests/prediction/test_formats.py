@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2wsol.predict_formats import FORMATS, Detection, Prediction
+from e2wsol.prediction.formats import FORMATS, Detection, Prediction
 
 NAMES = ("gull", "tern <&>", "auk")
 

@@ -1,0 +1,1 @@
+"""From a trained model to the boxes of any pictures."""
