@@ -1,5 +1,7 @@
 """Checks a case of E2Net: forward, map, boxes, losses, gradients, and weights after optimizer steps."""
 
+import re
+
 import keras
 import kit
 import numpy as np
@@ -179,7 +181,7 @@ def _check_training(report, prefix, arrays, model, case, variables):
         momentum=case["train"]["momentum"],
         l2=decay["value"],
         l2_pattern="|".join(variables[name].path for name in decay["variables"]),
-        multipliers=[(variables[name].path, 0.1) for name in case["train"]["lr_multipliers"]["multiplied_by_0.1"]],
+        multipliers=[(variables[name].path, _multiplier(case, name)) for name in variables],
     )
     optimizer.build(model.trainable_variables)
     by_id = {id(variable): name for name, variable in variables.items()}
@@ -211,6 +213,12 @@ def _check_training(report, prefix, arrays, model, case, variables):
         if number < 3:
             loss, _, gradients = step()
             close(f"loss_ce_after_step{number}", float(loss), LATER_LOSS)
+
+
+def _multiplier(case, name):
+    """The case's learning-rate multiplier of a variable: the first pattern that meets the whole name."""
+    patterns = case["train"]["lr_multipliers"]["patterns"]
+    return next((factor for pattern, factor in patterns if re.match(pattern + "$", name)), 1.0)
 
 
 def _gradients(model, images, labels):
