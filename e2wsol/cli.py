@@ -35,6 +35,12 @@ def run(main, *option_classes, description=None):
     sys.exit(status or 0)
 
 
+def no_arguments(positional):
+    """Raises a UserError when a command whose settings are all flags was given anything else."""
+    if positional:
+        raise UserError(f"{positional[0]}: unexpected argument; all settings are flags (see --help)")
+
+
 def fail(message):
     """Prints one error line and exits with status 2."""
     print("error: " + " ".join(str(message).split()), file=sys.stderr)

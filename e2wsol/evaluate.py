@@ -52,8 +52,7 @@ IOU_THRESHOLDS = (0.5, 0.7)
 
 def main(options, box, positional):
     """Loads the run, chooses thresholds on one split, scores the other, writes what came out."""
-    if positional:
-        raise UserError(f"{positional[0]}: unexpected argument; all settings are flags (see --help)")
+    cli.no_arguments(positional)
     if not options.run_dir:
         raise UserError("--run_dir is missing: give a run folder of python -m e2wsol.train")
     start = time.monotonic()

@@ -38,8 +38,7 @@ class ExportOptions:
 
 def main(options, box, positional):
     """Loads the run's model and writes it as a SavedModel."""
-    if positional:
-        raise UserError(f"{positional[0]}: unexpected argument; all settings are flags (see --help)")
+    cli.no_arguments(positional)
     if not options.run_dir:
         raise UserError("--run_dir is missing: give a run folder of python -m e2wsol.train")
     run = RunFolder(options.run_dir)

@@ -40,8 +40,9 @@ def write_report(result_file, output=None):
     return output
 
 
-def main(options, _):
+def main(options, positional):
     """Writes report/index.html of a run: python -m e2wsol.report --result=RUN_FOLDER."""
+    cli.no_arguments(positional)
     print(write_report(results.result_path(options.result), options.output))
 
 

@@ -54,7 +54,8 @@ def main(*arguments):
     """Builds data, method and loop, in that order, and runs."""
     *options, positional = arguments
     train, loop, devices, method, backbone, data, optimizer, box, *method_options = options
-    _check(train, data, box, positional)
+    cli.no_arguments(positional)
+    _check(train, data, box)
     info = dataset.load(data.data_dir)
     strategy = strategies.create(devices)
     keras.utils.set_random_seed(loop.seed)
@@ -93,9 +94,7 @@ def main(*arguments):
         print(f"trained {runner.step} steps; run folder: {folder.path}")
 
 
-def _check(train, data, box, positional):
-    if positional:
-        raise UserError(f"{positional[0]}: unexpected argument; all settings are flags (see --help)")
+def _check(train, data, box):
     if not data.data_dir:
         raise UserError("--data_dir is missing: give a folder of records, made by python -m tfrecords.build")
     if not train.run_dir:
