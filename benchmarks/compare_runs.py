@@ -1,7 +1,8 @@
 """A table of evaluated runs, mean and spread over seeds: python benchmarks/compare_runs.py FOLDER.
 
 FOLDER holds run folders called NAME-seedN with a result.json each. Prints Markdown; the last line is
-one JSON object with the means.
+one JSON object with the means. Scores of other box protocols, averages or numbers of crops are not
+comparable: every row names its own, and the baselines stand once for each.
 """
 
 import json
@@ -19,18 +20,29 @@ def main(folder):
     for file in sorted(pathlib.Path(folder).glob("*-seed*/result.json")):
         result = json.loads(file.read_text(encoding="utf-8"))
         name = re.fullmatch(r"(.+)-seed\d+", file.parent.name).group(1)
-        groups.setdefault(name, []).append(row(result, result["method"]))
-        baselines = {other: [row(result, other)] for other in ("centre box", "centre Gaussian")}
+        groups.setdefault((name, rules(result)), []).append(row(result, result["method"]))
+        for other in ("centre box", "centre Gaussian"):
+            baselines[other, rules(result)] = [row(result, other)]
     if not groups:
         sys.exit(f"error: {folder}: no NAME-seedN/result.json in it; evaluate runs first")
-    print("| | runs | " + " | ".join(HEADS) + " |")
-    print("|---" * (len(HEADS) + 2) + "|")
+    print("| | rules | runs | " + " | ".join(HEADS) + " |")
+    print("|---" * (len(HEADS) + 3) + "|")
     means = {}
-    for name, rows in {**groups, **baselines}.items():
+    for (name, group_rules), rows in {**groups, **baselines}.items():
         columns = list(zip(*rows))
-        print(f"| {name} | {len(rows)} | " + " | ".join(map(cell, columns)) + " |")
-        means[name] = [None if None in column else round(statistics.mean(column), 4) for column in columns]
+        print(f"| {name} | {group_rules} | {len(rows)} | " + " | ".join(map(cell, columns)) + " |")
+        # One set of rules needs no naming; otherwise a name alone would not be unique.
+        key = name if len({own for _, own in groups}) == 1 else f"{name}, {group_rules}"
+        means[key] = [None if None in column else round(statistics.mean(column), 4) for column in columns]
     print(json.dumps({"columns": ["threshold from validation unless best t", *HEADS], "means": means}))
+
+
+def rules(result):
+    """What scores are counted by: protocol, average where it is over classes, crops where there are ten."""
+    parts = [result["protocol"]]
+    parts += ["mean over classes"] if result.get("average") == "classes" else []
+    parts += ["ten crops"] if result.get("crops") == 10 else []
+    return ", ".join(parts)
 
 
 def row(result, localizer):

@@ -44,6 +44,11 @@ class EvaluateOptions:
     threshold_limit: int = option(2000, "pictures of it to use at most; 0 for all", minimum=0)
     limit: int = option(0, "score the first pictures only; 0 for all", minimum=0)
     batch: int = option(32, "pictures a batch", minimum=1)
+    crops: str = option(
+        "auto",
+        "views that a class is predicted from: 1, or the mean probability over 10 crops; auto as the protocol says",
+        choices=("auto", "1", "10"),
+    )
     samples: int = option(48, "pictures kept for the report: best, worst and random ones", minimum=0)
 
 
@@ -65,6 +70,7 @@ def main(options, box, positional):
     model_file = options.checkpoint or str(run.model_file())
     model = load_model(model_file)
     protocol = box_protocol(box, flags, model)
+    crops = crops_to_take(options.crops, protocol, view)
     evaluation = Evaluation(model, info, view, protocol, options.batch)
     chooser_split = threshold_split(info, options)
     validation = best_thresholds(flags["method"], *evaluation.score(chooser_split, limit=options.threshold_limit))
@@ -72,6 +78,7 @@ def main(options, box, positional):
     scorer, baselines = evaluation.score(
         options.split,
         limit=options.limit,
+        crops=crops,
         thresholds=[threshold for chosen in validation.values() for threshold in chosen.values()],
         keeper=keeper,
         shown_at=validation[flags["method"]]["0.5"],
@@ -84,6 +91,9 @@ def main(options, box, positional):
         "checkpoint": model_file,
         "image_size": view.image_size,
         "protocol": protocol.name,
+        "average": protocol.average,
+        "crops": crops,
+        "protocol_crops": protocol_crops(protocol),
         "threshold_split": chooser_split,
         **scores(flags["method"], scorer, baselines, validation),
         "flags": flags,
@@ -105,6 +115,34 @@ def threshold_split(info, options):
     return "val" if has_val else "train"
 
 
+def protocol_crops(protocol):
+    """The views of a picture that the protocol predicts its class from."""
+    return 10 if protocol.ten_crop else 1
+
+
+def crops_to_take(crops, protocol, view):
+    """The views of a picture to predict its class from, 1 or 10.
+
+    Args:
+      crops: "1", "10", or "auto" for the protocol's number; where the run leaves no margin to crop
+        from, auto takes 1 and the printed table and result.json say so.
+      protocol: BoxProtocol.
+      view: PipelineOptions of the run.
+
+    Raises:
+      UserError: ten were asked for by number and there is no margin.
+    """
+    has_margin = view.resize_size > view.image_size
+    if crops == "auto":
+        return protocol_crops(protocol) if has_margin else 1
+    if crops == "10" and not has_margin:
+        raise UserError(
+            f"--crops=10: ten crops need a margin, but the run has --resize_size={view.resize_size} and "
+            f"--image_size={view.image_size}; train with a larger --resize_size, or evaluate with --crops=1"
+        )
+    return int(crops)
+
+
 class Evaluation:
     """Runs a method over splits and scores its maps.
 
@@ -121,13 +159,15 @@ class Evaluation:
         resize = view.resize_size if view.eval_crop == "center" else view.image_size
         self.frame = Frame(size=view.image_size, resize=resize)
         self.localize = tf.function(model.localize)
+        self.classify = tf.function(lambda images: tf.nn.softmax(model(images, training=False)["logits"]))
 
-    def score(self, split, *, limit=0, thresholds=(), keeper=None, shown_at=None):
+    def score(self, split, *, limit=0, crops=1, thresholds=(), keeper=None, shown_at=None):
         """Scores a split.
 
         Args:
           split: its name.
           limit: first pictures only; 0 for all.
+          crops: views that a picture's class is predicted from, 1 or 10.
           thresholds: further thresholds to score.
           keeper: SampleKeeper that is offered every picture, or None.
           shown_at: threshold of the kept pictures' boxes.
@@ -138,7 +178,7 @@ class Evaluation:
         rules = {"thresholds": tuple(thresholds), "iou_thresholds": IOU_THRESHOLDS}
         scorer = LocalizationScorer(self.protocol, self.frame, **rules)
         baselines = Baselines(self.protocol, self.frame, **rules)
-        for facts, localization_map, image, source_id in self._pictures(split, limit):
+        for facts, localization_map, image, source_id in self._pictures(split, limit, crops):
             outcome = scorer.add(localization_map, **facts)
             baselines.add(**facts)
             if keeper is not None:
@@ -147,19 +187,24 @@ class Evaluation:
             raise UserError(f"{self.info.folder}: split {split} has no box to score against")
         return scorer, baselines
 
-    def _pictures(self, split, limit):
+    def _pictures(self, split, limit, crops):
         """Yields (what the scorer wants to know, map (h, w), picture (S, S, 3), its id) one by one."""
         total = min(limit or self.info.split(split).count, self.info.split(split).count)
-        batches = pipeline.eval_dataset(self.info, self.view, split=split, batch=self.batch, limit=limit)
+        batches = pipeline.eval_dataset(self.info, self.view, split=split, batch=self.batch, limit=limit, crops=crops)
         with pipeline.guard(self.info, split), tqdm(total=total, desc=split, unit="picture") as bar:
             for batch in batches:
                 logits, maps = self.localize(batch["image"], batch["label"])
-                top5 = np.argsort(-logits.numpy(), axis=1, kind="stable")[:, :5]
+                scores = logits if crops == 1 else self.ten_crop_probabilities(batch.pop("crops"))
+                top5 = np.argsort(-scores.numpy(), axis=1, kind="stable")[:, :5]
                 batch = {name: value.numpy() for name, value in batch.items()}
                 for index, localization_map in enumerate(maps.numpy()):
                     source_id = batch["source_id"][index].decode()
                     yield _facts(batch, index, top5[index]), localization_map, batch["image"][index], source_id
                 bar.update(len(top5))
+
+    def ten_crop_probabilities(self, crops):
+        """uint8 (b, 10, S, S, 3) -> (b, C) float32, the mean softmax; one crop of all pictures at a time."""
+        return tf.add_n([self.classify(views) for views in tf.unstack(crops, axis=1)]) / crops.shape[1]
 
 
 def _facts(batch, index, top5):
@@ -209,6 +254,7 @@ def _entry(localizer, kind, score):
     return {
         "localizer": localizer,
         "metric": score.metric,
+        "average": score.average,
         "iou": score.iou,
         "threshold_from": kind,
         "threshold": score.threshold,

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from made_runs import run
 
+from e2wsol import evaluate
 from e2wsol.config import from_mapping
 from e2wsol.data import dataset, pipeline
+from e2wsol.errors import UserError
 from e2wsol.localization import protocols
 from e2wsol.prediction import models
 
@@ -122,6 +124,46 @@ def test_limit_protocol_and_threshold(result, tiny_run):
     assert run("evaluate", f"--run_dir={tiny_run}", *flags) == 0
     other = json.loads((tiny_run / "result.json").read_text())
     assert (other["dataset"]["pictures"], other["protocol"], other["thresholds"]["protocol"]) == (5, "maxboxacc", 0.3)
+
+
+def test_classes_averaged_and_ten_crops(tiny_run, tiny_records):
+    """A protocol that averages over classes, thresholds scores and classifies by ten crops, recomputed."""
+    assert run("evaluate", f"--run_dir={tiny_run}", "--protocol=bas", "--threshold=0.4", "--batch=3") == 0
+    found = json.loads((tiny_run / "result.json").read_text())
+    assert (found["average"], found["crops"], found["protocol_crops"]) == ("classes", 10, 10)
+    model = models.load_model(tiny_run / "checkpoints" / "best" / "model.keras")
+    view = from_mapping(pipeline.PipelineOptions, json.loads((tiny_run / "flags.json").read_text())["flags"])
+    outcomes = {}
+    for batch in pipeline.eval_dataset(dataset.load(str(tiny_records)), view, split="test", batch=1, crops=10):
+        logits = model(batch["crops"][0], training=False)["logits"].numpy().astype(np.float64)
+        powers = np.exp(logits - logits.max(1, keepdims=True))
+        right = np.argmax((powers / powers.sum(1, keepdims=True)).mean(0)) == batch["label"].numpy()[0]
+        outcomes.setdefault(int(batch["label"][0]), []).append(right)
+    expected = np.mean([np.mean(rights) for rights in outcomes.values()])
+    assert found["classification"]["top1"] == pytest.approx(expected, rel=1e-12)
+    scores = [score for score in found["scores"] if score["iou"] == 0.5 and score["threshold_from"] == "protocol"]
+    assert {score["average"] for score in scores} == {"classes"} and {score["threshold"] for score in scores} == {0.4}
+    # The classes of the test split differ in size, so the mean over them is no share of all pictures.
+    assert any(0 < score["hits"] < 8 and score["value"] != score["hits"] / 8 for score in scores)
+
+
+def test_ten_crops_by_flag(result, tiny_run, capsys):
+    assert run("evaluate", f"--run_dir={tiny_run}", "--crops=10", "--threshold_limit=5") == 0
+    other = json.loads((tiny_run / "result.json").read_text())
+    assert (other["average"], other["crops"], other["protocol_crops"]) == ("pictures", 10, 1)
+    assert "mean of ten crops, where protocol e2net takes one" in capsys.readouterr().out
+    known = [[s["value"] for s in r["scores"] if s["metric"] == "GT-known Loc"][:1] for r in (result, other)]
+    assert known[0] == known[1]
+
+
+def test_ten_crops_without_a_margin():
+    bare, protocol = pipeline.PipelineOptions(image_size=32, resize_size=32), protocols.get("bas")
+    with pytest.raises(UserError, match=r"--crops=10: .* --resize_size=32 and --image_size=32"):
+        evaluate.crops_to_take("10", protocol, bare)
+    assert evaluate.crops_to_take("auto", protocol, bare) == evaluate.crops_to_take("1", protocol, bare) == 1
+    margin = dataclasses.replace(bare, resize_size=36)
+    assert evaluate.crops_to_take("auto", protocol, margin) == evaluate.crops_to_take("10", protocol, margin) == 10
+    assert evaluate.crops_to_take("auto", protocols.get("e2net"), margin) == 1
 
 
 def test_batch_size_does_not_matter(result, tiny_run):

@@ -119,13 +119,15 @@ def test_record_beside_the_model(exported, tiny_run):
     assert record["checkpoint"].startswith(str(tiny_run))
 
 
-def test_protocol_and_threshold_are_built_in(tiny_run, tmp_path, pictures):
-    flags = ("--protocol=maxboxacc", "--threshold=0.6")
+@pytest.mark.parametrize(("protocol", "threshold"), [("maxboxacc", 0.6), ("bas", 0.3)])
+def test_protocol_and_threshold_are_built_in(tiny_run, tmp_path, pictures, protocol, threshold):
+    flags = (f"--protocol={protocol}", f"--threshold={threshold}")
     assert run("export", f"--run_dir={tiny_run}", f"--output={tmp_path / 'model'}", *flags) == 0
     serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
-    expected = predicted(tiny_run, pictures["all"], protocol="maxboxacc", threshold=0.6)
+    expected = predicted(tiny_run, pictures["all"], protocol=protocol, threshold=threshold)
     found = serve(images=tf.constant(pictures["all"]))["box"].numpy()
     np.testing.assert_array_equal(found, np.stack([localization.boxes[0] for localization in expected]))
+    assert json.loads((tmp_path / "model" / "e2wsol.json").read_text())["protocol"] == protocol
 
 
 def test_export_replaces_an_old_one(tiny_run, tmp_path):

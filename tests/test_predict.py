@@ -88,6 +88,13 @@ def test_threshold_and_protocol_change_the_box():
     np.testing.assert_array_equal(localize(picture, threshold=0.1).boxes, [[4, 4, 28, 28]])
     np.testing.assert_array_equal(localize(picture, threshold=0.7).boxes, [[8, 8, 16, 16]])
     np.testing.assert_array_equal(localize(picture, threshold=0.7, protocol="e2net").boxes, [[8, 8, 16, 16]])
+    np.testing.assert_array_equal(localize(picture, threshold=0.7, protocol="bas").boxes, [[8, 8, 16, 16]])
+
+
+def test_a_flat_map_gives_what_the_protocol_says():
+    picture = np.full((40, 60, 3), 50, np.uint8)
+    np.testing.assert_array_equal(localize(picture, protocol="bas").boxes, [[0, 0, 60, 40]])
+    np.testing.assert_array_equal(localize(picture, protocol="maxboxacc").boxes, [[0, 0, 0, 0]])
 
 
 def test_prediction_is_the_same_alone_and_in_a_batch(tmp_path):
@@ -262,6 +269,18 @@ def test_main_writes_the_format(run_folder, tmp_path, name, expected):
     assert predict.main(options, BoxOptions(), [str(tmp_path / "in")]) == 0
     written = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
     assert written == expected | {"overlays/x.jpg", "overlays/sub/x.jpg"}
+
+
+def test_main_with_another_protocol(run_folder, tmp_path):
+    save(tmp_path / "in" / "x.png", red_box_picture(40, 50, (5, 5, 30, 30)))
+    options = predict.PredictOptions(model=str(run_folder), output=str(tmp_path / "out"))
+    assert predict.main(options, BoxOptions(protocol="bas", threshold=0.4), [str(tmp_path / "in")]) == 0
+    document = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert (document["protocol"], document["threshold"]) == ("bas", 0.4)
+    predictor, _ = predictors.load(run_folder, BoxOptions(protocol="bas", threshold=0.4))
+    picture = red_box_picture(40, 50, (5, 5, 30, 30))
+    expected = predictor([predictor.prepare(picture)], [(50, 40)])[0].boxes[0]
+    np.testing.assert_allclose(document["pictures"][0]["box"], expected, atol=1e-3)
 
 
 @pytest.mark.slow

@@ -72,6 +72,26 @@ def eval_view(image, options):
     return _to_uint8(resize(image, options.resize_size)[start : start + size, start : start + size])
 
 
+def ten_crops(images, size):
+    """The corners and the centre of pictures, then the same of their mirror images.
+
+    The order is that of torchvision's TenCrop: upper left, upper right, lower left, lower right, centre.
+
+    Args:
+      images: (..., R, R, 3) of any number type, R known.
+      size: side S of a crop in pixels.
+
+    Returns:
+      (..., 10, S, S, 3) tensor of the same type; crop 4 is the centre that `eval_view` takes.
+    """
+    images = tf.convert_to_tensor(images)
+    margin = images.shape[-2] - size
+    starts = [(0, 0), (0, margin), (margin, 0), (margin, margin), (margin // 2, margin // 2)]
+    sources = images, images[..., ::-1, :]
+    crops = [source[..., y : y + size, x : x + size, :] for source in sources for y, x in starts]
+    return tf.stack(crops, axis=-4)
+
+
 def _train_view(image, options, key):
     size = options.image_size
     draws = tf.random.stateless_uniform([3], seed=key, alg="philox")
@@ -148,7 +168,7 @@ def _key(seed, stream, number):
     )
 
 
-def eval_dataset(info, options, *, split, batch, limit=0, shard_index=0, num_shards=1):
+def eval_dataset(info, options, *, split, batch, limit=0, crops=1, shard_index=0, num_shards=1):
     """Finite batches in file order, remainder kept, with the annotations.
 
     Args:
@@ -157,17 +177,22 @@ def eval_dataset(info, options, *, split, batch, limit=0, shard_index=0, num_sha
       split: split to read.
       batch: pictures per batch.
       limit: read this many pictures only (builders store pictures in mixed order); 0 for all.
+      crops: 10 to give "crops" as well, ten a picture, whatever `eval_crop` says; else 1.
       shard_index, num_shards: read every num_shards-th picture from the shard_index-th on.
 
     Returns:
       tf.data.Dataset of "image" uint8 (b, S, S, 3) RGB, "label" int32 (b,), "source_id" and "filename"
       string (b,), "size" int32 (b, 2) height and width of the annotated picture, "boxes" float32
-      (b, M, 4) in its pixels padded with -1, "num_boxes" int32 (b,), "mask" string (b,) PNG or "".
+      (b, M, 4) in its pixels padded with -1, "num_boxes" int32 (b,), "mask" string (b,) PNG or "";
+      with ten crops also "crops" uint8 (b, 10, S, S, 3) in the order of `ten_crops`.
     """
 
     def prepare(serialized):
         record = _record(serialized, info)
-        view = {"image": eval_view(decode(record["jpeg"]), options), "num_boxes": tf.shape(record["boxes"])[0]}
+        image = decode(record["jpeg"])
+        view = {"image": eval_view(image, options), "num_boxes": tf.shape(record["boxes"])[0]}
+        if crops == 10:
+            view["crops"] = ten_crops(whole_view(image, options.resize_size), options.image_size)
         return view | {name: record[name] for name in ("label", "source_id", "filename", "size", "boxes", "mask")}
 
     dataset = tf.data.TFRecordDataset(tf.constant(_nonempty(info, split).files))

@@ -1,7 +1,8 @@
 """The boxes of boxes.py in the graph, for export and for metrics during training.
 
 Only keras.ops, so it also compiles without TensorFlow's own calls; the arithmetic is float64 in
-the order of the NumPy side, so both give the same boxes to the pixel (under JAX that needs x64).
+the order of the NumPy side, rounded where that rounds, so both give the same boxes to the pixel
+(under JAX that needs x64).
 
 What OpenCV does with contours is done on pixels: holes are filled, components labelled, and the
 area of an outer contour, a polygon through pixel centres, is #quads with 4 pixels set + #quads
@@ -22,7 +23,7 @@ def extract_boxes(localization_maps, *, size, threshold, protocol):
     Args:
       localization_maps: (B, h, w) float tensor, any range; B may be unknown, h and w are static.
       size: side S of the frame in pixels.
-      threshold: share of the largest gray value in [0, 1], a number or a scalar tensor.
+      threshold: in [0, 1], read as the protocol does, a number or a scalar tensor.
       protocol: BoxProtocol.
 
     Returns:
@@ -30,24 +31,50 @@ def extract_boxes(localization_maps, *, size, threshold, protocol):
        boxes (B, 4) int32 x0, y0, x1, y1 in pixels of the frame).
     """
     score_maps = to_score_maps(localization_maps, size, protocol)
+    return score_maps, boxes_of_masks(to_masks(score_maps, threshold, protocol), protocol)
+
+
+def to_masks(score_maps, threshold, protocol):
+    """(B, S, S) float64 score maps -> bool, the pixels above one threshold; twin of boxes.to_levels."""
+    threshold = ops.convert_to_tensor(threshold, "float64")
+    if protocol.gray_steps is None:
+        bound = _rounded(threshold, protocol)
+        if protocol.relative_threshold:
+            bound = _rounded(bound * ops.max(score_maps, axis=(1, 2), keepdims=True), protocol)
+        return score_maps > bound
     gray = to_gray_maps(score_maps, protocol)
-    brightest = ops.cast(ops.max(gray, axis=(1, 2), keepdims=True), "float64")
-    levels = ops.cast(ops.cast(threshold, "float64") * brightest, "int32")
-    return score_maps, boxes_of_masks(gray > levels, protocol)
+    top = ops.cast(ops.max(gray, axis=(1, 2), keepdims=True), "float64") if protocol.relative_threshold else 255.0
+    return gray > ops.cast(threshold * top, "int32")
 
 
 def to_score_maps(localization_maps, size, protocol):
     """(B, h, w) maps -> (B, size, size) float64 in [0, 1]; twin of score_map.to_score_map."""
-    scores = ops.cast(localization_maps, "float64")
+    scores = _rounded(ops.cast(localization_maps, "float64"), protocol)
     finite = ops.all(ops.isfinite(scores), axis=(1, 2), keepdims=True)
+    scores = ops.where(finite, scores, ops.zeros_like(scores))
+    if protocol.stretch_first:
+        return _resized(_stretched(scores, protocol), size, protocol)
+    return _stretched(_resized(scores, size, protocol), protocol)
+
+
+def _resized(scores, size, protocol):
     for axis in (2, 1):
         taps = resize_taps(scores.shape[axis], size, protocol.interpolation)
         shape = (1, 1, -1) if axis == 2 else (1, -1, 1)
-        scores = sum(ops.take(scores, index, axis) * weight.reshape(shape) for index, weight in taps)
-    scores = scores - ops.min(scores, axis=(1, 2), keepdims=True)
+        parts = [ops.take(scores, index, axis) * weight.reshape(shape) for index, weight in taps]
+        scores = _rounded(sum(parts), protocol)
+    return scores
+
+
+def _stretched(scores, protocol):
+    scores = _rounded(scores - ops.min(scores, axis=(1, 2), keepdims=True), protocol)
     span = ops.max(scores, axis=(1, 2), keepdims=True)
-    usable = ops.logical_and(finite, span > 0)
-    return ops.where(usable, scores / ops.where(usable, span, ops.ones_like(span)), ops.zeros_like(scores))
+    return _rounded(scores / ops.where(span > 0, span, ops.ones_like(span)), protocol)
+
+
+def _rounded(values, protocol):
+    """float64 tensor to the protocol's precision and back; twin of BoxProtocol.rounded."""
+    return values if protocol.precision == "float64" else ops.cast(ops.cast(values, protocol.precision), "float64")
 
 
 def to_gray_maps(score_maps, protocol):
@@ -58,16 +85,14 @@ def to_gray_maps(score_maps, protocol):
 
 def boxes_of_masks(masks, protocol):
     """(B, S, S) bool masks -> (B, 4) int32 boxes; twin of boxes.box_at."""
-    size = masks.shape[1]
-    background = component_labels(ops.logical_not(_with_margin(masks)), diagonal=False)
-    filled = (background != background[:, 1:2, 1:2])[:, 2:-2, 2:-2]
-    chosen = _largest_component(component_labels(filled, diagonal=True), _with_margin(filled))
+    chosen = _COMPONENTS[protocol.component](masks)
     columns, rows = ops.any(chosen, axis=1), ops.any(chosen, axis=2)
     box = ops.stack([_first(columns), _first(rows), _end(columns), _end(rows)], axis=1)
+    size = masks.shape[1]
     if protocol.clip_ends:
         box = ops.minimum(box, np.array((size, size, size - 1, size - 1), np.int32))
     found = ops.any(masks, axis=(1, 2))[:, None]
-    return ops.where(found, box, np.array(protocol.empty_box, np.int32))
+    return ops.where(found, box, protocol.box_of_nothing((size, size)))
 
 
 def component_labels(masks, *, diagonal):
@@ -121,28 +146,47 @@ def _smallest_of_three(labels, step):
     return ops.minimum(labels, ops.minimum(ops.roll(labels, step), ops.roll(labels, -step)))
 
 
-def _largest_component(labels, inside):
-    """Picks the component of largest contour area; of equal ones the one whose first pixel is last.
-
-    Args:
-      labels: (B, H + 2, W + 2) of `component_labels`, of components without holes.
-      inside: (B, H + 2, W + 2) bool, their pixels.
-
-    Returns:
-      (B, H, W) bool.
-    """
+def _largest_contour(masks):
+    """(B, H, W) masks -> the filled component of largest contour area; of equal ones the last."""
+    background = component_labels(ops.logical_not(_with_margin(masks)), diagonal=False)
+    filled = (background != background[:, 1:2, 1:2])[:, 2:-2, 2:-2]
+    labels, inside = component_labels(filled, diagonal=True), _with_margin(filled)
     pixels = sum(ops.cast(corner, "int32") for corner in _corners(inside))
     lowest = functools.reduce(ops.minimum, _corners(labels))
-    shape, count = ops.shape(labels), ops.size(labels)
     # Twice the area; the three or four pixels of a quad are always of one component.
-    areas = ops.segment_sum(
-        ops.reshape(ops.maximum(pixels - 2, 0), (-1,)), ops.reshape(lowest, (-1,)), num_segments=count
-    )
-    index = ops.reshape(ops.arange(count, dtype="int32"), shape)
-    first = ops.logical_and(inside, labels == index)
-    keys = ops.where(first, ops.reshape(areas, shape) + 1, 0)
+    sizes, index = _sizes_by_label(labels, ops.maximum(pixels - 2, 0), lowest)
+    # One more, since a line has no area.
+    keys = ops.where(ops.logical_and(inside, labels == index), sizes + 1, 0)
     last = ops.where(keys == ops.max(keys, axis=(1, 2), keepdims=True), index, 0)
     return (labels == ops.max(last, axis=(1, 2), keepdims=True))[:, 1:-1, 1:-1]
+
+
+def _most_pixels(masks):
+    """(B, H, W) masks -> the component with the most pixels; of equal ones the first."""
+    labels, inside = component_labels(masks, diagonal=True), _with_margin(masks)
+    sizes, index = _sizes_by_label(labels, ops.cast(inside, "int32"), labels)
+    largest = sizes == ops.max(sizes, axis=(1, 2), keepdims=True)
+    first = ops.where(largest, index, ops.size(labels) - 1)
+    return (labels == ops.min(first, axis=(1, 2), keepdims=True))[:, 1:-1, 1:-1]
+
+
+_COMPONENTS = {"contour_area": _largest_contour, "pixel_count": _most_pixels}
+
+
+def _sizes_by_label(labels, parts, owners):
+    """Sums up what belongs to each label.
+
+    Args:
+      labels: (B, H + 2, W + 2) of `component_labels`.
+      parts, owners: int32 of one shape, numbers and the labels that they belong to.
+
+    Returns:
+      (sizes, index), both as `labels`: at a component's first pixel its sum, 0 at its others; and
+      each pixel's own index.
+    """
+    shape, count = ops.shape(labels), ops.size(labels)
+    sizes = ops.segment_sum(ops.reshape(parts, (-1,)), ops.reshape(owners, (-1,)), num_segments=count)
+    return ops.reshape(sizes, shape), ops.reshape(ops.arange(count, dtype="int32"), shape)
 
 
 def _corners(images):

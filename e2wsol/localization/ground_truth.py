@@ -7,8 +7,9 @@ import numpy as np
 def boxes_in_frame(boxes, image_size, frame, protocol):
     """Maps true boxes the way that the picture went, rounded as the protocol rounds.
 
-    The references read x1 = x0 + width, so exclusive ends enter as they are. Nothing is clipped:
-    with a crop, coordinates below 0 and above the frame's size occur.
+    The references read x1 = x0 + width, so exclusive ends enter as they are. Unless the protocol
+    clips, coordinates below 0 and above the frame's size occur with a crop; where it does, a box
+    that the crop leaves out wholly ends before it starts.
 
     Args:
       boxes: (n, 4) x0, y0, x1, y1 in pixels of the original picture.
@@ -24,7 +25,10 @@ def boxes_in_frame(boxes, image_size, frame, protocol):
     if protocol.first_box_only:
         boxes = boxes[:1]
     scaled = boxes * (frame.resize / sides) if protocol.ratio_first else boxes * frame.resize / sides
-    return protocol.round_truth(scaled - frame.offset)
+    moved = protocol.round_truth(scaled - frame.offset)
+    if protocol.clip_truth:
+        return np.concatenate([np.maximum(moved[:, :2], 0), np.minimum(moved[:, 2:], frame.size)], axis=1)
+    return moved
 
 
 def mask_in_frame(mask, frame):

@@ -2,8 +2,7 @@
 
 A protocol is data; the code that reads its fields is the same for all. What the protocols here
 agree on stands in that code and becomes a field with the first protocol that differs: min-max
-normalisation, a threshold relative to the largest gray value with pixels strictly above it,
-8-connected components, the outer contour of largest cv2.contourArea, averages over pictures.
+normalisation, pixels strictly above the threshold, 8-connected components, one box a map.
 """
 
 import dataclasses
@@ -21,7 +20,10 @@ class BoxOptions:
 
     protocol: str = option("", "box protocol; empty for the method's own")
     threshold: float = option(
-        -1.0, "share of the map's maximum above which pixels belong to the box; -1 for the protocol's", maximum=1.0
+        -1.0,
+        "what a pixel of the box exceeds, in [0, 1]: a share of the map's maximum or a score as such, as the protocol "
+        "reads it; -1 for the protocol's",
+        maximum=1.0,
     )
 
 
@@ -32,36 +34,65 @@ class BoxProtocol:
     Attributes:
       name: how flags and results call it.
       source: the code that it reproduces.
+      stretch_first: whether a map is stretched to [0, 1] at its own size and then resized to the
+        frame, which may leave its maximum below 1, rather than resized and then stretched.
       interpolation: how a map is resized to the frame, "linear" or "cubic", as cv2.resize does.
-      gray_steps: the score map in [0, 1] times this, truncated, at most 255, is the colour index.
+      precision: what scores and thresholds are rounded to, "float32" or "float64".
+      gray_steps: the score map in [0, 1] times this, truncated, at most 255, is the colour index;
+        None where the scores themselves are thresholded.
       colormap: colours the index and turns it to gray again ("cubehelix"), or none: index is gray.
-      default_threshold: share of the largest gray value; a model may bring its own.
+      relative_threshold: whether a threshold is a share of the map's largest (gray) value rather
+        than of the range that it could have.
+      default_threshold: in [0, 1]; a model may bring its own.
       thresholds: the grid that curves and the best threshold are taken from.
-      empty_box: the box (x0, y0, x1, y1) where no pixel is above the level.
+      component: which connected component makes the box, "contour_area" (largest cv2.contourArea of
+        an outer contour; of equal ones the last in raster order) or "pixel_count" (most pixels; of
+        equal ones the first).
+      empty_box: the box (x0, y0, x1, y1) where no pixel is above the threshold; None for the frame.
       clip_ends: whether a box' exclusive end x1 = x + w is clipped to size - 1 (same for y1).
       iou_extent: pixels added to every side length in the IoU; 1 counts both ends as inside.
       is_hit: is_hit(iou, iou threshold) -> bool.
       resize_ratio: side before the centre crop / side after it, in the original's pipeline.
       ratio_first: ground truth x * (side / width) rather than (x * side) / width: they round apart.
-      round_truth: rounding of the ground-truth coordinates in the frame.
+      round_truth: rounding of the ground-truth coordinates in the frame; np.positive for none.
+      clip_truth: whether ground-truth boxes are cut off at the frame's borders.
       first_box_only: whether further ground-truth boxes of a picture are left out.
+      average: what a score is the mean over, "pictures" or "classes": then it is taken a class and
+        every class weighs the same.
+      ten_crop: whether classes are predicted from ten crops of the picture rather than one view.
     """
 
     name: str
     source: str
+    stretch_first: bool
     interpolation: str
-    gray_steps: int
+    precision: str
+    gray_steps: int | None
     colormap: str | None
+    relative_threshold: bool
     default_threshold: float
     thresholds: tuple[float, ...]
-    empty_box: tuple[int, int, int, int]
+    component: str
+    empty_box: tuple[int, int, int, int] | None
     clip_ends: bool
     iou_extent: int
     is_hit: np.ufunc
     resize_ratio: float
     ratio_first: bool
     round_truth: np.ufunc
+    clip_truth: bool
     first_box_only: bool
+    average: str
+    ten_crop: bool
+
+    def rounded(self, values):
+        """float64 `values` as the numbers of the protocol's precision nearest to them, in float64 again."""
+        return np.asarray(values, np.float64).astype(self.precision).astype(np.float64)
+
+    def box_of_nothing(self, shape):
+        """(4,) int32 box where no pixel of a (height, width) frame is above the threshold."""
+        height, width = shape
+        return np.array((0, 0, width, height) if self.empty_box is None else self.empty_box, np.int32)
 
     def frame(self, size):
         """The protocol's own frame for a network input of `size` x `size` pixels."""
@@ -70,13 +101,41 @@ class BoxProtocol:
 
 _PROTOCOLS = (
     BoxProtocol(
+        name="bas",
+        source="github.com/wpy1999/BAS BAS_inference.py",
+        stretch_first=True,
+        interpolation="linear",
+        precision="float32",
+        gray_steps=None,
+        colormap=None,
+        relative_threshold=False,
+        default_threshold=0.15,
+        thresholds=tuple(step / 100 for step in range(101)),
+        component="pixel_count",
+        empty_box=None,
+        clip_ends=False,
+        iou_extent=1,
+        is_hit=np.greater,
+        resize_ratio=256 / 224,
+        ratio_first=True,
+        round_truth=np.positive,
+        clip_truth=True,
+        first_box_only=False,
+        average="classes",
+        ten_crop=True,
+    ),
+    BoxProtocol(
         name="e2net",
         source="github.com/zhiweichen0012/E2Net evaluate.py",
+        stretch_first=False,
         interpolation="linear",
+        precision="float64",
         gray_steps=256,
         colormap="cubehelix",
+        relative_threshold=True,
         default_threshold=0.09,
         thresholds=tuple(step / 100 for step in range(101)),
+        component="contour_area",
         empty_box=(0, 0, 1, 1),
         clip_ends=False,
         iou_extent=1,
@@ -84,16 +143,23 @@ _PROTOCOLS = (
         resize_ratio=256 / 224,
         ratio_first=True,
         round_truth=np.trunc,
+        clip_truth=False,
         first_box_only=True,
+        average="pictures",
+        ten_crop=False,
     ),
     BoxProtocol(
         name="maxboxacc",
         source="github.com/clovaai/wsolevaluation evaluation.py, MaxBoxAcc",
+        stretch_first=False,
         interpolation="cubic",
+        precision="float64",
         gray_steps=255,
         colormap=None,
+        relative_threshold=True,
         default_threshold=0.2,
         thresholds=tuple(np.arange(0, 1, 0.001).tolist()),
+        component="contour_area",
         empty_box=(0, 0, 0, 0),
         clip_ends=True,
         iou_extent=1,
@@ -101,7 +167,10 @@ _PROTOCOLS = (
         resize_ratio=1.0,
         ratio_first=False,
         round_truth=np.trunc,
+        clip_truth=False,
         first_box_only=False,
+        average="pictures",
+        ten_crop=False,
     ),
 )
 _BY_NAME = {protocol.name: protocol for protocol in _PROTOCOLS}

@@ -26,31 +26,42 @@ def resize_taps(source, target, interpolation):
 
 
 def to_score_map(localization_map, size, protocol):
-    """Resizes a map to the frame and stretches it to [0, 1].
+    """Resizes a map to the frame and stretches it to [0, 1], in the protocol's order and precision.
 
     Args:
       localization_map: (h, w) float array, any range.
       size: side of the frame in pixels.
-      protocol: BoxProtocol, gives the interpolation.
+      protocol: BoxProtocol, gives order, precision and interpolation.
 
     Returns:
-      (size, size) float64 array from 0 to 1. A constant map, and one that holds NaN or infinity,
-      gives zeros.
+      (size, size) float64 array in [0, 1]; its largest value is 1 where the protocol stretches last.
+      A constant map, and one that holds NaN or infinity, gives zeros.
     """
-    scores = np.asarray(localization_map, np.float64)
+    scores = protocol.rounded(localization_map)
     if not np.isfinite(scores).all():
         return np.zeros((size, size))
+    if protocol.stretch_first:
+        return _resized(_stretched(scores, protocol), size, protocol)
+    return _stretched(_resized(scores, size, protocol), protocol)
+
+
+def _resized(scores, size, protocol):
     for axis in (1, 0):
         taps = resize_taps(scores.shape[axis], size, protocol.interpolation)
         shape = (1, -1) if axis else (-1, 1)
-        scores = sum(np.take(scores, index, axis) * weight.reshape(shape) for index, weight in taps)
-    scores = scores - scores.min()
+        parts = [np.take(scores, index, axis) * weight.reshape(shape) for index, weight in taps]
+        scores = protocol.rounded(sum(parts))
+    return scores
+
+
+def _stretched(scores, protocol):
+    scores = protocol.rounded(scores - scores.min())
     span = scores.max()
-    return scores / span if span > 0 else scores
+    return protocol.rounded(scores / span) if span > 0 else scores
 
 
 def to_gray(score_map, protocol):
-    """Turns a score map in [0, 1] into the (S, S) uint8 gray levels that the protocol thresholds."""
+    """Turns a score map in [0, 1] into the (S, S) uint8 gray levels that a protocol with gray_steps thresholds."""
     index = np.minimum((score_map * protocol.gray_steps).astype(np.int32), 255)
     return gray_table(protocol.colormap)[index]
 

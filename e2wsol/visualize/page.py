@@ -7,13 +7,14 @@ from e2wsol.localization.baselines import CENTRE_BOX
 from e2wsol.visualize.curves import charts
 from e2wsol.visualize.gallery import gallery
 from e2wsol.visualize.page_style import CSS
-from e2wsol.visualize.results import THRESHOLD_KINDS, score_rows, threshold_of, value_of
+from e2wsol.visualize.results import THRESHOLD_KINDS, averaging, cropping, score_rows, threshold_of, value_of
 
 _GLOSSARY = {
     "IoU": "Area that the predicted and the true box share, divided by the area that they cover together: 1 is a "
     "perfect box, 0 no overlap.",
-    "GT-known Loc": "Share of pictures whose box hits a true box (IoU at least the bound shown) when the map is asked "
-    "for the true class. It measures localization alone. MaxBoxAcc is its figure at the best threshold.",
+    "GT-known Loc": "Share of pictures whose box hits a true box (IoU at least the bound shown, or above it, as the "
+    "protocol says) when the map is asked for the true class. It measures localization alone. MaxBoxAcc is its "
+    "figure at the best threshold.",
     "Top-1 Loc": "Share of pictures whose box hits and whose class is predicted rightly.",
     "Top-5 Loc": "Share of pictures whose box hits and whose true class is among the five most probable.",
     "PxAP": "Average precision of the map's pixels against the object's outline, over all thresholds; it needs no box "
@@ -46,7 +47,8 @@ def page(result, samples, names):
         _facts(result),
         _stats(result),
         "<h2>Scores</h2>",
-        '<p class="soft">Per cent of pictures that count as hits; the threshold stands under each score.</p>',
+        f'<p class="soft">Per cent of pictures that count as hits{_averaged(result)}; the threshold stands under each '
+        "score.</p>",
         _score_table(result),
         _charts(result),
         _gallery(samples, names),
@@ -79,10 +81,16 @@ def _facts(result):
         "Backbone": result.get("backbone"),
         "Input side": f"{result['image_size']} pixels" if result.get("image_size") else None,
         "Box protocol": result["protocol"],
+        "Averaging": averaging(result),
+        "Classes predicted from": cropping(result),
         "Validation threshold from": result.get("threshold_split"),
         "Checkpoint": result["checkpoint"],
     }
     return _definitions([(name, value) for name, value in facts.items() if value not in (None, "")], "facts")
+
+
+def _averaged(result):
+    return f", {averaging(result)}" if averaging(result) else ""
 
 
 def _stats(result):

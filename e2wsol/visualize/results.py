@@ -104,6 +104,22 @@ def score_rows(result):
     ]
 
 
+def averaging(result):
+    """How the scores are averaged where it is not over all pictures alike, else an empty text."""
+    return "mean over classes" if result.get("average") == "classes" else ""
+
+
+def cropping(result):
+    """From how many views classes were predicted; empty where it is one and the protocol takes no more."""
+    crops, usual = result.get("crops", 1), result.get("protocol_crops", 1)
+    if crops == usual == 1:
+        return ""
+    text = "mean of ten crops" if crops == 10 else "one view"
+    if crops == usual:
+        return text
+    return f"{text}, where protocol {result['protocol']} takes {'ten crops' if usual == 10 else 'one'}"
+
+
 def value_of(score):
     """The score's value in [0, 1]; None where there is no score or it counted no picture (None, NaN)."""
     value = score["value"] if score else None

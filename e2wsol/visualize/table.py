@@ -1,6 +1,6 @@
 """The score table as plain text, for the terminal."""
 
-from e2wsol.visualize.results import THRESHOLD_KINDS, score_rows, threshold_of, value_of
+from e2wsol.visualize.results import THRESHOLD_KINDS, averaging, cropping, score_rows, threshold_of, value_of
 
 _HEADS = ("protocol's t", "chosen on validation", "best on this split", "pictures")
 
@@ -9,7 +9,8 @@ def score_table(result):
     """Every score of a result as aligned text: one row a metric and localizer, in per cent.
 
     Columns: at the protocol's threshold, at the one chosen on the validation split, at the best one
-    of the scored split (with the threshold in brackets), and the number of pictures counted.
+    of the scored split (with the threshold in brackets), and the number of pictures counted. Where
+    scores are means over classes, or classes were predicted from ten crops, the text says so.
 
     Args:
       result: the dict of result.json.
@@ -32,10 +33,9 @@ def score_table(result):
 
 def _heading(result):
     data = result["dataset"]
-    return (
-        f"{result['method']} on {data.get('name', '?')} ({data.get('split', '?')}), "
-        f"protocol {result['protocol']}, scores in %, t = threshold"
-    )
+    scale = ", ".join(filter(None, ("scores in %", averaging(result), "t = threshold")))
+    where = f"{data.get('name', '?')} ({data.get('split', '?')})"
+    return f"{result['method']} on {where}, protocol {result['protocol']}, {scale}"
 
 
 def _cell(score):
@@ -61,5 +61,7 @@ def _footer(result):
         for name, value in result["classification"].items()
         if value is not None
     ]
+    if cropping(result):
+        lines.append(f"Classes predicted from: {cropping(result)}")
     lines += [f"PxAP {localizer}: {100 * value:.1f}" for localizer, value in (result.get("pxap") or {}).items()]
     return lines

@@ -132,6 +132,29 @@ def test_eval_view_is_the_truncated_centre(records):
     )
 
 
+def test_ten_crops_are_corners_and_centre_of_both_images():
+    image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    crops = pipeline.ten_crops(image, 16).numpy()
+    assert crops.shape == (10, 16, 16, 3) and crops.dtype == np.uint8
+    for half, source in ((crops[:5], image), (crops[5:], image[:, ::-1])):
+        corners = source[:16, :16], source[:16, -16:], source[-16:, :16], source[-16:, -16:]
+        for crop, expected in zip(half, (*corners, source[2:18, 2:18])):
+            np.testing.assert_array_equal(crop, expected)
+    both = pipeline.ten_crops(np.stack([image, image[::-1]]), 16).numpy()
+    np.testing.assert_array_equal(both[0], crops)
+
+
+def test_eval_batches_with_ten_crops(records):
+    info = dataset.load(records)
+    plain = next(iter(pipeline.eval_dataset(info, OPTIONS, split="test", batch=4)))
+    batch = next(iter(pipeline.eval_dataset(info, OPTIONS, split="test", batch=4, crops=10)))
+    assert "crops" not in plain and batch["crops"].shape == (4, 10, 16, 16, 3) and batch["crops"].dtype == tf.uint8
+    np.testing.assert_array_equal(batch["crops"][:, 4], batch["image"])
+    straight = pipeline.PipelineOptions(image_size=16, resize_size=20, eval_crop="none")
+    other = next(iter(pipeline.eval_dataset(info, straight, split="test", batch=4, crops=10)))
+    np.testing.assert_array_equal(other["crops"], batch["crops"])
+
+
 def test_eval_limit_and_shards(records):
     def ids(**changes):
         stream = pipeline.eval_dataset(dataset.load(records), OPTIONS, split="test", batch=2, **changes)

@@ -1,4 +1,6 @@
-"""The references' way to a box, written out plainly: the second implementation of the tests."""
+"""The references' ways to a box, written out plainly: the second implementation of the tests."""
+
+import collections
 
 import cv2
 import numpy as np
@@ -15,6 +17,34 @@ def reference_box(gray, threshold, *, empty, clipped):
     if clipped:
         return [x, y, min(x + width, gray.shape[1] - 1), min(y + height, gray.shape[0] - 1)]
     return [x, y, x + width, y + height]
+
+
+def reference_pixel_box(score_map, threshold):
+    """Box of the 8-connected component with the most pixels above the threshold, found pixel by pixel."""
+    height, width = score_map.shape
+    left = {(y, x) for y in range(height) for x in range(width) if score_map[y, x] > threshold}
+    best = []
+    for start in sorted(left):
+        component = _flood(left, start)
+        if len(component) > len(best):
+            best = component
+    if not best:
+        return [0, 0, width, height]
+    rows, columns = zip(*best)
+    return [min(columns), min(rows), max(columns) + 1, max(rows) + 1]
+
+
+def _flood(left, start):
+    """Takes the component of `start` out of the set of pixels `left`."""
+    component, queue = [], collections.deque([start] if start in left else [])
+    left.discard(start)
+    while queue:
+        y, x = queue.popleft()
+        component.append((y, x))
+        around = {(y + down, x + right) for down in (-1, 0, 1) for right in (-1, 0, 1)} & left
+        left -= around
+        queue.extend(around)
+    return component
 
 
 def rough_maps(seed, count, side, levels):

@@ -1,15 +1,17 @@
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
-from contours import reference_box, rough_maps
+from contours import reference_box, reference_pixel_box, rough_maps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
-from e2wsol.localization.boxes import box_at, boxes_at_levels, extract_box, levels_at
+from e2wsol.localization.boxes import box_at, boxes_at_levels, extract_box, levels_at, to_levels
 
-E2NET, MAXBOXACC = protocols.get("e2net"), protocols.get("maxboxacc")
+BAS, E2NET, MAXBOXACC = map(protocols.get, ("bas", "e2net", "maxboxacc"))
 
 
 def plain_boxes(gray, thresholds, protocol):
@@ -26,12 +28,43 @@ def test_boxes_equal_plain_opencv(seed, side, levels):
             assert ours.tolist() == plain_boxes(gray, thresholds, protocol)
 
 
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), side=st.integers(1, 16), levels=st.integers(1, 9))
+def test_boxes_of_scores_equal_those_found_pixel_by_pixel(seed, side, levels):
+    thresholds = np.linspace(0, 1, 12)
+    for score_map in BAS.rounded(rough_maps(seed, 2, side, levels) / 255):
+        ours = boxes_at_levels(*to_levels(score_map, thresholds, BAS), BAS)
+        # The reference compares float32 scores with a Python number, so in float32.
+        assert ours.tolist() == [reference_pixel_box(score_map, np.float32(t)) for t in thresholds]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    relative=st.booleans(),
+    protocol=st.sampled_from((BAS, E2NET, MAXBOXACC)),
+    thresholds=st.lists(st.floats(0, 1), min_size=1, max_size=9),
+)
+def test_levels_leave_what_the_thresholds_leave(seed, relative, protocol, thresholds):
+    protocol = dataclasses.replace(protocol, relative_threshold=relative)
+    score_map = protocol.rounded(np.random.default_rng(seed).random((6, 6)) ** 3)
+    image, levels = to_levels(score_map, thresholds, protocol)
+    for threshold, level in zip(thresholds, levels):
+        if protocol.gray_steps is None:
+            values, top = score_map, score_map.max() if relative else 1.0
+            bound = np.float32(np.float32(threshold) * np.float32(top))
+        else:
+            values, top = image, image.max() if relative else 255
+            bound = int(threshold * float(top))
+        np.testing.assert_array_equal(image > level, values > bound)
+
+
 def test_level_is_computed_in_float64():
     gray = np.full((2, 2), 100, np.uint8)
     assert levels_at(gray, [0.29, 0.3, 1.0, 0.0]).tolist() == [28, 30, 100, 0]
 
 
-@pytest.mark.parametrize(("protocol", "empty"), [(E2NET, [0, 0, 1, 1]), (MAXBOXACC, [0, 0, 0, 0])])
+@pytest.mark.parametrize(("protocol", "empty"), [(E2NET, [0, 0, 1, 1]), (MAXBOXACC, [0, 0, 0, 0]), (BAS, [0, 0, 8, 8])])
 def test_nothing_above_the_level(protocol, empty):
     gray = np.zeros((8, 8), np.uint8)
     assert box_at(gray, 0, protocol).tolist() == empty
@@ -51,6 +84,22 @@ def test_of_equal_components_the_one_that_starts_last():
     gray = np.zeros((12, 12), np.uint8)
     gray[1:4, 7:10] = gray[2:5, 1:4] = gray[8:10, 5:7] = 9
     assert box_at(gray, 0, E2NET).tolist() == [1, 2, 4, 5]
+
+
+def test_of_equal_pixel_counts_the_first_in_raster_order():
+    """The left one comes first in OpenCV's order of 2x2 blocks, the right one in order of rows."""
+    gray = np.zeros((8, 12), np.uint8)
+    gray[1:4, 0:2] = gray[0:3, 8:10] = 9
+    assert box_at(gray, 0, BAS).tolist() == [8, 0, 10, 3]
+
+
+def test_pixel_counts_leave_out_holes_and_join_corners():
+    gray = np.zeros((40, 40), np.uint8)
+    cv2.rectangle(gray, (1, 1), (20, 20), 9)
+    gray[25:31, 25:31] = gray[31:37, 31:37] = gray[37, 24] = 9
+    assert box_at(gray, 0, BAS).tolist() == [1, 1, 21, 21]
+    gray[1, 1:10] = 0
+    assert box_at(gray, 0, BAS).tolist() == [25, 25, 37, 37]
 
 
 def test_a_ring_beats_the_larger_pixel_count():

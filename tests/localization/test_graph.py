@@ -1,3 +1,5 @@
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -7,18 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2wsol.localization import protocols
-from e2wsol.localization.boxes import box_at, levels_at
-from e2wsol.localization.graph import component_labels, extract_boxes
-from e2wsol.localization.score_map import to_gray, to_score_map
+from e2wsol.localization.boxes import box_at, to_levels
+from e2wsol.localization.graph import component_labels, extract_boxes, to_masks
+from e2wsol.localization.score_map import to_score_map
 
 PROTOCOLS = [protocols.get(name) for name in protocols.names()]
+# What no protocol combines so, each field still means by itself.
+MIXED = [
+    dataclasses.replace(protocols.get("bas"), name="relative", relative_threshold=True, stretch_first=False),
+    dataclasses.replace(protocols.get("bas"), name="float64", precision="float64", component="contour_area"),
+    dataclasses.replace(protocols.get("maxboxacc"), name="absolute", relative_threshold=False, stretch_first=True),
+]
 SIZE = 20
 _COMPILED = {}
 
 
 def numpy_box(localization_map, size, threshold, protocol):
-    gray = to_gray(to_score_map(localization_map, size, protocol), protocol)
-    return box_at(gray, levels_at(gray, [threshold])[0], protocol).tolist()
+    image, levels = to_levels(to_score_map(localization_map, size, protocol), [threshold], protocol)
+    return box_at(image, levels[0], protocol).tolist()
 
 
 def graph(side, protocol, size=SIZE):
@@ -39,7 +47,7 @@ def graph(side, protocol, size=SIZE):
     count=st.integers(1, 5),
     levels=st.integers(1, 9),
     threshold=st.floats(0, 1),
-    protocol=st.sampled_from(PROTOCOLS),
+    protocol=st.sampled_from(PROTOCOLS + MIXED),
 )
 def test_rough_maps_give_the_boxes_of_opencv(seed, count, levels, threshold, protocol):
     maps = rough_maps(seed, count, SIZE, levels).astype(np.float32)
@@ -48,12 +56,29 @@ def test_rough_maps_give_the_boxes_of_opencv(seed, count, levels, threshold, pro
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), threshold=st.floats(0, 1), protocol=st.sampled_from(PROTOCOLS))
+@given(seed=st.integers(0, 2**32 - 1), threshold=st.floats(0, 1), protocol=st.sampled_from(PROTOCOLS + MIXED))
 def test_resized_maps_equal_the_numpy_side(seed, threshold, protocol):
     maps = np.random.default_rng(seed).standard_normal((3, 7, 7)).astype(np.float32)
     score_maps, boxes = graph(7, protocol)(maps, threshold)
     np.testing.assert_array_equal(score_maps, [to_score_map(one, SIZE, protocol) for one in maps])
     assert boxes.numpy().tolist() == [numpy_box(one, SIZE, threshold, protocol) for one in maps]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), steps=st.integers(1, 10), protocol=st.sampled_from(PROTOCOLS + MIXED))
+def test_plateaus_at_the_threshold(seed, steps, protocol):
+    """Regions of one score, and thresholds that are just that score."""
+    maps = np.random.default_rng(seed).integers(0, steps + 1, (2, 7, 7)).astype(np.float32) * np.float32(0.3)
+    for threshold in np.arange(steps + 1) / steps:
+        _, boxes = graph(7, protocol)(maps, threshold)
+        assert boxes.numpy().tolist() == [numpy_box(one, SIZE, threshold, protocol) for one in maps]
+
+
+def test_a_threshold_given_as_a_number_keeps_its_digits():
+    """TensorFlow makes float32 of a Python number; 0.7 * 100 would then fall below 70."""
+    protocol = protocols.get("maxboxacc")
+    gray = np.array([[[70, 100], [0, 71]]], np.float64) / 255
+    assert np.array(to_masks(gray, 0.7, protocol)).tolist() == [[[False, True], [False, True]]]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=protocols.names())
@@ -62,7 +87,7 @@ def test_maps_without_a_range_and_a_single_pixel(protocol):
     maps[1], maps[2, 3, 4], maps[3, 0, 0], maps[4, 19, 19] = 0.5, np.nan, 1, 1
     score_maps, boxes = graph(SIZE, protocol)(maps, 0.3)
     assert not score_maps.numpy()[:3].any()
-    assert boxes.numpy()[:3].tolist() == [list(protocol.empty_box)] * 3
+    assert boxes.numpy()[:3].tolist() == [protocol.box_of_nothing((SIZE, SIZE)).tolist()] * 3
     assert boxes.numpy().tolist() == [numpy_box(one, SIZE, 0.3, protocol) for one in maps]
 
 
@@ -95,9 +120,9 @@ def test_long_thin_shapes():
         assert boxes.numpy().tolist() == [numpy_box(one, SIZE, 0.5, protocol) for one in maps]
 
 
-def test_compiles_under_xla():
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=protocols.names())
+def test_compiles_under_xla(protocol):
     maps = rough_maps(5, 2, SIZE, 4).astype(np.float32)
-    protocol = protocols.get("e2net")
     compiled = tf.function(
         lambda batch: extract_boxes(batch, size=SIZE, threshold=0.4, protocol=protocol)[1], jit_compile=True
     )

@@ -8,7 +8,7 @@ from e2wsol.localization.frame import Frame
 from e2wsol.localization.metrics import METRICS, LocalizationScorer
 from e2wsol.localization.pxap import PixelCounter
 
-E2NET, MAXBOXACC = protocols.get("e2net"), protocols.get("maxboxacc")
+BAS, E2NET, MAXBOXACC = map(protocols.get, ("bas", "e2net", "maxboxacc"))
 FRAME = Frame(size=32, resize=32)
 
 
@@ -53,7 +53,7 @@ def test_hits_of_the_three_metrics():
 def test_only_the_first_five_classes_count():
     scorer = LocalizationScorer(E2NET, FRAME)
     scorer.add(square_map(2, 2, 9, 9), boxes=[[2, 2, 8, 8]], image_size=(32, 32), label=6, top5=range(10))
-    assert scorer.classified_hits.tolist() == [0, 0]
+    assert scorer.total().classified_hits.tolist() == [0, 0]
 
 
 def test_any_true_box_counts_for_maxboxacc_the_first_for_e2net():
@@ -81,8 +81,9 @@ def test_picture_without_boxes_or_mask_leaves_those_denominators():
     assert np.isnan(scorer.pixels.value())
 
 
-def test_merged_scorers_equal_one_run():
-    whole, first, second = filled(1, 7), LocalizationScorer(E2NET, FRAME), LocalizationScorer(E2NET, FRAME)
+@pytest.mark.parametrize("protocol", [BAS, E2NET], ids=["classes", "pictures"])
+def test_merged_scorers_equal_one_run(protocol):
+    whole, first, second = filled(1, 7, protocol), *(LocalizationScorer(protocol, FRAME) for _ in range(2))
     for index, picture in enumerate(random_pictures(1, 7)):
         (first if index < 3 else second).add(**picture)
     first.merge(second)
@@ -92,7 +93,27 @@ def test_merged_scorers_equal_one_run():
     with pytest.raises(ValueError, match="same protocol"):
         first.merge(LocalizationScorer(MAXBOXACC, FRAME))
     with pytest.raises(ValueError, match="same protocol"):
-        first.merge(LocalizationScorer(E2NET, FRAME, thresholds=(0.123,)))
+        first.merge(LocalizationScorer(protocol, FRAME, thresholds=(0.123,)))
+
+
+def test_classes_weigh_the_same():
+    scorer = LocalizationScorer(BAS, FRAME, iou_thresholds=(0.5,))
+    table = [(0, 0.9, (0,)), (0, 0.9, (1, 0)), (0, 0.5, (0,)), (0, 0.2, (2,)), (1, 0.8, (1,)), (2, np.nan, (2,))]
+    for label, iou, top5 in table:
+        scorer.count(np.full(len(scorer.thresholds), iou), label=label, top5=top5)
+    scores = {score.metric: score for score in scorer.scores(0.15)}
+    # Half of class 0 and all of class 1; IoU 0.5 is no hit, and class 2 has no picture with a box.
+    assert scores["GT-known Loc"].value == 0.75 and scores["GT-known Loc"].average == "classes"
+    assert scores["Top-1 Loc"].value == (1 / 4 + 1) / 2 and scores["Top-5 Loc"].value == 0.75
+    assert (scores["GT-known Loc"].hits, scores["GT-known Loc"].pictures) == (3, 5)
+    assert scorer.max_box_acc(0.5).value == 0.75 and scorer.curves()["gt_known_0.5"] == [0.75] * 101
+    assert [score.value for score in scorer.classification()] == [(1 / 2 + 1 + 1) / 3, (3 / 4 + 1 + 1) / 3]
+
+
+def test_an_average_over_pictures_is_the_share_of_all():
+    for picture_wise, class_wise in zip(filled(5, 9).scores(0.09), filled(5, 9, BAS).scores(0.15)):
+        assert picture_wise.average == "pictures" and class_wise.average == "classes"
+        assert picture_wise.value == picture_wise.hits / picture_wise.pictures == picture_wise.hits / 9
 
 
 def test_thresholds_are_the_grid_and_what_was_asked_for():

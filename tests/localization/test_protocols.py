@@ -9,18 +9,20 @@ from e2wsol.localization.score_map import gray_table
 
 
 def test_unknown_protocol_lists_the_valid_ones():
-    assert protocols.names() == ("e2net", "maxboxacc")
-    with pytest.raises(UserError, match="wsol: unknown; choose one of e2net, maxboxacc"):
+    assert protocols.names() == ("bas", "e2net", "maxboxacc")
+    with pytest.raises(UserError, match="wsol: unknown; choose one of bas, e2net, maxboxacc"):
         protocols.get("wsol")
 
 
 def test_grids_of_the_references():
     assert protocols.get("maxboxacc").thresholds == tuple(np.arange(0, 1, 0.001))
+    assert protocols.get("bas").thresholds == protocols.get("e2net").thresholds
     assert {0.07, 0.09, 0.1, 0.2} < set(protocols.get("e2net").thresholds)
 
 
 def test_frames_follow_the_pipeline():
     assert protocols.get("e2net").frame(224) == Frame(size=224, resize=256)
+    assert protocols.get("bas").frame(224) == Frame(size=224, resize=256)
     assert protocols.get("e2net").frame(112) == Frame(size=112, resize=128)
     assert protocols.get("maxboxacc").frame(64) == Frame(size=64, resize=64)
 

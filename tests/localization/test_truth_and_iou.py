@@ -58,6 +58,16 @@ def test_truth_rounds_in_the_references_order():
             assert boxes_in_frame([[x, 0, x, 0]], (width, 224), frame, protocol)[0, 0] == expected
 
 
+def test_truth_that_is_clipped_but_not_rounded():
+    frame, protocol = Frame(size=224, resize=256), protocols.get("bas")
+    boxes = [[0, 0, 375, 500], [200, 100, 299, 301], [0, 0, 20, 400]]
+    found = boxes_in_frame(boxes, (375, 500), frame, protocol)
+    inside = [[200 * 256 / 375 - 16, 100 * 256 / 500 - 16, 299 * 256 / 375 - 16, 301 * 256 / 500 - 16]]
+    np.testing.assert_allclose(found[:2], [[0, 0, 224, 224], *inside], rtol=1e-12)
+    # The crop left this one out: it ends before it starts and meets nothing.
+    assert found[2, 2] < 0 and not pairwise_iou([[0, 0, 224, 224]], found[2:], protocol.iou_extent).any()
+
+
 def test_no_box():
     assert boxes_in_frame(np.zeros((0, 4)), (10, 10), Frame(size=8, resize=8), E2NET).shape == (0, 4)
 

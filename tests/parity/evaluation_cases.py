@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from bas_boxes import check_evaluation
 from report import Report
 
 from e2wsol.localization import protocols
@@ -23,7 +24,8 @@ def check(case, arrays):
     _check_maxboxacc(report, case, arrays)
     _check_pxap(report, case, arrays)
     _check_e2net(report, case, arrays)
-    for reference in sorted(set(case["references"]) - {"versions", "wsolevaluation", "e2net"}):
+    check_evaluation(report, case, arrays)
+    for reference in sorted(set(case["references"]) - {"versions", "wsolevaluation", "e2net", "bas"}):
         report.miss(reference)
     report.miss("wsolevaluation multi-contour (maxboxaccv2)")
     return report

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from e2wsol.localization import protocols
-from e2wsol.localization.boxes import box_at, boxes_at_levels, levels_at
+from e2wsol.localization.boxes import boxes_at_levels, levels_at, to_levels
 from e2wsol.localization.graph import boxes_of_masks, extract_boxes
 from e2wsol.localization.iou import pairwise_iou
 from e2wsol.localization.score_map import gray_table, to_gray, to_score_map
@@ -18,11 +18,12 @@ pytestmark = pytest.mark.skipif(not EVALUATION.is_dir(), reason="the parity kit 
 def test_graph_on_the_kits_maps(name):
     protocol, maps = protocols.get(name), kit.load(EVALUATION)[1]["maps"]
     size = maps.shape[1]
-    grays = [to_gray(to_score_map(one, size, protocol), protocol) for one in maps]
-    for threshold in (protocol.default_threshold, 0.45, 0.8):
+    thresholds = (protocol.default_threshold, 0.45, 0.8)
+    images = [to_levels(to_score_map(one, size, protocol), thresholds, protocol) for one in maps]
+    expected = np.stack([boxes_at_levels(*image, protocol) for image in images])
+    for column, threshold in enumerate(thresholds):
         _, boxes = extract_boxes(maps, size=size, threshold=threshold, protocol=protocol)
-        expected = [box_at(gray, levels_at(gray, [threshold])[0], protocol) for gray in grays]
-        np.testing.assert_array_equal(boxes, expected)
+        np.testing.assert_array_equal(boxes, expected[:, column])
 
 
 def test_graph_on_the_references_boxes():

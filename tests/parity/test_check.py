@@ -26,7 +26,7 @@ def test_evaluation_case_passes(capsys):
     assert check.main([str(EVALUATION)]) == 0
     line = capsys.readouterr().out.splitlines()
     assert len(line) == 1 and line[0].startswith("PASS evaluation wsol_levels=0 wsol_boxes=0")
-    assert "missing: bas" in line[0]
+    assert "missing: mnpo" in line[0]
     assert check.main([str(EVALUATION), "--strict"]) == 1
 
 

@@ -104,3 +104,10 @@ def test_jpeg_uri_holds_the_picture():
     data = base64.b64decode(gallery.jpeg_uri(image).split(",")[1])
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     assert np.abs(decoded.astype(int) - image).max() < 8
+
+
+def test_says_how_scores_are_averaged_and_classes_predicted():
+    plain = Checker(page(made_up.result(), None, [])).text
+    assert "mean over classes" not in plain and "crops" not in plain
+    text = Checker(page(made_up.result(average="classes", crops=10, protocol_crops=10), None, [])).text
+    assert "count as hits, mean over classes;" in text and "mean of ten crops" in text

@@ -25,3 +25,23 @@ def test_without_pxap_and_unknown_scores(unknown):
     result["scores"][1]["value"] = unknown
     text = score_table(result)
     assert "PxAP" not in text and "61.0" not in text and "nan" not in text
+
+
+def test_says_how_scores_are_averaged_and_classes_predicted():
+    plain = score_table(made_up.result())
+    assert plain == score_table(made_up.result(average="pictures", crops=1, protocol_crops=1))
+    assert "mean over" not in plain and "crops" not in plain
+    text = score_table(made_up.result(average="classes", crops=10, protocol_crops=10))
+    assert "protocol e2net, scores in %, mean over classes, t = threshold" in text
+    assert "Classes predicted from: mean of ten crops" in text.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("crops", "usual", "words"),
+    [
+        (1, 10, "one view, where protocol e2net takes ten crops"),
+        (10, 1, "mean of ten crops, where protocol e2net takes one"),
+    ],
+)
+def test_says_that_crops_are_not_the_protocols(crops, usual, words):
+    assert f"Classes predicted from: {words}" in score_table(made_up.result(crops=crops, protocol_crops=usual))
