@@ -1,15 +1,24 @@
 """Backbones: functional Keras models from uint8 pictures to named end points."""
 
+import dataclasses
+
 import keras
 
 from e2wsol.backbones.base import Architecture, BackboneOptions, EndPoints, scaled
+from e2wsol.backbones.inception import INCEPTION_V3
 from e2wsol.backbones.mobilenet import MOBILENET_V1
-from e2wsol.backbones.resnet_se import RESNET50_SE
+from e2wsol.backbones.resnet import RESNET50, RESNET50_SE
 from e2wsol.backbones.vgg import VGG16
-from e2wsol.errors import choose
+from e2wsol.errors import UserError, choose
 from e2wsol.layers import Preprocessing
 
-ARCHITECTURES = {"vgg16": VGG16, "resnet50_se": RESNET50_SE, "mobilenet_v1": MOBILENET_V1}
+ARCHITECTURES = {
+    "vgg16": VGG16,
+    "resnet50": RESNET50,
+    "resnet50_se": RESNET50_SE,
+    "mobilenet_v1": MOBILENET_V1,
+    "inception_v3": INCEPTION_V3,
+}
 
 __all__ = ["ARCHITECTURES", "Architecture", "BackboneOptions", "architecture", "build", "scaled"]
 
@@ -35,9 +44,20 @@ def build(options, image_size, gates=None):
       UserError: unknown backbone, or a gate at an end point that does not exist.
     """
     family = architecture(options.backbone)
-    scheme = family.preprocessing if options.preprocessing == "auto" else options.preprocessing
+    options = _resolved(options, family)
     images = keras.Input((image_size, image_size, 3), dtype="uint8", name="images")
     end_points = EndPoints(gates)
-    family.build(Preprocessing(scheme, name="preprocessing")(images), options, end_points)
+    family.build(Preprocessing(options.preprocessing, name="preprocessing")(images), options, end_points)
     end_points.check()
     return keras.Model(images, dict(end_points), name=options.backbone)
+
+
+def _resolved(options, family):
+    """The options with the family's own choices in place of "auto"."""
+    scheme = family.preprocessing if options.preprocessing == "auto" else options.preprocessing
+    conventions = family.conventions[0] if options.backbone_conventions == "auto" else options.backbone_conventions
+    if conventions not in family.conventions:
+        raise UserError(
+            f"--backbone_conventions={conventions}: {options.backbone} follows {', '.join(family.conventions)} only"
+        )
+    return dataclasses.replace(options, preprocessing=scheme, backbone_conventions=conventions)

@@ -3,9 +3,14 @@
 import dataclasses
 from collections.abc import Callable
 
+import keras
+
 from e2wsol.config import option
 from e2wsol.errors import UserError
 from e2wsol.layers import PREPROCESSINGS
+
+# PyTorch pads strided windows symmetrically; TensorFlow pads as little as "same" needs, at the end first.
+CONVENTIONS = ("torch", "tensorflow")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +21,11 @@ class BackboneOptions:
     backbone_width: float = option(1.0, "multiplies every channel count; below 1 for small machines", minimum=0.01)
     backbone_batch_norm: bool = option(False, "VGG only: batch normalization after each convolution")
     output_stride: int = option(16, "input size over map size", choices=(8, 16))
+    backbone_conventions: str = option(
+        "auto",
+        "whose padding, epsilons and activations, where frameworks differ; auto is the backbone's own",
+        choices=("auto", *CONVENTIONS),
+    )
     preprocessing: str = option(
         "auto",
         "how pictures are normalised inside the network; auto is the backbone's own",
@@ -35,8 +45,13 @@ class Architecture:
       head_channels: channels of the 3x3 convolution in front of each classifier, 0 for none.
       classifier_initializer: keras initializer (name or config) of the classifiers' kernels.
       gate_positions: end points after which the methods' attention layers stand as released.
+      trunk: end point where BAS and its like cut the network into a trunk and a tail.
+      conventions: those of CONVENTIONS that it can follow, its own first.
       applications: name in keras.applications whose ImageNet weights fit, or None.
       application_layers: our layer name -> that model's layer name, where they differ.
+      applications_order: our convolutions in the order in which that model makes its own, where
+        it numbers its layers instead of naming them.
+      applications_misfit: why a model of that name in keras.applications does not fit.
     """
 
     build: Callable
@@ -45,8 +60,12 @@ class Architecture:
     head_channels: int
     classifier_initializer: str | dict
     gate_positions: tuple[str, ...]
+    trunk: str
+    conventions: tuple[str, ...] = CONVENTIONS
     applications: str | None = None
     application_layers: dict[str, str] = dataclasses.field(default_factory=dict)
+    applications_order: tuple[str, ...] = ()
+    applications_misfit: str = ""
 
 
 class EndPoints(dict):
@@ -70,6 +89,18 @@ class EndPoints(dict):
         for name in self.gates:
             if name not in self.used:
                 raise UserError(f"position {name}: no such end point; choose among {', '.join(self)}")
+
+
+def pad_window(x, size, stride, conventions):
+    """Prepares x for a window of `size` with `stride` whose output has ceil(side / stride) positions.
+
+    Returns:
+      (x, the layer's `padding`): zeros were put around x where the layer's own padding is not the
+      conventions'. Max pooling may use it on features that are not negative.
+    """
+    if conventions == "torch" and stride > 1 and size > 1:
+        return keras.layers.ZeroPadding2D((size - 1) // 2)(x), "valid"
+    return x, "same"
 
 
 def scaled(channels, width):

@@ -1,48 +1,79 @@
-"""ResNet-50 with squeeze-and-excitation, TF padding, last stage at stride 1: E2Net's second network."""
+"""ResNet-50 in two forms: PyTorch's with BAS' strides, and E2Net's with squeeze-and-excitation and TF padding."""
+
+import dataclasses
+import functools
 
 import keras
 
-from e2wsol.backbones.base import Architecture, scaled
+from e2wsol.backbones.base import Architecture, pad_window, scaled
 from e2wsol.layers import BatchNormalization
 
-_GROUPS = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 1))
+# Channels inside the bottlenecks and number of blocks.
+_GROUPS = ((64, 3), (128, 4), (256, 6), (512, 3))
 _FAN_OUT = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out"}}
 
 
-def build(x, options, end_points):
-    """End points conv0, pool0, groupG_blockB and groupG; 14x14 at 224 pixels with output stride 16."""
-    width = options.backbone_width
-    x = _conv_bn(x, scaled(64, width), 7, 2, "conv0")
+@dataclasses.dataclass(frozen=True)
+class _Form:
+    """What the two differ in.
+
+    Attributes:
+      strides: of the four groups at output stride 16; the 3x3 convolution of the first block has it.
+      pool: max pooling 2x2 between the trunk, group2, and group3.
+      squeeze_excitation: whether blocks end in it.
+      last_gamma: start of the gamma of each block's last normalization; with zeros the block starts as identity.
+    """
+
+    strides: tuple[int, ...]
+    pool: bool
+    squeeze_excitation: bool
+    last_gamma: str
+
+
+def build(x, options, end_points, *, form):
+    """End points conv0, pool0, groupG_blockB, groupG and, with form.pool, pool1 behind group2.
+
+    14x14 at 224 pixels with output stride 16.
+    """
+    width, conventions = options.backbone_width, options.backbone_conventions
+    x = _conv_bn(x, scaled(64, width), 7, 2, "conv0", conventions)
     x = end_points.mark("conv0", x)
-    x = keras.layers.MaxPooling2D(3, 2, padding="same", name="pool0")(x)
+    x, padding = pad_window(x, 3, 2, conventions)
+    x = keras.layers.MaxPooling2D(3, 2, padding=padding, name="pool0")(x)
     x = end_points.mark("pool0", x)
     total_stride = 4
-    for group, (channels, blocks, stride) in enumerate(_GROUPS):
+    for group, ((channels, blocks), stride) in enumerate(zip(_GROUPS, form.strides)):
         stride = stride if total_stride * stride <= options.output_stride else 1
         total_stride *= stride
         for block in range(blocks):
             name = f"group{group}_block{block}"
-            x = _bottleneck(x, scaled(channels, width), stride if block == 0 else 1, name)
+            x = _bottleneck(x, scaled(channels, width), stride if block == 0 else 1, name, form, conventions)
             x = end_points.mark(name, x)
         x = end_points.mark(f"group{group}", x)
+        if form.pool and group == 2:
+            if 2 * total_stride <= options.output_stride:
+                x = keras.layers.MaxPooling2D(2, name="pool1")(x)
+            x = end_points.mark("pool1", x)
 
 
-def _conv_bn(x, channels, size, stride, name, *, activation="relu", gamma="ones"):
+def _conv_bn(x, channels, size, stride, name, conventions, *, activation="relu", gamma="ones"):
+    x, padding = pad_window(x, size, stride, conventions)
     x = keras.layers.Conv2D(
-        channels, size, stride, padding="same", use_bias=False, kernel_initializer=_FAN_OUT, name=name
+        channels, size, stride, padding=padding, use_bias=False, kernel_initializer=_FAN_OUT, name=name
     )(x)
     x = BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma, name=f"{name}_bn")(x)
     return keras.layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
 
 
-def _bottleneck(x, channels, stride, name):
+def _bottleneck(x, channels, stride, name, form, conventions):
     shortcut = x
-    x = _conv_bn(x, channels, 1, 1, f"{name}_conv1")
-    x = _conv_bn(x, channels, 3, stride, f"{name}_conv2")
-    x = _conv_bn(x, 4 * channels, 1, 1, f"{name}_conv3", activation=None, gamma="zeros")
-    x = _squeeze_excite(x, channels, name)
+    x = _conv_bn(x, channels, 1, 1, f"{name}_conv1", conventions)
+    x = _conv_bn(x, channels, 3, stride, f"{name}_conv2", conventions)
+    x = _conv_bn(x, 4 * channels, 1, 1, f"{name}_conv3", conventions, activation=None, gamma=form.last_gamma)
+    if form.squeeze_excitation:
+        x = _squeeze_excite(x, channels, name)
     if stride != 1 or shortcut.shape[-1] != 4 * channels:
-        shortcut = _conv_bn(shortcut, 4 * channels, 1, stride, f"{name}_convshortcut", activation=None)
+        shortcut = _conv_bn(shortcut, 4 * channels, 1, stride, f"{name}_convshortcut", conventions, activation=None)
     x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
@@ -54,11 +85,32 @@ def _squeeze_excite(x, channels, name):
     return keras.layers.Multiply(name=f"{name}_excite")([x, weights])
 
 
+RESNET50 = Architecture(
+    build=functools.partial(
+        build, form=_Form(strides=(1, 2, 1, 1), pool=True, squeeze_excitation=False, last_gamma="ones")
+    ),
+    preprocessing="imagenet",
+    conv_bias=False,
+    head_channels=0,
+    classifier_initializer="he_normal",
+    gate_positions=("group2_block0", "group3_block0", "group3"),
+    trunk="group2",
+    conventions=("torch",),
+    applications_misfit=(
+        "keras.applications.ResNet50 is another network (stride on the first 1x1 convolution of a group, biases in "
+        "the convolutions, epsilon 1.001e-5)"
+    ),
+)
+
 RESNET50_SE = Architecture(
-    build=build,
+    build=functools.partial(
+        build, form=_Form(strides=(1, 2, 2, 1), pool=False, squeeze_excitation=True, last_gamma="zeros")
+    ),
     preprocessing="imagenet_bgr",
     conv_bias=False,
     head_channels=0,
     classifier_initializer="he_normal",
     gate_positions=("group2_block0", "group3_block0", "group3"),
+    trunk="group2",
+    conventions=("tensorflow",),
 )

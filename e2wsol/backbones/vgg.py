@@ -37,6 +37,7 @@ VGG16 = Architecture(
     head_channels=1024,
     classifier_initializer={"class_name": "RandomNormal", "config": {"stddev": 0.01}},
     gate_positions=("pool3", "pool4", "conv5_3"),
+    trunk="conv4_3",
     applications="VGG16",
     application_layers={
         f"conv{block}_{unit}": f"block{block}_conv{unit}"

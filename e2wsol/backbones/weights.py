@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import zipfile
 
 import keras
@@ -73,9 +74,8 @@ def _some(names, limit=4):
 def _imagenet_values(options):
     family = architecture(options.backbone)
     if family.applications is None:
-        raise UserError(
-            f"--backbone_weights=imagenet: keras.applications has no {options.backbone}; give a file, or none"
-        )
+        reason = family.applications_misfit or f"keras.applications has no {options.backbone}"
+        raise UserError(f"--backbone_weights=imagenet: {reason}; give a file, or none")
     try:
         source = getattr(keras.applications, family.applications)(weights="imagenet", include_top=False)
     except Exception as error:  # keras raises a bare Exception when its download fails
@@ -83,8 +83,30 @@ def _imagenet_values(options):
             f"--backbone_weights=imagenet: the file of keras.applications.{family.applications} cannot be had "
             f"({error}); on a machine without network put it into ~/.keras/models, or give a file"
         ) from None
-    ours = {theirs: mine for mine, theirs in family.application_layers.items()}
+    if family.applications_order:
+        ours = _by_number(source, family.applications_order)
+    else:
+        ours = {theirs: mine for mine, theirs in family.application_layers.items()}
     return _renamed({variable.path: variable.numpy() for variable in source.weights}, ours)
+
+
+def _by_number(source, order):
+    """{their layer name: ours} for a model that leaves the names to Keras, which numbers layers as they are made.
+
+    Numbers count on from model to model, so the order of the numbers counts, not their value; and
+    the model lists its layers by depth, not in that order.
+    """
+    ours = {}
+    for kind, suffix in ((keras.layers.Conv2D, ""), (keras.layers.BatchNormalization, "_bn")):
+        theirs = sorted((layer.name for layer in source.layers if isinstance(layer, kind)), key=_number)
+        ours.update(zip(theirs, (name + suffix for name in order), strict=True))
+    return ours
+
+
+def _number(layer_name):
+    """Keras' running number in a layer's name: 3 for conv2d_3, 0 for conv2d."""
+    match = re.search(r"_(\d+)$", layer_name)
+    return int(match[1]) if match else 0
 
 
 def _renamed(values, layers):

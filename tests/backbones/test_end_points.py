@@ -41,6 +41,29 @@ def test_resnet50_se_keeps_14x14():
     assert set(found) == {"conv0", "pool0"}
 
 
+def test_resnet50_pools_behind_a_28x28_trunk():
+    found = shapes(build("resnet50"))
+    assert found.pop("conv0") == (112, 112, 64) and found.pop("pool0") == (56, 56, 64)
+    assert found.pop("pool1") == (14, 14, 1024)
+    blocks = (3, 4, 6, 3)
+    for group, shape in enumerate(((56, 56, 256), (28, 28, 512), (28, 28, 1024), (14, 14, 2048))):
+        names = [f"group{group}", *(f"group{group}_block{block}" for block in range(blocks[group]))]
+        assert {found.pop(name) for name in names} == {shape}
+    assert not found
+    without_pool = shapes(build("resnet50", 64, width=0.05, output_stride=8))
+    assert without_pool["pool1"] == without_pool["group2"] == (8, 8, 52) and without_pool["group3"][:2] == (8, 8)
+
+
+def test_inception_v3_has_bas_sizes():
+    assert shapes(build("inception_v3")) == {
+        **{"conv2d_1a": (112, 112, 32), "conv2d_2a": (110, 110, 32), "conv2d_2b": (110, 110, 64)},
+        **{"pool1": (56, 56, 64), "conv2d_3b": (56, 56, 80), "conv2d_4a": (54, 54, 192), "pool2": (28, 28, 192)},
+        **{"mixed_5b": (28, 28, 256), "mixed_5c": (28, 28, 288), "mixed_5d": (28, 28, 288)},
+        **{f"mixed_6{letter}": (28, 28, 768) for letter in "abcde"},
+        **{"mixed_7a": (14, 14, 1280), "mixed_7b": (14, 14, 2048), "mixed_7c": (14, 14, 2048)},
+    }
+
+
 def test_mobilenet_v1_without_the_stride_of_block_6():
     found = shapes(build("mobilenet_v1"))
     assert found["conv1"] == (112, 112, 32) and found["block5"] == (28, 28, 256)
@@ -58,6 +81,29 @@ def test_output_stride(backbone):
 
 
 @pytest.mark.parametrize("backbone", backbones.ARCHITECTURES)
+def test_trunk_and_gate_positions_are_end_points(backbone):
+    family = backbones.architecture(backbone)
+    found = shapes(build(backbone, 64, width=0.05))
+    assert {family.trunk, *family.gate_positions} <= set(found)
+
+
+# BAS' totals (bas.md, section 2) less its heads: 3x3 to 1024, 3x3 to 1024, 1x1 to 200, and 3x3 from the trunk to 200.
+@pytest.mark.parametrize(
+    ("backbone", "total", "trunk_channels", "channels"),
+    [
+        ("vgg16", 29_999_312, 512, 512),
+        ("mobilenet_v1", 23_210_192, 512, 1024),
+        ("resnet50", 53_870_032, 1024, 2048),
+        ("inception_v3", 51_686_768, 768, 2048),
+    ],
+)
+def test_parameters_of_bas(backbone, total, trunk_channels, channels):
+    network = build(backbone, 64)
+    heads = (9 * channels + 1) * 1024 + (9 * 1024 + 1) * 1024 + (1024 + 1) * 200 + (9 * trunk_channels + 1) * 200
+    assert sum(np.prod(weight.shape) for weight in network.trainable_weights) == total - heads
+
+
+@pytest.mark.parametrize("backbone", ["vgg16", "mobilenet_v1", "resnet50_se"])
 def test_parameters_at_full_width(backbone):
     """Against keras.applications, or the published counts, of the parts that both have."""
     network = build(backbone, 64)
@@ -121,7 +167,7 @@ def test_gate_at_a_wrong_position_lists_the_end_points():
 
 
 def test_unknown_backbone_lists_the_valid_ones():
-    with pytest.raises(UserError, match="--backbone=vgg: unknown; choose one of mobilenet_v1, resnet50_se, vgg16"):
+    with pytest.raises(UserError, match="--backbone=vgg: unknown; choose one of inception_v3, mobilenet_v1, resnet50"):
         build("vgg")
 
 
@@ -130,6 +176,24 @@ def test_preprocessing_is_the_backbones_own_or_as_asked(backbone, own):
     assert build(backbone, 32, width=0.05).get_layer("preprocessing").scheme == own
     asked = build(backbone, 32, width=0.05, preprocessing="caffe")
     assert asked.get_layer("preprocessing").scheme == "caffe"
+
+
+def test_conventions_are_the_backbones_own_or_as_asked():
+    def epsilon(**options):
+        return build("mobilenet_v1", 32, width=0.05, **options).get_layer("conv1_bn").epsilon
+
+    assert epsilon() == epsilon(backbone_conventions="tensorflow") == 1e-3
+    assert epsilon(backbone_conventions="torch") == 1e-5
+    for backbone, other in (("resnet50", "tensorflow"), ("inception_v3", "tensorflow"), ("resnet50_se", "torch")):
+        with pytest.raises(UserError, match=f"--backbone_conventions={other}: {backbone} follows .* only"):
+            build(backbone, 32, width=0.05, backbone_conventions=other)
+
+
+@pytest.mark.parametrize(("backbone", "gamma"), [("resnet50", 1), ("resnet50_se", 0)])
+def test_last_normalization_of_a_block_starts_as_in_its_origin(backbone, gamma):
+    network = build(backbone, 32, width=0.05)
+    np.testing.assert_array_equal(network.get_layer("group1_block1_conv3_bn").gamma, gamma)
+    np.testing.assert_array_equal(network.get_layer("group1_block1_conv2_bn").gamma, 1)
 
 
 def test_strided_block_has_a_shortcut_where_small_widths_leave_the_channels_equal():

@@ -123,6 +123,96 @@ def test_imagenet_fills_the_whole_network(monkeypatch, backbone, name):
     np.testing.assert_allclose(model(images)[last], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def inceptions():
+    """(ours, keras.applications' InceptionV3, LoadReport): ours filled from theirs, which has numbers everywhere.
+
+    Ours has output stride 8, so its mixed blocks have stride 1 and meet all of their positions.
+    """
+    rng = np.random.default_rng(0)
+    theirs = keras.applications.InceptionV3(weights=None, include_top=False, input_shape=(None, None, 3))
+    for weight in theirs.weights:
+        if weight.path.endswith("kernel"):
+            weight.assign(np.sqrt(2 / np.prod(weight.shape[:-1])) * rng.standard_normal(weight.shape))
+        else:
+            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+    options = BackboneOptions(backbone="inception_v3", output_stride=8, preprocessing="symmetric")
+    ours = network(options, image_size=72)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.applications, "InceptionV3", lambda **_: theirs)
+        report = load_start_weights(ours, options, "imagenet")
+    return ours, theirs, report
+
+
+def part(model, first, last):
+    """The part of `model` behind the layer `first` up to `last`, by name."""
+    return keras.Model(model.get_layer(first).output, model.get_layer(last).output)
+
+
+def pool_names(model):
+    return [layer.name for layer in model.layers if isinstance(layer, keras.layers.MaxPooling2D)]
+
+
+def assert_same(found, expected):
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_imagenet_fills_inception_v3_but_for_gamma(inceptions):
+    ours, theirs, report = inceptions
+    assert report.unused == () and len(report.filled) == len(theirs.weights) == 376
+    assert report.not_filled == tuple(weight.path for weight in ours.weights if weight.path.endswith("/gamma"))
+
+
+def test_inception_v3_has_every_block_of_keras_applications(inceptions):
+    """On the same features and away from the border, where padding is not met."""
+    ours, theirs, _ = inceptions
+    _, second_pool, *_ = pool_names(theirs)
+    names = ["5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c"]
+    before, their_before = "pool2", second_pool
+    for number, name in enumerate(names):
+        block, twin = part(ours, before, f"mixed_{name}_concat"), part(theirs, their_before, f"mixed{number}")
+        features = np.random.default_rng(number).uniform(0, 1, (1, *block.input_shape[1:]))
+        found, expected = np.asarray(block(features)), np.asarray(twin(features))
+        if name in ("6a", "7a"):  # theirs: stride 2 without padding
+            assert_same(found[:, 1:-1:2, 1:-1:2], expected)
+        else:
+            assert_same(found[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1])
+        before, their_before = f"mixed_{name}_concat", f"mixed{number}"
+
+
+def test_inception_v3_has_the_stem_of_keras_applications(inceptions):
+    ours, theirs, _ = inceptions
+    first_pool, second_pool, *_ = pool_names(theirs)
+    rng = np.random.default_rng(0)
+    # Our first windows lie one pixel further to the top left.
+    pictures = rng.integers(0, 256, (1, 73, 73, 3), dtype=np.uint8)
+    expected = keras.Model(theirs.inputs[0], theirs.get_layer(first_pool).input)(pictures / 127.5 - 1)
+    assert_same(np.asarray(ours(pictures[:, 1:, 1:])["conv2d_2b"])[:, 2:, 2:], np.asarray(expected)[:, 2:, 2:])
+    block = part(ours, "pool1", "conv2d_4a_relu")
+    twin = keras.Model(theirs.get_layer(first_pool).output, theirs.get_layer(second_pool).input)
+    features = rng.uniform(0, 1, (1, *block.input_shape[1:]))
+    assert_same(block(features), np.asarray(twin(features)))
+
+
+def test_imagenet_does_not_fit_resnet50():
+    """What the message says of keras.applications' ResNet50 holds."""
+    theirs = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(32, 32, 3))
+    strides = [theirs.get_layer(f"conv3_block1_{number}_conv").strides for number in (1, 2)]
+    assert strides == [(2, 2), (1, 1)]
+    assert theirs.get_layer("conv1_conv").use_bias and theirs.get_layer("conv1_bn").epsilon == 1.001e-5
+    options = BackboneOptions(backbone="resnet50", backbone_width=0.05)
+    with pytest.raises(UserError, match=r"--backbone_weights=imagenet: keras.applications.ResNet50 is another network"):
+        load_start_weights(network(options), options, "imagenet")
+
+
+def test_imagenet_loads_mobilenet_under_both_conventions(monkeypatch):
+    source = keras.applications.MobileNet(weights=None, include_top=False, input_shape=(32, 32, 3))
+    monkeypatch.setattr(keras.applications, "MobileNet", lambda **_: source)
+    options = BackboneOptions(backbone="mobilenet_v1", backbone_conventions="torch")
+    report = load_start_weights(network(options), options, "imagenet")
+    assert report.not_filled == () and report.unused == ()
+
+
 @pytest.mark.skipif(not MOBILENET_FILE.exists(), reason="needs shared/data/mobilenet_v1_imagenet.npz")
 def test_mobilenet_with_imagenet_weights_agrees_with_keras_applications():
     options = BackboneOptions(backbone="mobilenet_v1")
