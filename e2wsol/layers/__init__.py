@@ -1,6 +1,7 @@
 """Keras layers that the methods are made of; keras and keras.ops alone."""
 
 from e2wsol.layers.attention_dropout import AttentionDropout
+from e2wsol.layers.convolutional_classifier import ConvolutionalClassifier
 from e2wsol.layers.maxout_attention import MaxoutAttentionExcitation
 from e2wsol.layers.normalization import BatchNormalization
 from e2wsol.layers.orientation import ORIENTATIONS, DiagonalConv2D, orientation_conv
@@ -11,6 +12,7 @@ __all__ = [
     "PREPROCESSINGS",
     "AttentionDropout",
     "BatchNormalization",
+    "ConvolutionalClassifier",
     "DiagonalConv2D",
     "MaxoutAttentionExcitation",
     "Preprocessing",

@@ -1,13 +1,13 @@
 import keras
 from keras import ops
 
-# name -> (channel order, scale of the 0..255 values, mean, standard deviation), the last two per
+# name -> (channel order, divisor of the 0..255 values, mean, standard deviation), the last two per
 # channel in the order that the network sees.
 PREPROCESSINGS = {
-    "imagenet": ("rgb", 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "imagenet_bgr": ("bgr", 1 / 255, (0.406, 0.456, 0.485), (0.225, 0.224, 0.229)),
+    "imagenet": ("rgb", 255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "imagenet_bgr": ("bgr", 255.0, (0.406, 0.456, 0.485), (0.225, 0.224, 0.229)),
     "caffe": ("bgr", 1.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)),
-    "symmetric": ("rgb", 1 / 127.5, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0)),
+    "symmetric": ("rgb", 127.5, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0)),
 }
 
 
@@ -23,16 +23,16 @@ class Preprocessing(keras.layers.Layer):
     def __init__(self, scheme, **kwargs):
         super().__init__(**kwargs)
         self.scheme = scheme
-        self.order, self.factor, self.mean, self.std = PREPROCESSINGS[scheme]
+        self.order, self.divisor, self.mean, self.std = PREPROCESSINGS[scheme]
 
     def call(self, images):
-        """Returns the normalised pictures in the layer's compute dtype."""
-        x = ops.cast(images, self.compute_dtype)
+        """Returns the normalised pictures in the layer's compute dtype; the arithmetic is float32, as everywhere."""
+        x = ops.cast(images, "float32")
         if self.order == "bgr":
             x = ops.flip(x, axis=-1)
         mean = ops.convert_to_tensor(self.mean, dtype=x.dtype)
         std = ops.convert_to_tensor(self.std, dtype=x.dtype)
-        return (x * self.factor - mean) / std
+        return ops.cast((x / self.divisor - mean) / std, self.compute_dtype)
 
     def get_config(self):
         return {**super().get_config(), "scheme": self.scheme}

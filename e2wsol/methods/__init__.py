@@ -5,11 +5,12 @@ import dataclasses
 from e2wsol.config import option
 from e2wsol.errors import choose
 from e2wsol.methods.adl import ADL
+from e2wsol.methods.bas import BAS
 from e2wsol.methods.base import Method
 from e2wsol.methods.cam import CAM
 from e2wsol.methods.e2net import E2Net
 
-METHODS = {"cam": CAM, "adl": ADL, "e2net": E2Net}
+METHODS = {"cam": CAM, "adl": ADL, "e2net": E2Net, "bas": BAS}
 
 __all__ = ["METHODS", "Method", "MethodOptions", "create", "option_classes"]
 

@@ -15,7 +15,7 @@ class NoOptions:
 
 
 class Method(keras.Model):
-    """A weakly supervised localizer on a backbone; subclasses fill in three hooks.
+    """A weakly supervised localizer on a backbone; subclasses fill in hooks.
 
     Called on uint8 RGB pictures (B, S, S, 3) in 0..255 it returns a dict with "logits" (B, C)
     float32 and the features that its loss and maps need. It trains with `compile` and `fit` on
@@ -24,6 +24,7 @@ class Method(keras.Model):
     Hooks:
       gates(architecture, options): layers to insert into the backbone, by end point.
       heads(end_points, architecture, width, num_classes, options): dict of output tensors.
+      loss_terms(labels, outputs, training): what training minimises.
       class_maps(outputs, labels): maps (B, k, h, w) of the classes labels (B, k).
 
     Args:
@@ -44,6 +45,7 @@ class Method(keras.Model):
         outputs = self.heads(network(images), family, backbone.backbone_width, num_classes, options)
         super().__init__(images, outputs, name=name or type(self).__name__.lower())
         self.backbone = network
+        self.architecture = family
         self.backbone_options = backbone
         self.image_size = image_size
         self.num_classes = num_classes
@@ -63,9 +65,22 @@ class Method(keras.Model):
         """Localization maps (B, k, h, w) float32, unnormalised, of classes labels (B, k)."""
         raise NotImplementedError
 
+    def loss_terms(self, labels, outputs, training=True):
+        """The objective, picture by picture; by default the cross-entropy of the logits.
+
+        Args:
+          labels: int (B,).
+          outputs: what calling the model gave.
+          training: whether it was called in training mode.
+
+        Returns:
+          dict of (B,) terms, weighted: the loss is the mean of their sum.
+        """
+        return {"classification": cross_entropy(labels, outputs["logits"])}
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Mean softmax cross-entropy of "logits" (B, C) with integer labels y (B,)."""
-        losses = keras.losses.sparse_categorical_crossentropy(y, y_pred["logits"], from_logits=True)
+        """Mean over the pictures of the summed loss terms; what `fit` minimises."""
+        losses = sum(self.loss_terms(y, y_pred, training).values())
         if sample_weight is not None:
             losses = losses * sample_weight
         return ops.mean(losses)
@@ -107,6 +122,11 @@ class Method(keras.Model):
         config["backbone"] = from_mapping(backbones.BackboneOptions, config["backbone"])
         config["options"] = from_mapping(cls.Options, config["options"])
         return cls(**config)
+
+
+def cross_entropy(labels, logits):
+    """Softmax cross-entropy (B,) of logits (B, C) with integer labels (B,)."""
+    return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
 
 def classifier(features, num_classes, architecture, name):

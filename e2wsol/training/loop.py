@@ -42,8 +42,9 @@ class Loop:
       pipeline_options: PipelineOptions.
       options: LoopOptions.
       folder: checkpoint folder.
-      callbacks: keras callbacks; they see batch logs ("loss", "learning_rate") every `log_every`
-        steps and epoch logs ("loss", "accuracy", "val_top1", "val_top5").
+      callbacks: keras callbacks; they see batch logs ("loss", "accuracy", the loss's terms
+        where it has several, "learning_rate") every `log_every` steps and epoch logs (the same, "val_top1",
+        "val_top5").
     """
 
     def __init__(self, model, optimizer, strategy, *, info, pipeline_options, options, folder, callbacks=()):
@@ -167,13 +168,17 @@ class Loop:
         images, labels = batch["image"], batch["label"]
         with tf.GradientTape() as tape:
             outputs = self.model(images, training=True)
-            loss = self.model.compute_loss(images, labels, outputs, training=True)
+            terms = {
+                name: tf.reduce_mean(term) for name, term in self.model.loss_terms(labels, outputs, True).items()
+            }
+            loss = sum(terms.values())
             # The optimizer sums gradients over replicas; the loss of the global batch is a mean.
             scaled = loss / self.strategy.num_replicas_in_sync
         variables = self.model.trainable_variables
         self.optimizer.apply(tape.gradient(scaled, variables), variables)
         correct = tf.equal(tf.argmax(outputs["logits"], axis=-1, output_type=tf.int32), labels)
-        return {"loss": loss, "accuracy": tf.reduce_mean(tf.cast(correct, tf.float32))}
+        results = {"loss": loss, "accuracy": tf.reduce_mean(tf.cast(correct, tf.float32))}
+        return results if len(terms) == 1 else results | terms
 
     def has_validation(self):
         """Whether the records hold a validation split with pictures."""
