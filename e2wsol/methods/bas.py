@@ -35,6 +35,9 @@ class BASOptions:
         "which follow the erased batches (released ILSVRC code)",
         choices=("shared", "own"),
     )
+    bas_warmup_epochs: int = option(
+        0, "epochs that train the classifier alone (ours, for short trainings; the release has none)", minimum=0
+    )
     bas_head_channels: int = option(1024, "channels of the classification head, times --backbone_width", minimum=1)
     bas_initializer: str = option(
         "xavier",
@@ -67,6 +70,12 @@ class BAS(Method):
         # What the erased branch runs a second time, layers shared: from the trunk's end to the class maps.
         self.tail = keras.Model(trunk, self.get_layer("classifier_cls")(list(features.values())[-1]), name="tail")
         self.erased_statistics = self._own_statistics() if self.options.bas_erased_statistics == "own" else {}
+        # 0 while the classifier warms up, then 1; only where there is a warm-up.
+        self.objective_weight = None
+        if self.options.bas_warmup_epochs:
+            self.objective_weight = self.add_weight(
+                shape=(), initializer="ones", trainable=False, aggregation="mean", name="objective_weight"
+            )
         side, map_side = trunk.shape[1], self.tail.output.shape[1]
         if side % map_side:
             raise UserError(
@@ -97,14 +106,24 @@ class BAS(Method):
         """Cross-entropy, foreground guidance, activation suppression and area constraint, weighted."""
         branches = self.branches(labels, outputs, training)
         guidance = cross_entropy(labels, branches["foreground_logits"])
-        return {
-            "classification": cross_entropy(labels, outputs["logits"]),
+        terms = {
             "guidance": self.options.bas_guidance_weight * guidance,
             "suppression": suppression_ratio(
                 branches["logit"], branches["erased_logit"], keep_equal=self.options.bas_equal_ratio
             ),
             "area": self.options.bas_area_weight * ops.mean(branches["saliency"], axis=(1, 2)),
         }
+        if self.objective_weight is not None:
+            weight = ops.cast(self.objective_weight, logits_dtype())
+            terms = {name: weight * term for name, term in terms.items()}
+        return {"classification": cross_entropy(labels, outputs["logits"]), **terms}
+
+    def callbacks(self):
+        return [_WarmUp(self.options.bas_warmup_epochs)] if self.options.bas_warmup_epochs else []
+
+    @property
+    def localizes(self):
+        return self.objective_weight is None or float(ops.convert_to_numpy(self.objective_weight)) > 0
 
     def branches(self, labels, outputs, training):
         """What the loss looks at.
@@ -159,6 +178,21 @@ class BAS(Method):
         best = ops.top_k(outputs["logits"], count)[1]
         share = ops.sum(ops.one_hot(best, self.num_classes, dtype=logits_dtype()), axis=1, keepdims=True) / count
         return ops.repeat(_mean_map(outputs["saliency"], share), labels.shape[1], axis=1)
+
+
+class _WarmUp(keras.callbacks.Callback):
+    """Switches a BAS model's objective on after some epochs.
+
+    From a classifier that knows nothing yet the map learns but its area: it shuts everywhere, and a
+    sigmoid that has shut takes thousands of steps to open again (the release trains for 18,700).
+    """
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.objective_weight.assign(float(epoch >= self.epochs))
 
 
 def suppression_ratio(logit, erased_logit, *, keep_equal):

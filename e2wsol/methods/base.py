@@ -78,6 +78,15 @@ class Method(keras.Model):
         """
         return {"classification": cross_entropy(labels, outputs["logits"])}
 
+    def callbacks(self):
+        """Keras callbacks that the method's schedule needs, for `fit`; the commands' loop asks for them itself."""
+        return []
+
+    @property
+    def localizes(self):
+        """Whether training has come so far that the maps mean something; no checkpoint is the best before."""
+        return True
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Mean over the pictures of the summed loss terms; what `fit` minimises."""
         losses = sum(self.loss_terms(y, y_pred, training).values())

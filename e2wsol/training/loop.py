@@ -54,7 +54,7 @@ class Loop:
         self.chief = strategies.is_chief(strategy)
         self.step = 0
         self.best = -math.inf
-        self.callbacks = list(callbacks)
+        self.callbacks = [*model.callbacks(), *callbacks]
         replicas = strategy.num_replicas_in_sync
         if options.batch_size % replicas:
             raise UserError(f"--batch_size={options.batch_size}: must be a multiple of the {replicas} devices")
@@ -102,8 +102,9 @@ class Loop:
         logs = {name: value / counted for name, value in totals.items()}
         logs["learning_rate"] = self._learning_rate()
         logs.update(self._validate(epoch))
-        improved = logs.get("val_top1", -math.inf) > self.best
-        self.best = max(self.best, logs.get("val_top1", -math.inf))
+        validated = logs.get("val_top1", -math.inf) if self.model.localizes else -math.inf
+        improved = validated > self.best
+        self.best = max(self.best, validated)
         self._save(best=improved)
         callbacks.on_epoch_end(epoch, {**logs, "step": self.step})
 
@@ -168,9 +169,7 @@ class Loop:
         images, labels = batch["image"], batch["label"]
         with tf.GradientTape() as tape:
             outputs = self.model(images, training=True)
-            terms = {
-                name: tf.reduce_mean(term) for name, term in self.model.loss_terms(labels, outputs, True).items()
-            }
+            terms = {name: tf.reduce_mean(term) for name, term in self.model.loss_terms(labels, outputs, True).items()}
             loss = sum(terms.values())
             # The optimizer sums gradients over replicas; the loss of the global batch is a mean.
             scaled = loss / self.strategy.num_replicas_in_sync
