@@ -117,7 +117,7 @@ def threshold_split(info, options):
 
 def protocol_crops(protocol):
     """The views of a picture that the protocol predicts its class from."""
-    return 10 if protocol.ten_crop else 1
+    return 10 if protocol.ten_crop_mean else 1
 
 
 def crops_to_take(crops, protocol, view):
