@@ -11,6 +11,8 @@ from e2wsol.localization.iou import pairwise_iou
 from e2wsol.localization.score_map import gray_table, to_gray, to_score_map
 
 EVALUATION, E2NET_CASE = kit.SHARED_KIT / "evaluation", kit.SHARED_KIT / "e2net_vgg16_cub"
+SPOL_CASE = kit.SHARED_KIT / "spol_seg_resnet50_cub"
+MNPO_CASES = [kit.SHARED_KIT / name for name in ("mnpo_vgg16_cub", "mnpos_vgg16_ilsvrc")]
 pytestmark = pytest.mark.skipif(not EVALUATION.is_dir(), reason="the parity kit is not at ../shared/parity")
 
 
@@ -46,6 +48,28 @@ def test_e2nets_hand_made_maps():
     boxes = [boxes_at_levels(gray, levels_at(gray, thresholds), protocol) for gray in grays]
     np.testing.assert_array_equal(boxes, arrays["unit_boxes"])
     np.testing.assert_array_equal(gray_table("cubehelix"), arrays["colormap_gray"])
+
+
+def test_spols_boxes_from_its_logits():
+    """From the network's 28x28 logits on: resized between their corners, sigmoid, contour of largest area."""
+    _, arrays = kit.load(SPOL_CASE)
+    protocol, logits = protocols.get("spol"), arrays["seg_logits"][..., 0]
+    for one, box in zip(logits, arrays["box"]):
+        image, levels = to_levels(to_score_map(one, 224, protocol), [0.2], protocol)
+        assert boxes_at_levels(image, levels, protocol)[0].tolist() == box.tolist()
+    _, boxes = extract_boxes(logits, size=224, threshold=0.2, protocol=protocol)
+    np.testing.assert_array_equal(boxes, arrays["box"])
+    score_maps = np.array([to_score_map(one, 224, protocol)[::7, ::7] for one in logits])
+    np.testing.assert_allclose(score_maps, 1 / (1 + np.exp(-arrays["seg_logits_224_sub7"].astype(float))), atol=1e-6)
+
+
+@pytest.mark.parametrize("folder", MNPO_CASES, ids=lambda folder: folder.name)
+def test_mnpos_boxes_of_its_maps(folder):
+    _, arrays = kit.load(folder)
+    protocol = protocols.get("mnpo")
+    for score_map, boxes in zip(arrays["loc_map"].astype(np.float64), arrays["boxes"]):
+        image, levels = to_levels(score_map, protocol.thresholds, protocol)
+        np.testing.assert_array_equal(boxes_at_levels(image, levels, protocol), boxes)
 
 
 def test_e2nets_iou():
