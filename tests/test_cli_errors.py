@@ -19,8 +19,11 @@ def errors(capsys):
     ("flags", "expected"),
     [
         (["--method=cma"], "--method=cma: unknown; choose one of cam, adl, e2net"),
-        (["--backbone=vgg"], "--backbone=vgg: unknown; choose one of mobilenet_v1, resnet50_se, vgg16"),
-        (["--protocol=e2"], "--protocol=e2: unknown; choose one of e2net, maxboxacc"),
+        (
+            ["--backbone=vgg"],
+            "--backbone=vgg: unknown; choose one of inception_v3, mobilenet_v1, resnet50, resnet50_se, vgg16",
+        ),
+        (["--protocol=e2"], "--protocol=e2: unknown; choose one of bas, e2net, maxboxacc"),
         (["--strategy=all"], "--strategy=all: unknown; choose one of none, mirrored"),
         (["--ose_orientations=original,diagonal"], "--ose_orientations=diagonal: unknown; choose one of original"),
         (["--epochs=ten"], "--epochs=ten: expected a whole number"),
@@ -77,7 +80,7 @@ def test_damaged_shard_is_named_while_training(tiny_records, tmp_path, capsys):
         (["--run_dir="], "--run_dir is missing"),
         (["--run_dir=nowhere"], "nowhere: no run folder"),
         (["--checkpoint=nowhere.keras"], "nowhere.keras: cannot be loaded"),
-        (["--protocol=e2"], "--protocol=e2: unknown; choose one of e2net, maxboxacc"),
+        (["--protocol=e2"], "--protocol=e2: unknown; choose one of bas, e2net, maxboxacc"),
         (["--threshold=low"], "--threshold=low: expected a number"),
         (["--threshold=2"], "--threshold=2.0: must be at most 1"),
         (["extra"], "extra: unexpected argument"),

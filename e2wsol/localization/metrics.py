@@ -218,6 +218,7 @@ class LocalizationScorer:
 
     def _count(self, hits, ious, empty, label, top5, size):
         tally = self._tally((label if self.protocol.average == "classes" else None, size))
+        tally.pictures += 1
         tally.hits[0] += hits
         if top5 is not None:
             ranks = np.flatnonzero(np.asarray(top5)[:5] == label)
@@ -263,6 +264,11 @@ class LocalizationScorer:
         return self.total().hits
 
     @property
+    def pictures(self):
+        """Pictures scored."""
+        return sum(tally.pictures for tally in self.tallies.values())
+
+    @property
     def located(self):
         """Pictures with a true box."""
         return sum(tally.located for tally in self.tallies.values())
@@ -290,7 +296,7 @@ class LocalizationScorer:
 
     def cells(self, metric, iou, threshold, size=None):
         """The Cells of one score, of all pictures or of those of one size (an index in sizes.NAMES)."""
-        row, k, column = METRICS.index(metric), self.iou_thresholds.index(iou), self.index_of(threshold)
+        row, (k, column) = METRICS.index(metric), self.position(iou, threshold)
         groups, located = {}, 0
         for (group, of_size), tally in self.tallies.items():
             if size is None or of_size == size:
@@ -307,6 +313,10 @@ class LocalizationScorer:
         if not found.size:
             raise ValueError(f"threshold {threshold} was not scored; pass it to LocalizationScorer(thresholds=...)")
         return int(found[0])
+
+    def position(self, iou, threshold):
+        """(k, column) of an IoU threshold and a threshold in PictureScore.hits."""
+        return self.iou_thresholds.index(iou), self.index_of(threshold)
 
     def score_at(self, metric, iou, threshold, *, size=None, interval=False):
         """One localization Score; arguments as in `cells`, and whether its interval is drawn."""

@@ -14,6 +14,7 @@ class Tally:
       hits: (3, K, T) int64, rows as in METRICS.
       counted: (T,) int64 pictures in the denominator of `hits` at each threshold.
       located: pictures with a true box; those not counted the protocol left out.
+      pictures: all pictures.
       classified_hits: (2,) int64, Top-1 and Top-5.
       classified: pictures whose class was predicted, the denominator of `classified_hits`.
     """
@@ -23,6 +24,7 @@ class Tally:
         self.hits = np.zeros((len(METRICS), iou_thresholds, thresholds), np.int64)
         self.counted = np.zeros(thresholds, np.int64)
         self.located = 0
+        self.pictures = 0
         self.classified_hits = np.zeros(2, np.int64)
         self.classified = 0
 
@@ -31,6 +33,7 @@ class Tally:
         self.hits += other.hits
         self.counted += other.counted
         self.located += other.located
+        self.pictures += other.pictures
         self.classified_hits += other.classified_hits
         self.classified += other.classified
 

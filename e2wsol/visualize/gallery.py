@@ -67,6 +67,8 @@ def _figure(samples, index, names):
     hit, iou = bool(samples["hits"][index]), float(samples["ious"][index])
     verdict = "✓ hit" if hit else "✗ miss"
     seen = "classified rightly" if label == prediction else f'classified as <span class="bad">{predicted_name}</span>'
+    if prediction < 0:
+        seen = "not classified"
     height, width = tile.shape[:2]
     return (
         f'<figure data-class="{label}" data-outcome="{"hit" if hit else "miss"}">'
