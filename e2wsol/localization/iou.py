@@ -15,11 +15,11 @@ def pairwise_iou(boxes, others, extent, epsilon=0.0):
     Returns:
       (A, B) float64 in [0, 1]; 0 where the union has no area.
     """
-    boxes = np.asarray(boxes, np.float64)[:, None]
-    others = np.asarray(others, np.float64)[None]
-    starts = np.maximum(boxes[..., :2], others[..., :2])
-    ends = np.minimum(boxes[..., 2:], others[..., 2:])
-    common = np.maximum(0, ends - starts + extent).prod(-1)
+    # A coordinate at a time, (A, 1) and (1, B): many boxes meet few, and short last axes are slow.
+    boxes = np.asarray(boxes, np.float64).T[..., None]
+    others = np.asarray(others, np.float64).T[:, None]
+    widths, heights = (np.minimum(boxes[2 + k], others[2 + k]) - np.maximum(boxes[k], others[k]) for k in (0, 1))
+    common = np.maximum(0, widths + extent) * np.maximum(0, heights + extent)
     union = _area(boxes, extent) + _area(others, extent) - common + epsilon
     return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
 
@@ -39,4 +39,4 @@ def best_iou(boxes, true_boxes, protocol):
 
 
 def _area(boxes, extent):
-    return (boxes[..., 2:] - boxes[..., :2] + extent).prod(-1)
+    return (boxes[2] - boxes[0] + extent) * (boxes[3] - boxes[1] + extent)

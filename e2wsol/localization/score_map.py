@@ -5,6 +5,8 @@ import functools
 import cv2
 import numpy as np
 
+from e2wsol.localization.compiled import compiled
+
 _INTERPOLATIONS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 
 
@@ -60,6 +62,8 @@ def to_score_map(localization_map, size, protocol):
 
 def _resized(scores, size, protocol):
     for axis in (1, 0):
+        if scores.shape[axis] == size:  # taps of 1 and 0
+            continue
         taps = resize_taps(scores.shape[axis], size, protocol.interpolation)
         shape = (1, -1) if axis else (-1, 1)
         parts = [np.take(scores, index, axis) * weight.reshape(shape) for index, weight in taps]
@@ -83,8 +87,15 @@ _NORMALIZATIONS = {"min_max": _stretched, "sigmoid": _sigmoid}
 
 def to_gray(score_map, protocol):
     """Turns a score map in [0, 1] into the (S, S) uint8 gray levels that a protocol with gray_steps thresholds."""
-    index = np.minimum((score_map * protocol.gray_steps).astype(np.int32), 255)
-    return gray_table(protocol.colormap)[index]
+    index = np.empty(score_map.shape, np.uint8)
+    _colour_index(score_map.ravel(), float(protocol.gray_steps), index.reshape(-1))
+    return index if protocol.colormap is None else gray_table(protocol.colormap)[index]
+
+
+@compiled
+def _colour_index(scores, steps, index):
+    for pixel in range(len(scores)):
+        index[pixel] = np.uint8(min(scores[pixel] * steps, 255.0))
 
 
 @functools.cache

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from e2wsol.localization import protocols
-from e2wsol.localization.boxes import boxes_at_levels, levels_at, to_levels
+from e2wsol.localization.boxes import best_ious_at_levels, boxes_at_levels, levels_at, to_levels
+from e2wsol.localization.component_tree import contour_boxes
 from e2wsol.localization.graph import boxes_of_masks, extract_boxes
 from e2wsol.localization.iou import pairwise_iou
 from e2wsol.localization.score_map import gray_table, to_gray, to_score_map
@@ -36,6 +37,26 @@ def test_graph_on_the_references_boxes():
     for column in range(20, 1000, 245):
         masks = gray > arrays["wsol_level"][:, column, None, None]
         np.testing.assert_array_equal(boxes_of_masks(masks, protocol), arrays["wsol_single_boxes"][:, column])
+
+
+def test_component_tree_on_the_references_boxes():
+    """All 1000 thresholds of all maps: the benchmark's box, all of its contours, and the best of their IoUs."""
+    _, arrays = kit.load(EVALUATION)
+    protocol = protocols.get("maxboxacc")
+    index, ends = arrays["wsol_multi_index"], np.cumsum(arrays["wsol_multi_index"][:, 2])
+    for picture, score_map in enumerate(arrays["maps"].astype(np.float64)):
+        gray, levels = to_gray(score_map, protocol), arrays["wsol_level"][picture].astype(int)
+        single = boxes_at_levels(gray, levels, protocol)
+        np.testing.assert_array_equal(single, arrays["wsol_single_boxes"][picture])
+        true_boxes = arrays["wsol_gt_boxes"][picture, : arrays["gt_count"][picture]]
+        ious = best_ious_at_levels(gray, levels, true_boxes, protocol)
+        np.testing.assert_array_equal(ious.astype(np.float32), arrays["wsol_iou_multi"][picture])
+        boxes, ranges = contour_boxes(gray)
+        boxes[:, 2:] = np.minimum(boxes[:, 2:], np.array(gray.shape[::-1]) - 1)
+        for row in np.flatnonzero(index[:, 0] == picture):
+            found = boxes[(ranges[:, 0] <= index[row, 1]) & (index[row, 1] <= ranges[:, 1])]
+            found = found[np.lexsort(found.T[::-1])] if len(found) else np.zeros((1, 4))
+            np.testing.assert_array_equal(found, arrays["wsol_multi_boxes"][ends[row] - index[row, 2] : ends[row]])
 
 
 def test_e2nets_hand_made_maps():
