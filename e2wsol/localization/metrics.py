@@ -14,8 +14,7 @@ import dataclasses
 import numpy as np
 
 from e2wsol.localization import bootstrap, sizes
-from e2wsol.localization import boxes as box_search
-from e2wsol.localization.boxes import boxes_at_levels, to_levels
+from e2wsol.localization.boxes import best_ious_at_levels, boxes_at_levels, to_levels
 from e2wsol.localization.ground_truth import boxes_in_frame, mask_in_frame
 from e2wsol.localization.iou import best_iou
 from e2wsol.localization.pxap import PixelCounter
@@ -186,7 +185,7 @@ class LocalizationScorer:
         if not len(true_boxes):
             return np.full(len(self.thresholds), np.nan)
         if prediction.levels is not None:
-            return box_search.best_ious_at_levels(*prediction.levels, true_boxes, self.protocol)
+            return best_ious_at_levels(*prediction.levels, true_boxes, self.protocol)
         return best_iou(prediction.boxes, true_boxes, self.protocol)
 
     def _hits(self, ious, empty):

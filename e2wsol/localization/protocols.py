@@ -107,7 +107,8 @@ class BoxProtocol:
 
     def rounded(self, values):
         """float64 `values` as the numbers of the protocol's precision nearest to them, in float64 again."""
-        return np.asarray(values, np.float64).astype(self.precision).astype(np.float64)
+        values = np.asarray(values, np.float64)
+        return values if self.precision == "float64" else values.astype(self.precision).astype(np.float64)
 
     def box_of_nothing(self, shape):
         """(4,) int32 box where no pixel of a (height, width) frame is above the threshold."""
