@@ -27,6 +27,7 @@ MOST_LEVELS = 2**15 - 2  # the planes are int16, the margin is -1
 
 _ONE, _FOUR = np.uintp(1), np.uintp(4)
 _OUTSIDE = np.int16(-1)
+_NO_RANK = -(2**62)
 # Bit k of a pixel's mask of neighbours stands for the k-th of these (row, column) steps.
 _STEPS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 _WINDOWS = ((0, 1, 3), (1, 2, 4), (3, 5, 6), (4, 6, 7))  # the three others of the 2x2 windows at a pixel
@@ -268,7 +269,8 @@ def _sweep_up(plane, filled, height, width):
         pixel = np.uintp(row) * stride + np.uintp(width)
         level = _OUTSIDE
         for _ in range(width):
-            level = max(plane[pixel], min(filled[pixel], min(filled[pixel + stride], level)))
+            # What waits for the pixel before comes last: that chain is what takes the time.
+            level = max(plane[pixel], min(min(filled[pixel], filled[pixel + stride]), level))
             filled[pixel] = level
             pixel -= _ONE
 
@@ -460,7 +462,7 @@ def _largest(heads, following, masks, height, width, gains, half, last_wins, cou
     sign = 1 if last_wins else -1
     boxes = np.empty((heads.size, 4), np.int32)
     started = best = np.uintp(0)
-    size, first = -1, 0
+    highest = _NO_RANK
     lowest = _lowest(heads)
     for value in range(heads.size - 1, lowest, -1):
         pixel = np.uintp(heads[value])
@@ -489,16 +491,17 @@ def _largest(heads, following, masks, height, width, gains, half, last_wins, cou
                 if column > nodes[node].right:
                     nodes[node].right = column
             labels[pixel] = node
-            if nodes[node].size > size or (nodes[node].size == size and sign * (nodes[node].first - first) > 0):
-                size, first, best = nodes[node].size, nodes[node].first, node
+            rank = _rank(nodes, node, sign)
+            best = node if rank > highest else best  # two assignments that need no branch
+            highest = max(rank, highest)
             pixel = np.uintp(following[pixel])
-        # No component was ever ahead of (size, first); but the one that had them may have moved its
-        # start or have been absorbed without getting larger, and then another may be ahead of it.
-        if nodes[best].parent != best or nodes[best].size != size or nodes[best].first != first:
+        # No component ever ranked above `highest`; but the one that did have it may have moved its
+        # start or have been absorbed without getting larger, and then another may be above it.
+        if nodes[best].parent != best or _rank(nodes, best, sign) != highest:
             best = _best_root(nodes, started, sign)
-            size, first = nodes[best].size, nodes[best].first
+            highest = _rank(nodes, best, sign)
         _bounds(nodes, best, columns, 0, boxes[value])
-        if _is_whole(boxes[value], height, width) and size > half:
+        if _is_whole(boxes[value], height, width) and nodes[best].size > half:
             lowest = value  # no component can get larger than this one any more
             break
     for row in range(lowest + 1):  # all pixels are set, or the box has come to stay
@@ -509,14 +512,18 @@ def _largest(heads, following, masks, height, width, gains, half, last_wins, cou
 
 @compiled
 def _best_root(nodes, started, sign):
-    best, size, first = np.uintp(0), -1, 0
+    best, highest = np.uintp(0), _NO_RANK
     for index in range(started):
         node = np.uintp(index)
-        if nodes[node].parent == node:
-            ahead = nodes[node].size == size and sign * (nodes[node].first - first) > 0
-            if nodes[node].size > size or ahead:
-                best, size, first = node, nodes[node].size, nodes[node].first
+        if nodes[node].parent == node and _rank(nodes, node, sign) > highest:
+            best, highest = node, _rank(nodes, node, sign)
     return best
+
+
+@compiled
+def _rank(nodes, node, sign):
+    """Orders components by size, equal ones by where they start."""
+    return (np.int64(nodes[node].size) << 32) + sign * np.int64(nodes[node].first)
 
 
 @compiled

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from e2wsol.localization.compiled import compiled
+
 
 def pairwise_iou(boxes, others, extent, epsilon=0.0):
     """IoU of every box with every other.
@@ -15,13 +17,26 @@ def pairwise_iou(boxes, others, extent, epsilon=0.0):
     Returns:
       (A, B) float64 in [0, 1]; 0 where the union has no area.
     """
-    # A coordinate at a time, (A, 1) and (1, B): many boxes meet few, and short last axes are slow.
-    boxes = np.asarray(boxes, np.float64).T[..., None]
-    others = np.asarray(others, np.float64).T[:, None]
-    widths, heights = (np.minimum(boxes[2 + k], others[2 + k]) - np.maximum(boxes[k], others[k]) for k in (0, 1))
-    common = np.maximum(0, widths + extent) * np.maximum(0, heights + extent)
-    union = _area(boxes, extent) + _area(others, extent) - common + epsilon
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    boxes, others = (np.ascontiguousarray(one, np.float64).reshape(-1, 4) for one in (boxes, others))
+    return _pairwise_iou(boxes, others, float(extent), float(epsilon))
+
+
+@compiled
+def _pairwise_iou(boxes, others, extent, epsilon):
+    ious = np.zeros((len(boxes), len(others)))
+    for row in range(len(boxes)):
+        for column in range(len(others)):
+            common = _overlap(boxes[row], others[column], 0, extent) * _overlap(boxes[row], others[column], 1, extent)
+            union = _area(boxes[row], extent) + _area(others[column], extent) - common + epsilon
+            if union > 0:
+                ious[row, column] = common / union
+    return ious
+
+
+@compiled
+def _overlap(box, other, axis, extent):
+    """Length of what two boxes share along an axis, 0 for x and 1 for y."""
+    return max(0.0, min(box[2 + axis], other[2 + axis]) - max(box[axis], other[axis]) + extent)
 
 
 def best_iou(boxes, true_boxes, protocol):
@@ -38,5 +53,6 @@ def best_iou(boxes, true_boxes, protocol):
     return pairwise_iou(boxes, true_boxes, protocol.iou_extent, protocol.iou_epsilon).max(axis=1)
 
 
-def _area(boxes, extent):
-    return (boxes[2] - boxes[0] + extent) * (boxes[3] - boxes[1] + extent)
+@compiled
+def _area(box, extent):
+    return (box[2] - box[0] + extent) * (box[3] - box[1] + extent)
