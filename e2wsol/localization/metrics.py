@@ -282,12 +282,17 @@ class LocalizationScorer:
         """Those of METRICS that were measured: without predicted classes only the first."""
         return METRICS if self.classified else METRICS[:1]
 
-    def shares(self):
-        """(3, K, T) float64 localization scores in [0, 1]; NaN without a picture that has a true box."""
+    def shares(self, *, of_all=False):
+        """(3, K, T) float64 localization scores in [0, 1]; NaN where no picture counts.
+
+        Args:
+          of_all: whether pictures that the protocol leaves out count as misses.
+        """
         groups = {}
         for (group, _), tally in self.tallies.items():
             hits, counted = groups.get(group, (0, 0))
-            groups[group] = hits + tally.hits, counted + tally.counted
+            pictures = np.full_like(tally.counted, tally.located) if of_all else tally.counted
+            groups[group] = hits + tally.hits, counted + pictures
         if not groups:
             return np.full((len(METRICS), len(self.iou_thresholds), len(self.thresholds)), np.nan)
         hits, counted = map(np.stack, zip(*(groups[group] for group in sorted(groups))))
@@ -339,10 +344,13 @@ class LocalizationScorer:
     def best(self, iou, metric=METRICS[0]):
         """The lowest threshold with the best score at this IoU threshold: the metric's own where the
         protocol chooses by metric, else that of GT-known Loc.
+
+        Pictures that the protocol leaves out count as misses here: a threshold that leaves one easy
+        picture is not the best one.
         """
         row = METRICS.index(metric) if self.protocol.best_by_metric else 0
         # Means over classes that are equal can differ in their last bits.
-        values = np.round(self.shares()[row, self.iou_thresholds.index(iou)], 12)
+        values = np.round(self.shares(of_all=True)[row, self.iou_thresholds.index(iou)], 12)
         return float(self.thresholds[np.argmax(values)])
 
     def max_box_acc(self, iou, *, interval=False):

@@ -215,6 +215,18 @@ def test_pictures_without_a_mask_of_spol_leave_the_denominator():
     assert [(score.hits, score.pictures) for score in counting.scores(0.5)[:1]] == [(0, 1)]
 
 
+def test_best_threshold_does_not_leave_pictures_out():
+    """Above 0.9 only one picture has a box, and it hits: that is no better than two hits of three."""
+    scorer = LocalizationScorer(SPOL, FRAME, iou_thresholds=(0.5,))
+    logits = {0.95: 8, 0.7: 8, 0.5: 0}
+    for peak, start in logits.items():
+        found = np.where(square_map(8, 8, 24, 24) > 0, np.log(peak / (1 - peak)), -9.0)
+        scorer.add(found, boxes=[[start, start, start + 16, start + 16]], image_size=(32, 32), label=0, top5=(0,))
+    shares = scorer.shares()[0, 0]
+    assert shares[scorer.index_of(0.92)] == 1 and np.isnan(shares[-1])
+    assert 0 <= scorer.best(0.5) < 0.7 and scorer.max_box_acc(0.5).value == 2 / 3
+
+
 def test_best_threshold_of_each_metric():
     """Two pictures that need other thresholds; only one of them is classified rightly."""
     scorer = LocalizationScorer(MNPO, FRAME, iou_thresholds=(0.5,))
