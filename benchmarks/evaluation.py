@@ -33,7 +33,7 @@ KIT = pathlib.Path(__file__).resolve().parents[2] / "shared" / "parity" / "publi
 SMOOTH = ("up14", "up28", "gauss")
 IOU_THRESHOLDS = np.array([[0.3], [0.5], [0.7]])
 ACC, V2 = protocols.get("maxboxacc"), protocols.get("maxboxaccv2")
-THRESHOLDS = ACC.thresholds
+THRESHOLDS = np.array(ACC.thresholds)
 
 
 @dataclasses.dataclass(frozen=True)

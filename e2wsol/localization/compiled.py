@@ -4,6 +4,8 @@ numba compiles a kernel at its first call, a second or so each, and keeps the ma
 __pycache__ folder beside the source, in a folder of its own under the user's cache directory where
 that one cannot be written, or where NUMBA_CACHE_DIR says. Where none of them can be written, a
 process compiles for itself.
+
+What is kept is made anew when the kernel's own file changes: kernels that call each other share one.
 """
 
 import numba

@@ -20,6 +20,7 @@ import threading
 
 import numpy as np
 
+from e2wsol.localization import neighbours
 from e2wsol.localization.compiled import compiled
 
 COMPONENTS = ("contour_area", "pixel_count")
@@ -28,10 +29,11 @@ MOST_LEVELS = 2**15 - 2  # the planes are int16, the margin is -1
 _ONE, _FOUR = np.uintp(1), np.uintp(4)
 _OUTSIDE = np.int16(-1)
 _NO_RANK = -(2**62)
-# Bit k of a pixel's mask of neighbours stands for the k-th of these (row, column) steps.
-_STEPS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
-_WINDOWS = ((0, 1, 3), (1, 2, 4), (3, 5, 6), (4, 6, 7))  # the three others of the 2x2 windows at a pixel
-_EDGES = (1, 3, 4, 6)
+
+# What is looked up of a pixel together, in one place: `following` is the next pixel of the same value,
+# 0 where there is none, with the pixel's mask of neighbours that come before it above _MASK_SHIFT.
+_CELL = np.dtype([("following", np.uint32), ("label", np.uint32)])
+_MASK_SHIFT, _ALL_PIXELS = np.uintp(24), np.uintp(2**24 - 1)
 
 # A component while it grows; positions are flat indices, columns count the margin.
 _COMPONENT = np.dtype(
@@ -65,12 +67,13 @@ def largest_boxes(image, component):
     by_area = component == "contour_area"
     if by_area:
         _fill_holes(space, height, width, top)
-    gains, half = (_AREA_GAINS, (height - 1) * (width - 1)) if by_area else (_PIXEL_GAINS, height * width // 2)
-    plane = space.filled if by_area else space.plane
+        plane, gains, half = space.filled, neighbours.AREA_GAINS, (height - 1) * (width - 1)
+    else:
+        plane, gains, half = space.plane, neighbours.PIXEL_GAINS, height * width // 2
     _set_before(plane, height, width, space.masks)
-    heads = _in_order(plane, height, width, top, space.following)
-    lists = heads, space.following, space.masks
-    return _largest(*lists, height, width, gains, half, by_area, _COUNTS_8, space.groups_8, space.nodes, space.labels)
+    heads = _in_order(plane, space.masks, height, width, top, space.cells)
+    tables = neighbours.COUNTS_8, space.groups_8
+    return _largest(heads, space.cells, space.nodes, height, width, gains, half, by_area, *tables)
 
 
 def contour_boxes(image):
@@ -90,13 +93,11 @@ def contour_boxes(image):
 
 
 def _outer_contours(space, height, width, top):
-    heads = _in_order(space.plane, height, width, top, space.following)
+    heads = _in_order(space.plane, space.masks, height, width, top, space.cells)
     lowest = int(np.flatnonzero(heads)[0])
     space.filled[:] = lowest  # where these components end
-    values = np.arange(top, lowest, -1)
-    lists = heads, space.following, space.masks, space.filled
-    memory = space.nodes, space.labels, space.found
-    found = _contours(values, *lists, 0, width, _COUNTS_8, space.groups_8, *memory)
+    lists = np.arange(top, lowest, -1), heads, space.cells, space.nodes, space.found
+    found = _contours(*lists, space.filled, 0, width, neighbours.COUNTS_8, space.groups_8)
     everything = np.array([[0, 0, width, height, -1, lowest - 1]], np.int32)
     return np.concatenate([everything, found])
 
@@ -107,11 +108,9 @@ def _hole_contours(space, height, width, top):
     A pixel is in one from its own value until just below its value in the filled map.
     """
     _fill_holes(space, height, width, top)
-    heads = _holes_in_order(space.plane, space.filled, height, width, top, space.following)
-    # Against the order of the masks: who comes before there comes after here.
-    lists = heads, space.following, ~space.masks, space.filled
-    memory = space.nodes, space.labels, space.found
-    return _contours(np.arange(top + 1), *lists, 1, width, _COUNTS_4, space.groups_4, *memory)
+    heads = _holes_in_order(space.plane, space.filled, space.masks, height, width, top, space.cells)
+    lists = np.arange(top + 1), heads, space.cells, space.nodes, space.found
+    return _contours(*lists, space.filled, 1, width, neighbours.COUNTS_4, space.groups_4)
 
 
 @compiled
@@ -140,25 +139,29 @@ class _Workspace:
       plane: int16 map.
       filled: int16 map with its holes filled.
       masks: uint8, see _set_before.
-      following: uint32 linked lists of pixels, with room for two entries a pixel.
-      labels: uint32 component that a pixel joined.
+      cells: _CELL of each pixel.
+      entries: the same memory as uint32, for linked lists with two entries a pixel.
       nodes: components; no two of the pixels at which they start share an edge.
       found: (n, 6) int32 contours; of those that end another pixel has made each what it was.
-      groups_8, groups_4: see _offsets.
+      groups_8, groups_4: see neighbours.offsets.
     """
 
     def __init__(self, height, width):
         self.shape = height, width
         stride = 1 << (width + 1).bit_length()
         size = (height + 2) * stride
+        if size > _ALL_PIXELS:
+            raise ValueError(f"a map of {height}x{width} pixels is larger than the component tree can be")
         self.plane, self.filled = np.full(size, _OUTSIDE), np.full(size, _OUTSIDE)
         self.inside = self.plane.reshape(-1, stride)[1:-1, 1 : width + 1]
         self.masks = np.zeros(size, np.uint8)
-        self.following = np.empty(2 * size, np.uint32)
-        self.labels = np.empty(size, np.uint32)
+        self.cells = np.empty(size, _CELL)
+        self.entries = self.cells.view(np.uint32)
         self.nodes = np.empty((height * width + 1) // 2, _COMPONENT)
         self.found = np.empty((height * width, 6), np.int32)
-        self.groups_8, self.groups_4 = _offsets(_GROUPS_8, stride), _offsets(_GROUPS_4, stride)
+        self.groups_8, self.groups_4 = (
+            neighbours.offsets(groups, stride) for groups in (neighbours.GROUPS_8, neighbours.GROUPS_4)
+        )
 
 
 _THREAD = threading.local()
@@ -176,60 +179,6 @@ def _workspace(image):
     return space, top
 
 
-def _offsets(groups, stride):
-    """(256 * 4,) steps in a flat plane to `groups` of neighbours; steps back wrap around the unsigned range."""
-    steps = np.array([down * stride + right for down, right in _STEPS], np.int64)
-    return steps[groups].astype(np.uintp).ravel()
-
-
-def _neighbour_tables(*, diagonal):
-    """What the mask of the neighbours that are set says of the components that meet at a pixel.
-
-    Args:
-      diagonal: whether pixels are 8-connected rather than 4-connected.
-
-    Returns:
-      (counts (256,) uint8, groups (256, 4) uint8): the number of components of the neighbours that
-      touch the pixel, as far as the neighbours tell, and a neighbour of each that touches it.
-    """
-    counts, groups = np.zeros(256, np.uint8), np.zeros((256, 4), np.uint8)
-    for mask in range(256):
-        left = {bit for bit in range(8) if mask >> bit & 1}
-        touching = []
-        while left:
-            group = _take_group(left, diagonal)
-            # Of a group that touches by an edge one that does: other pixels need not be its component.
-            touching += [bit for bit in group if bit in _EDGES][:1] or group[: int(diagonal)]
-        counts[mask] = len(touching)
-        groups[mask, : len(touching)] = touching
-    return counts, groups
-
-
-def _take_group(left, diagonal):
-    group = [left.pop()]
-    for bit in group:
-        around = {other for other in left if _adjacent(_STEPS[bit], _STEPS[other], diagonal)}
-        left -= around
-        group += sorted(around)
-    return group
-
-
-def _adjacent(one, other, diagonal):
-    distances = [abs(a - b) for a, b in zip(one, other)]
-    return max(distances) == 1 if diagonal else sum(distances) == 1
-
-
-def _area_gains():
-    """(256,) int32: what a pixel adds to twice the polygon's area, by the mask of the neighbours set before."""
-    members = [{bit for bit in range(8) if mask >> bit & 1} for mask in range(256)]
-    return np.array([sum(len(others & set(window)) >= 2 for window in _WINDOWS) for others in members], np.int32)
-
-
-_COUNTS_8, _GROUPS_8 = _neighbour_tables(diagonal=True)
-_COUNTS_4, _GROUPS_4 = _neighbour_tables(diagonal=False)
-_AREA_GAINS, _PIXEL_GAINS = _area_gains(), np.ones(256, np.int32)
-
-
 def _fill_holes(space, height, width, top):
     """Fills the holes of every level at once: `space.filled` from `space.plane`.
 
@@ -239,7 +188,7 @@ def _fill_holes(space, height, width, top):
     space.filled[:] = _OUTSIDE
     _sweep_down(space.plane, space.filled, height, width)
     _sweep_up(space.plane, space.filled, height, width)
-    _flood(space.plane, space.filled, height, width, np.zeros(top + 1, np.uint32), space.following)
+    _flood(space.plane, space.filled, height, width, np.zeros(top + 1, np.uint32), space.entries)
 
 
 @compiled
@@ -340,7 +289,7 @@ def _set_before(plane, height, width, masks):
     Args:
       plane: int16 map.
       height, width: of the map.
-      masks: (plane.size,) uint8, gets a bit for each of _STEPS; the margin comes last.
+      masks: (plane.size,) uint8, gets a bit for each of neighbours.STEPS; the margin comes last.
     """
     stride = _row_stride(width)
     for row in range(1, height + 1):
@@ -363,14 +312,15 @@ def _set_before(plane, height, width, masks):
 
 
 @compiled
-def _in_order(plane, height, width, top, following):
+def _in_order(plane, masks, height, width, top, cells):
     """Lists the pixels of each value in raster order.
 
     Args:
       plane: int16 map.
+      masks: see _set_before.
       height, width: of the map.
       top: its largest value.
-      following: (plane.size,) uint32 or more, gets a pixel's next one of the same value; 0 ends a list.
+      cells: (plane.size,) _CELL, gets masks and lists.
 
     Returns:
       (top + 1,) uint32 first pixel of each value, 0 where there is none.
@@ -381,15 +331,18 @@ def _in_order(plane, height, width, top, following):
         pixel = np.uintp(row * stride + width)
         for _ in range(width):
             value = np.uintp(plane[pixel])
-            following[pixel] = heads[value]
+            cells[pixel].following = np.uintp(heads[value]) | np.uintp(masks[pixel]) << _MASK_SHIFT
             heads[value] = pixel
             pixel -= _ONE
     return heads
 
 
 @compiled
-def _holes_in_order(plane, filled, height, width, top, following):
-    """As _in_order, of the pixels that are ever in a hole alone and against raster order."""
+def _holes_in_order(plane, filled, masks, height, width, top, cells):
+    """As _in_order, of the pixels that are ever in a hole alone and against raster order.
+
+    In rising order, against that of the masks: who comes before there comes after here.
+    """
     stride = _row_stride(width)
     heads = np.zeros(top + 1, np.uint32)
     for row in range(1, height + 1):
@@ -398,7 +351,8 @@ def _holes_in_order(plane, filled, height, width, top, following):
             pixel += _ONE
             if filled[pixel] != plane[pixel]:
                 value = np.uintp(plane[pixel])
-                following[pixel] = heads[value]
+                mask = np.uintp(masks[pixel]) ^ np.uintp(255)
+                cells[pixel].following = np.uintp(heads[value]) | mask << _MASK_SHIFT
                 heads[value] = pixel
     return heads
 
@@ -445,18 +399,17 @@ def _absorb(nodes, node, other):
 
 
 @compiled
-def _largest(heads, following, masks, height, width, gains, half, last_wins, counts, offsets, nodes, labels):
+def _largest(heads, cells, nodes, height, width, gains, half, last_wins, counts, offsets):
     """The boxes of `largest_boxes`.
 
     Args:
-      heads, following: pixels by value, see _in_order.
-      masks: neighbours that come before, see _set_before.
+      heads, cells: pixels by value, see _in_order.
+      nodes: memory for _COMPONENT.
       height, width: of the map.
       gains: (256,) int32, what a pixel adds to its component's size by its mask.
       half: of the largest size that there can be.
       last_wins: of equal sizes, whether the component counts that starts last or first.
-      counts, offsets: components around a pixel by its mask, see _neighbour_tables and _offsets.
-      nodes, labels: memory, see _Workspace.
+      counts, offsets: components around a pixel by its mask, see neighbours.py.
     """
     columns = np.uintp(_row_stride(width) - 1)
     sign = 1 if last_wins else -1
@@ -467,16 +420,17 @@ def _largest(heads, following, masks, height, width, gains, half, last_wins, cou
     for value in range(heads.size - 1, lowest, -1):
         pixel = np.uintp(heads[value])
         while pixel != 0:
-            mask = np.uintp(masks[pixel])
+            following = np.uintp(cells[pixel].following)
+            mask = following >> _MASK_SHIFT
             position, column = np.int32(pixel), np.int32(pixel & columns)
             if counts[mask] == 0:
                 node = started
                 started += _ONE
                 _start(nodes, node, position, column, gains[mask], value)
             else:
-                node = _root(nodes, np.uintp(labels[pixel + offsets[mask * _FOUR]]))
+                node = _root(nodes, np.uintp(cells[pixel + offsets[mask * _FOUR]].label))
                 for group in range(1, counts[mask]):
-                    other = _root(nodes, np.uintp(labels[pixel + offsets[mask * _FOUR + np.uintp(group)]]))
+                    other = _root(nodes, np.uintp(cells[pixel + offsets[mask * _FOUR + np.uintp(group)]].label))
                     if other != node:
                         if nodes[other].size > nodes[node].size:
                             node, other = other, node
@@ -490,11 +444,11 @@ def _largest(heads, following, masks, height, width, gains, half, last_wins, cou
                     nodes[node].left = column
                 if column > nodes[node].right:
                     nodes[node].right = column
-            labels[pixel] = node
+            cells[pixel].label = node
             rank = _rank(nodes, node, sign)
             best = node if rank > highest else best  # two assignments that need no branch
             highest = max(rank, highest)
-            pixel = np.uintp(following[pixel])
+            pixel = following & _ALL_PIXELS
         # No component ever ranked above `highest`; but the one that did have it may have moved its
         # start or have been absorbed without getting larger, and then another may be above it.
         if nodes[best].parent != best or _rank(nodes, best, sign) != highest:
@@ -542,18 +496,17 @@ def _is_whole(box, height, width):
 
 
 @compiled
-def _contours(values, heads, following, masks, ends, margin, width, counts, offsets, nodes, labels, found):
+def _contours(values, heads, cells, nodes, found, ends, margin, width, counts, offsets):
     """The contours of components that only grow, outer ones or holes, with the levels that they hold for.
 
     Args:
       values: (V,) integers in the order in which their pixels join.
-      heads, following: pixels by value, see _in_order.
-      masks: (plane.size,) uint8, the neighbours that have joined before, a bit for each of _STEPS.
+      heads, cells: pixels by value, see _in_order, and the neighbours that have joined before.
+      nodes, found: memory, see _Workspace.
       ends: (plane.size,) int16, the value at which the component of a pixel stops to be one.
       margin: pixels that a contour's box is larger than the component, on each side.
       width: of the map.
-      counts, offsets: components around a pixel by its mask, see _neighbour_tables and _offsets.
-      nodes, labels, found: memory, see _Workspace.
+      counts, offsets: components around a pixel by its mask, see neighbours.py.
 
     Returns:
       (n, 6) int32 x0, y0, x1, y1, first level, last level; part of `found`.
@@ -564,7 +517,8 @@ def _contours(values, heads, following, masks, ends, margin, width, counts, offs
     for value in values:
         pixel = np.uintp(heads[value])
         while pixel != 0:
-            mask = np.uintp(masks[pixel])
+            following = np.uintp(cells[pixel].following)
+            mask = following >> _MASK_SHIFT
             column = np.int32(pixel & columns)
             row = np.int32(pixel) - column
             if counts[mask] == 0:
@@ -573,9 +527,9 @@ def _contours(values, heads, following, masks, ends, margin, width, counts, offs
                 _start(nodes, node, row, column, 1, value)
                 nodes[node].until = ends[pixel]
             else:
-                node = _root(nodes, np.uintp(labels[pixel + offsets[mask * _FOUR]]))
+                node = _root(nodes, np.uintp(cells[pixel + offsets[mask * _FOUR]].label))
                 for group in range(1, counts[mask]):
-                    other = _root(nodes, np.uintp(labels[pixel + offsets[mask * _FOUR + np.uintp(group)]]))
+                    other = _root(nodes, np.uintp(cells[pixel + offsets[mask * _FOUR + np.uintp(group)]].label))
                     if other != node:
                         if nodes[other].size > nodes[node].size:
                             node, other = other, node
@@ -591,8 +545,8 @@ def _contours(values, heads, following, masks, ends, margin, width, counts, offs
                     nodes[node].last = max(nodes[node].last, row)
                     nodes[node].left = min(nodes[node].left, column)
                     nodes[node].right = max(nodes[node].right, column)
-            labels[pixel] = node
-            pixel = np.uintp(following[pixel])
+            cells[pixel].label = node
+            pixel = following & _ALL_PIXELS
     for index in range(started):
         node = np.uintp(index)
         if nodes[node].parent == node:

@@ -25,18 +25,16 @@ def pairwise_iou(boxes, others, extent, epsilon=0.0):
 def _pairwise_iou(boxes, others, extent, epsilon):
     ious = np.zeros((len(boxes), len(others)))
     for row in range(len(boxes)):
+        x0, y0, x1, y1 = boxes[row, 0], boxes[row, 1], boxes[row, 2], boxes[row, 3]
+        area = (x1 - x0 + extent) * (y1 - y0 + extent)
         for column in range(len(others)):
-            common = _overlap(boxes[row], others[column], 0, extent) * _overlap(boxes[row], others[column], 1, extent)
-            union = _area(boxes[row], extent) + _area(others[column], extent) - common + epsilon
+            u0, v0, u1, v1 = others[column, 0], others[column, 1], others[column, 2], others[column, 3]
+            width = max(0.0, min(x1, u1) - max(x0, u0) + extent)
+            common = width * max(0.0, min(y1, v1) - max(y0, v0) + extent)
+            union = area + (u1 - u0 + extent) * (v1 - v0 + extent) - common + epsilon
             if union > 0:
                 ious[row, column] = common / union
     return ious
-
-
-@compiled
-def _overlap(box, other, axis, extent):
-    """Length of what two boxes share along an axis, 0 for x and 1 for y."""
-    return max(0.0, min(box[2 + axis], other[2 + axis]) - max(box[axis], other[axis]) + extent)
 
 
 def best_iou(boxes, true_boxes, protocol):
@@ -50,9 +48,5 @@ def best_iou(boxes, true_boxes, protocol):
     Returns:
       (A,) float64 in [0, 1].
     """
-    return pairwise_iou(boxes, true_boxes, protocol.iou_extent, protocol.iou_epsilon).max(axis=1)
-
-
-@compiled
-def _area(box, extent):
-    return (box[2] - box[0] + extent) * (box[3] - box[1] + extent)
+    # The few true boxes first: NumPy is slow over a short last axis.
+    return pairwise_iou(true_boxes, boxes, protocol.iou_extent, protocol.iou_epsilon).max(axis=0)

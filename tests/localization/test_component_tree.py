@@ -141,6 +141,11 @@ def test_what_cannot_be_told_apart(component):
     assert largest_boxes(np.array([[MOST_LEVELS, 0]]), component)[-1].tolist() == [0, 0, 1, 1]
 
 
+def test_a_map_that_is_too_large():
+    with pytest.raises(ValueError, match="larger than"):
+        contour_boxes(np.zeros((1, 2**23), np.uint8))
+
+
 def test_results_stay_when_the_next_map_comes():
     first, second = rough_maps(7, 2, 20, 9)
     kept = largest_boxes(first, "contour_area"), contour_boxes(first)
