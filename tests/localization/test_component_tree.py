@@ -31,16 +31,16 @@ def contours_at(image):
     boxes, levels = contour_boxes(image)
     return [
         sorted(boxes[(levels[:, 0] <= level) & (level <= levels[:, 1])].tolist())
-        for level in range(-1, image.max() + 1)
+        for level in range(-1, int(image.max()) + 1)
     ]
 
 
 def assert_equals_opencv(image, *, pixel_count=True):
     image = np.asarray(image)
-    above = [np.where(image > level, 1, 0).astype(np.uint8) for level in range(-1, image.max())]
+    above = [np.where(image > level, 1, 0).astype(np.uint8) for level in range(-1, int(image.max()))]
     expected = [reference_box(mask, 0, empty=None, clipped=False) for mask in above]
     assert largest_boxes(image, "contour_area").tolist() == expected
-    assert contours_at(image) == [contours_above(image, level) for level in range(-1, image.max() + 1)]
+    assert contours_at(image) == [contours_above(image, level) for level in range(-1, int(image.max()) + 1)]
     if pixel_count:
         expected = [reference_pixel_box(mask, 0) for mask in above]
         assert largest_boxes(image, "pixel_count").tolist() == expected
