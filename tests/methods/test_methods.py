@@ -1,16 +1,22 @@
 """What every method promises, on every backbone."""
 
 import dataclasses
+import itertools
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from e2wsol import methods
+from e2wsol import export, methods
 from e2wsol.backbones import ARCHITECTURES, BackboneOptions
 from e2wsol.errors import UserError
 from e2wsol.layers import AttentionDropout, MaxoutAttentionExcitation
+from e2wsol.localization import protocols
+from e2wsol.localization.boxes import extract_box
+from e2wsol.localization.score_map import to_score_map
 from e2wsol.methods.adl import ADLOptions
+from e2wsol.methods.bas import BAS, BASOptions
 from e2wsol.methods.e2net import E2NetOptions
 from e2wsol.training.optimizers import NesterovMomentum
 
@@ -19,11 +25,13 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (6, SIZE, SIZE, 3), dtype=np.
 LABELS = np.array([0, 3, 2, 1, 3, 0], np.int32)
 
 
-def create(method="e2net", backbone="vgg16", options=(), seed=0, **backbone_options):
+def create(method="e2net", backbone="vgg16", options=(), seed=0, output_stride=8, **backbone_options):
     keras.utils.set_random_seed(seed)
     return methods.create(
         method,
-        backbone=BackboneOptions(backbone=backbone, backbone_width=0.05, output_stride=8, **backbone_options),
+        backbone=BackboneOptions(
+            backbone=backbone, backbone_width=0.05, output_stride=output_stride, **backbone_options
+        ),
         image_size=SIZE,
         num_classes=CLASSES,
         options=options,
@@ -39,26 +47,43 @@ def stirred(model):
     return model
 
 
-def _pairs():
-    """Every method on every backbone; most of those that take long are left to the slow run."""
-    for method in methods.METHODS:
-        for backbone in ARCHITECTURES:
-            slow = backbone == "resnet50_se" or (method, backbone) in (("cam", "mobilenet_v1"), ("adl", "mobilenet_v1"))
-            yield pytest.param(method, backbone, marks=[pytest.mark.slow] * slow)
+# The pairs that the fast run takes: every method and every backbone is among them.
+QUICK = (
+    *(("cam", "vgg16"), ("adl", "vgg16"), ("e2net", "vgg16"), ("bas", "vgg16")),
+    *(("adl", "resnet50"), ("cam", "resnet50_se"), ("bas", "mobilenet_v1"), ("cam", "inception_v3")),
+)
+# Tracing the deep networks for a SavedModel takes the longest.
+QUICK_EXPORTS = (*QUICK[:4], ("bas", "mobilenet_v1"))
 
 
-@pytest.mark.parametrize(("method", "backbone"), list(_pairs()))
+def pairs(quick):
+    """Every method on every backbone; those not in `quick` are left to the slow run."""
+    return [
+        pytest.param(*pair, marks=[pytest.mark.slow] * (pair not in quick))
+        for pair in itertools.product(methods.METHODS, ARCHITECTURES)
+    ]
+
+
+@pytest.mark.parametrize(("method", "backbone"), pairs(QUICK))
 def test_contract(method, backbone, tmp_path):
-    model = create(method, backbone)
+    model = create(method, backbone, output_stride=16)
     # Tracing a deep network takes longer than its one step.
     model.compile(NesterovMomentum(0.01), metrics=["accuracy"], run_eagerly=(method, backbone) != ("e2net", "vgg16"))
+    before = [weight.numpy() for weight in model.trainable_weights]
     history = model.fit(IMAGES, LABELS, batch_size=6, epochs=1, verbose=0).history
     assert np.isfinite(history["loss"][0]) and 0 <= history["accuracy"][0] <= 1
+    assert any(np.any(weight != start) for weight, start in zip(model.trainable_weights, before))
     check_localize(model)
     again = save_and_load(model, tmp_path / "model.keras")
     for one, other in zip(model.localize(IMAGES, LABELS), again.localize(IMAGES, LABELS)):
         np.testing.assert_array_equal(one, other)
-    assert model.protocol in ("e2net", "maxboxacc")
+
+
+def map_side(model):
+    """Side of the features that the maps lie on: BAS's saliency is the trunk's, the others' maps are the last ones."""
+    end_points = model.backbone.output
+    name = model.architecture.trunk if isinstance(model, BAS) else list(end_points)[-1]
+    return end_points[name].shape[1]
 
 
 def check_localize(model):
@@ -68,7 +93,7 @@ def check_localize(model):
     np.testing.assert_array_equal(logits, outputs["logits"])
     assert logits.shape == (6, CLASSES) and logits.dtype == predicted_maps.dtype == "float32"
     height, width = predicted_maps.shape[1:]
-    assert (height, width) == (SIZE // 8, SIZE // 8)
+    assert height == width == map_side(model)
     every = np.tile(np.arange(CLASSES), (6, 1))
     _, maps = model.localize(IMAGES, every)
     assert maps.shape == (6, CLASSES, height, width)
@@ -78,6 +103,22 @@ def check_localize(model):
     predicted = np.argmax(logits, axis=1)
     chosen = np.asarray(maps)[np.arange(6), predicted]
     np.testing.assert_allclose(predicted_maps, chosen, rtol=1e-4, atol=1e-6 * np.abs(chosen).max())
+
+
+@pytest.mark.parametrize(("method", "backbone"), pairs(QUICK_EXPORTS))
+def test_export_is_the_eager_method_and_the_numpy_box_extractor(method, backbone, tmp_path):
+    model = stirred(create(method, backbone, output_stride=16))
+    protocol = protocols.get(model.protocol)
+    export.write(model, protocol, tmp_path / "export", {})
+    found = tf.saved_model.load(str(tmp_path / "export")).signatures["serving_default"](images=tf.constant(IMAGES[:2]))
+    logits, maps = (np.asarray(tensor) for tensor in model.localize(IMAGES[:2]))
+    np.testing.assert_allclose(found["logits"], logits, rtol=1e-3, atol=1e-4 * np.abs(logits).max())
+    score_maps = [to_score_map(each, SIZE, protocol) for each in maps]
+    assert all(score_map.max() > 0 for score_map in score_maps)  # of flat maps nothing could be told
+    np.testing.assert_allclose(found["map"], score_maps, atol=1e-3)
+    settings = {"image_size": (SIZE, SIZE), "size": SIZE, "threshold": protocol.default_threshold}
+    boxes = [extract_box(each, protocol=protocol.name, **settings) for each in maps]
+    np.testing.assert_array_equal(found["box"], boxes)
 
 
 def save_and_load(model, path):
@@ -135,6 +176,7 @@ def test_positions_are_the_backbones_own_or_as_asked():
             "e2net",
             E2NetOptions(("pool3",), 0.7, "minmax", ("horizontal", "left_oblique"), True, "cam_max"),
         ),
+        ("bas", BASOptions(0.7, 0.05, 2, True, "own", 3, 80, "normal")),
     ],
 )
 def test_config_is_complete(method, options, tmp_path):
@@ -167,5 +209,5 @@ def test_half_precision_keeps_logits_and_maps_in_float32():
 
 
 def test_unknown_method_lists_the_valid_ones():
-    with pytest.raises(UserError, match="--method=cma: unknown; choose one of adl, cam, e2net"):
+    with pytest.raises(UserError, match="--method=cma: unknown; choose one of adl, bas, cam, e2net"):
         create("cma")

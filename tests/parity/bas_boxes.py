@@ -26,10 +26,16 @@ def check_boxes(report, case, arrays):
       arrays: dict of arrays.npz.
     """
     protocol = dataclasses.replace(protocols.get("bas"), default_threshold=case["evaluation"]["threshold"])
-    _check_maps(report, arrays, protocol, case["evaluation"]["top_k"])
+    _check_maps(report, arrays, protocol, final_map_name(case))
     _check_sweeps(report, arrays, protocol)
     _check_truth(report, arrays, protocol)
     _check_averages(report, arrays, protocol)
+
+
+def final_map_name(case):
+    """The array that the authors' inference makes boxes of; without top-k it is the label's own map."""
+    count = case["evaluation"].get("top_k") or 1
+    return "x_saliency" if count == 1 else f"x_saliency_top{count}"
 
 
 def check_evaluation(report, case, arrays):
@@ -64,11 +70,11 @@ def _check_variant(report, arrays, scorer, column, result):
         report.close("bas_picture_shares", pictures, result[f"{name}_image_mean"], relative=1e-12)
 
 
-def _check_maps(report, arrays, protocol, top_k):
+def _check_maps(report, arrays, protocol, final_name):
     """Boxes at the authors' threshold, by NumPy and by the graph, and the score map before it."""
     expected = {
         "box_x_saliency": (arrays["x_saliency"][..., 0], arrays["box_x_saliency"]),
-        "final_box": (arrays[f"x_saliency_top{top_k}"][..., 0], arrays["final_box"]),
+        "final_box": (arrays[final_name][..., 0], arrays["final_box"]),
         "unit_box": (arrays["unit_map"], arrays["unit_box"]),
     }
     for name in arrays:

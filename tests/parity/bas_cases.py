@@ -7,7 +7,7 @@ import keras
 import kit
 import numpy as np
 import tensorflow as tf
-from bas_boxes import check_boxes
+from bas_boxes import check_boxes, final_map_name
 from report import Report
 
 from e2wsol import methods
@@ -130,10 +130,9 @@ def _check_maps(report, arrays, model, case):
     for name in [name for name in arrays if name == "x_saliency" or name.startswith("x_saliency_top")]:
         count = int(name.removeprefix("x_saliency").removeprefix("_top") or 1)
         model.options = dataclasses.replace(model.options, bas_top_k=count)
-        maps[count] = model.localize(images, labels)[1].numpy()
-        report.close(name, maps[count][..., None], arrays[name], relative=FORWARD)
-    final = maps[case["evaluation"].get("top_k") or 1]
-    score_maps = np.stack([to_score_map(m, images.shape[1], protocol) for m in final])
+        maps[name] = model.localize(images, labels)[1].numpy()
+        report.close(name, maps[name][..., None], arrays[name], relative=FORWARD)
+    score_maps = np.stack([to_score_map(m, images.shape[1], protocol) for m in maps[final_map_name(case)]])
     report.close("final_map", score_maps, arrays["final_map"], relative=FORWARD)
     threshold = case["evaluation"]["threshold"]
     boxes = [boxes_at_levels(*to_levels(m, [threshold], protocol), protocol)[0] for m in score_maps]

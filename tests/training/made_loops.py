@@ -18,7 +18,17 @@ VIEW = PipelineOptions(image_size=SIZE, resize_size=36, shuffle_buffer=8, data_t
 
 
 def made_loop(
-    records, folder, *, method="e2net", backbone=None, strategy="none", rate=0.05, callbacks=(), replicas=0, **options
+    records,
+    folder,
+    *,
+    method="e2net",
+    method_options=(),
+    backbone=None,
+    strategy="none",
+    rate=0.05,
+    callbacks=(),
+    replicas=0,
+    **options,
 ):
     """A Loop over the tiny records with a seeded network; `options` are LoopOptions."""
     settings = {"epochs": 1, "steps_per_epoch": 3, "batch_size": 8, "log_every": 2, "seed": 3, **options}
@@ -31,6 +41,7 @@ def made_loop(
             backbone=backbone or BackboneOptions(backbone="vgg16", backbone_width=0.02),
             image_size=SIZE,
             num_classes=len(info.classes),
+            options=method_options,
         )
         optimizer = NesterovMomentum(rate, l2=1e-4)
     return Loop(

@@ -9,6 +9,7 @@ from made_loops import VIEW, made_loop, weights
 from e2wsol.backbones import BackboneOptions
 from e2wsol.data import dataset, pipeline
 from e2wsol.errors import UserError
+from e2wsol.methods.bas import BASOptions
 from e2wsol.training import checkpoints
 from e2wsol.training.callbacks import MetricsFile
 from e2wsol.training.loop import LoopOptions, steps_per_epoch
@@ -156,6 +157,41 @@ def test_deep_network_with_batch_norm_runs_under_two_replicas(tiny_records, tmp_
     loop = made_loop(tiny_records, tmp_path, strategy="mirrored", replicas=2, **options)
     loop.run()
     assert all(np.isfinite(value).all() for _, value in weights(loop))
+
+
+@pytest.mark.slow
+def test_bas_under_two_replicas(tiny_records, tmp_path):
+    """The statistics of its erased branch are the same in both copies, and means of the replicas' ones."""
+    backbone = BackboneOptions(backbone_width=0.01, backbone_batch_norm=True)
+    bas = BASOptions(bas_erased_statistics="own", bas_warmup_epochs=1)
+    options = {"method": "bas", "method_options": [bas], "backbone": backbone, "steps_per_epoch": 1, "rate": 0.0}
+    one = made_loop(tiny_records, tmp_path / "one", **options)
+    two = made_loop(tiny_records, tmp_path / "two", strategy="mirrored", replicas=2, **options)
+    for loop in (one, two):
+        loop.run()
+        assert not loop.model.localizes
+    for path, variable in two.model.erased_statistics.items():
+        copies = [copy.numpy() for copy in two.strategy.experimental_local_results(variable.value)]
+        np.testing.assert_array_equal(*copies, err_msg=path)
+        assert np.any(copies[0] != float(path.endswith("variance"))), path
+    # The replicas normalise by halves of the batch, so what arrives differs; a sum would be twice as much.
+    means = [np.asarray(loop.model.erased_statistics["conv5_1_bn/moving_mean"].value) for loop in (one, two)]
+    assert np.abs(means[0]).max() > 0.01
+    np.testing.assert_allclose(*means, rtol=0, atol=0.5 * np.abs(means[0]).max())
+
+
+def test_no_checkpoint_is_the_best_while_the_maps_mean_nothing(tiny_records, tmp_path):
+    class Bests(keras.callbacks.Callback):
+        found = []
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.found.append((loop.best, (tmp_path / "best").exists()))
+
+    options = {"method": "bas", "method_options": [BASOptions(bas_warmup_epochs=2)], "steps_per_epoch": 1}
+    loop = made_loop(tiny_records, tmp_path, epochs=3, callbacks=[Bests()], **options)
+    loop.run()
+    assert Bests.found[:2] == [(-math.inf, False)] * 2
+    assert Bests.found[2][0] >= 0 and Bests.found[2][1]
 
 
 def test_resumed_run_equals_an_uninterrupted_one(finished, tiny_records, tmp_path):

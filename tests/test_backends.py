@@ -1,0 +1,48 @@
+"""Methods, backbones and layers call no backend of Keras by name, so they run on any."""
+
+import ast
+import pathlib
+
+import pytest
+
+import e2wsol
+
+PACKAGE = pathlib.Path(e2wsol.__file__).parent
+FILES = sorted(file for folder in ("methods", "backbones", "layers") for file in (PACKAGE / folder).rglob("*.py"))
+BACKENDS = {"tensorflow", "torch", "jax"}
+
+
+def imported(file):
+    """Full names of all modules that a file imports, at its top or inside."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def with_imports(file, seen):
+    """Adds a file of the package to `seen`, and what it imports from the package, and so on."""
+    if file not in seen:
+        seen.add(file)
+        for name in imported(file):
+            path = PACKAGE.parent.joinpath(*name.split("."))
+            for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+                if name.startswith("e2wsol") and candidate.exists():
+                    with_imports(candidate, seen)
+    return seen
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_no_backend_is_imported(file):
+    for needed in with_imports(file, set()):
+        found = BACKENDS & {name.split(".")[0] for name in imported(needed)}
+        assert not found, f"{needed.relative_to(PACKAGE)} imports {found}"
+
+
+def test_the_files_are_found():
+    assert PACKAGE / "methods" / "bas.py" in FILES and len(FILES) > 15
+    # What runs on TensorFlow is seen as such.
+    assert "tensorflow" in set(imported(PACKAGE / "training" / "loop.py"))
+    assert PACKAGE / "config.py" in with_imports(PACKAGE / "methods" / "bas.py", set())
