@@ -23,6 +23,7 @@ setup(
         "absl-py>=2.0",
         "keras>=3.6",
         "matplotlib>=3.8",
+        "numba>=0.60",
         "numpy>=1.26",
         "opencv-python-headless>=4.8",
         "pillow>=10.0",

@@ -1,28 +1,35 @@
-"""Writes the HTML report of an evaluated run: one page with scores, curves and pictures."""
+"""Writes the HTML report of an evaluated run, or of two side by side: one page with scores, curves and pictures."""
 
 import dataclasses
 import pathlib
 
 from e2wsol import cli, files
 from e2wsol.config import option
+from e2wsol.errors import UserError
 from e2wsol.visualize import results
+from e2wsol.visualize.comparison import Run, check_comparable, comparison_page
 from e2wsol.visualize.page import page
 
 
 @dataclasses.dataclass(frozen=True)
 class ReportOptions:
-    """Where the result is and where the page goes."""
+    """Where the results are and where the page goes."""
 
     result: str = option("", "run folder, or the result.json in it, that e2wsol.evaluate wrote")
-    output: str = option("", "the page's file; empty means report/index.html beside result.json")
+    compare: str = option("", "another run's folder or result.json: the page shows the two side by side")
+    output: str = option(
+        "", "the page's file; empty means report/index.html, or report/compare-NAME.html, beside result.json"
+    )
+    pictures: int = option(48, "pictures on the page at most: a third each best, worst and random ones", minimum=0)
 
 
-def write_report(result_file, output=None):
+def write_report(result_file, output=None, *, pictures=48):
     """Writes the page of a result.json, with the pictures of the samples.npz beside it.
 
     Args:
       result_file: path of result.json; class names come from the dataset.json beside it.
       output: the page's path; None means report/index.html beside the result.
+      pictures: how many pictures the page shows at most.
 
     Returns:
       The page's path.
@@ -30,20 +37,65 @@ def write_report(result_file, output=None):
     Raises:
       UserError: a file is missing or malformed.
     """
-    result_file = pathlib.Path(result_file)
+    run = _run(pathlib.Path(result_file), "")
+    document = page(run.result, run.samples, run.classes, pictures=pictures)
+    return _written(document, output, pathlib.Path(result_file), "index.html")
+
+
+def write_comparison(result_file, other_file, output=None, *, pictures=48):
+    """Writes the page of two results side by side; arguments as in `write_report`.
+
+    Raises:
+      UserError: a file is missing or malformed, or the two were not scored on the same pictures.
+    """
+    paths = pathlib.Path(result_file), pathlib.Path(other_file)
+    names = run_names(*paths)
+    first, second = map(_run, paths, names)
+    check_comparable(first, second)
+    document = comparison_page(first, second, pictures=pictures)
+    return _written(document, output, paths[0], f"compare-{names[1].replace('/', '-')}.html")
+
+
+def run_names(first, second):
+    """What to call the runs of two result files: the end of the folder's path that tells them apart."""
+    ours, theirs = (path.resolve().parent.parts for path in (first, second))
+    if ours == theirs:
+        return first.name, second.name
+    length = next(length for length in range(1, max(len(ours), len(theirs)) + 1) if ours[-length:] != theirs[-length:])
+    return "/".join(ours[-length:]), "/".join(theirs[-length:])
+
+
+def _run(result_file, name):
     folder = result_file.parent
     result = results.load_result(result_file)
-    samples = results.load_samples(folder / "samples.npz")
-    document = page(result, samples, results.class_names(folder))
-    output = pathlib.Path(output) if output else folder / "report" / "index.html"
+    return Run(name, result, results.load_samples(folder / "samples.npz"), results.class_names(folder))
+
+
+def _written(document, output, result_file, name):
+    output = pathlib.Path(output) if output else result_file.parent / "report" / name
+    if output.is_dir():
+        raise UserError(f"--output={output}: is a folder; name the page's file, such as {output / name}")
     files.write_text(output, document)
     return output
 
 
+def _result_path(flag, value):
+    """`results.result_path` with the name of the flag in its errors."""
+    try:
+        return results.result_path(value)
+    except UserError as error:
+        raise UserError(str(error).replace("--result", f"--{flag}", 1)) from None
+
+
 def main(options, positional):
-    """Writes report/index.html of a run: python -m e2wsol.report --result=RUN_FOLDER."""
+    """Writes report/index.html of a run: python -m e2wsol.report --result=RUN_FOLDER [--compare=OTHER_RUN]."""
     cli.no_arguments(positional)
-    print(write_report(results.result_path(options.result), options.output))
+    first = _result_path("result", options.result)
+    if options.compare:
+        second = _result_path("compare", options.compare)
+        print(write_comparison(first, second, options.output, pictures=options.pictures))
+    else:
+        print(write_report(first, options.output, pictures=options.pictures))
 
 
 if __name__ == "__main__":

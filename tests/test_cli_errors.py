@@ -20,7 +20,10 @@ def errors(capsys):
     [
         (["--method=cma"], "--method=cma: unknown; choose one of cam, adl, e2net, bas"),
         (["--backbone=vgg"], "--backbone=vgg: unknown; choose one of inception_v3, mobilenet_v1, resnet50"),
-        (["--protocol=e2"], "--protocol=e2: unknown; choose one of bas, e2net, maxboxacc"),
+        (
+            ["--protocol=e2"],
+            "--protocol=e2: unknown; choose one of bas, e2net, maxboxacc, maxboxaccv2, mnpo, pxap, spol",
+        ),
         (["--strategy=all"], "--strategy=all: unknown; choose one of none, mirrored"),
         (["--ose_orientations=original,diagonal"], "--ose_orientations=diagonal: unknown; choose one of original"),
         (["--method=bas", "--image_size=40", "--resize_size=40"], "--image_size=40: BAS needs a trunk map"),
@@ -79,7 +82,10 @@ def test_damaged_shard_is_named_while_training(tiny_records, tmp_path, capsys):
         (["--run_dir="], "--run_dir is missing"),
         (["--run_dir=nowhere"], "nowhere: no run folder"),
         (["--checkpoint=nowhere.keras"], "nowhere.keras: cannot be loaded"),
-        (["--protocol=e2"], "--protocol=e2: unknown; choose one of bas, e2net, maxboxacc"),
+        (
+            ["--protocol=e2"],
+            "--protocol=e2: unknown; choose one of bas, e2net, maxboxacc, maxboxaccv2, mnpo, pxap, spol",
+        ),
         (["--threshold=low"], "--threshold=low: expected a number"),
         (["--threshold=2"], "--threshold=2.0: must be at most 1"),
         (["extra"], "extra: unexpected argument"),

@@ -66,7 +66,7 @@ def test_numbers_agree_with_a_direct_recomputation(result, tiny_run, tiny_record
         overlap = iou(box_of(localization_map, 0.09), np.trunc(truth))
         right1, right5 = np.argmax(logits) == label, label in np.argsort(-logits)[:5]
         top1, top5 = top1 + right1, top5 + right5
-        for threshold in (0.5, 0.7):
+        for threshold in (0.3, 0.5, 0.7):
             hits["GT-known Loc", threshold] += overlap >= threshold
             hits["Top-1 Loc", threshold] += overlap >= threshold and right1
             hits["Top-5 Loc", threshold] += overlap >= threshold and right5
@@ -83,14 +83,32 @@ def test_result_says_what_was_scored(result, tiny_run):
     assert result["checkpoint"].startswith(str(tiny_run)) and result["flags"]["run_dir"] == str(tiny_run)
     assert result["versions"]["keras"] and result["seconds"] > 0
     localizers = {score["localizer"] for score in result["scores"]}
-    assert localizers == {"e2net", "centre box", "centre Gaussian"} and len(result["scores"]) == 3 * 3 * 2 * 3
+    assert localizers == {"e2net", "centre box", "centre Gaussian"} and len(result["scores"]) == 3 * 3 * 3 * 3
     assert set(result["pxap"]) == {"e2net", "centre Gaussian"}
+
+
+def test_intervals_hold_their_scores_and_say_how_they_were_made(result):
+    assert result["bootstrap"] == {
+        "method": "percentile bootstrap over pictures",
+        "level": 0.95,
+        "draws": 1000,
+        "seed": 0,
+    }
+    for score in result["scores"]:
+        low, high = score["interval"]
+        assert 0 <= low <= score["value"] <= high <= 1
+        # Eight pictures: quantiles of a binomial share.
+        draws = np.random.default_rng(1).binomial(8, score["value"], 40000) / 8
+        np.testing.assert_allclose((low, high), np.quantile(draws, (0.025, 0.975)), atol=0.13)
+    for name, found in result["pixel_intervals"].items():
+        for figure, (low, high) in found.items():
+            assert low <= result[figure][name] <= high
 
 
 def test_best_is_never_below_the_others_and_lies_on_the_curve(result):
     curve = result["curves"]
     for name in ("e2net", "centre box", "centre Gaussian"):
-        for overlap in (0.5, 0.7):
+        for overlap in (0.3, 0.5, 0.7):
             values = {
                 score["threshold_from"]: score
                 for score in result["scores"]
@@ -145,6 +163,23 @@ def test_classes_averaged_and_ten_crops(tiny_run, tiny_records):
     assert {score["average"] for score in scores} == {"classes"} and {score["threshold"] for score in scores} == {0.4}
     # The classes of the test split differ in size, so the mean over them is no share of all pictures.
     assert any(0 < score["hits"] < 8 and score["value"] != score["hits"] / 8 for score in scores)
+
+
+def test_ten_crops_by_their_mean_logits(tiny_run, tiny_records):
+    """Protocol mnpo: logits are averaged, and each metric has its own best threshold."""
+    assert run("evaluate", f"--run_dir={tiny_run}", "--protocol=mnpo") == 0
+    found = json.loads((tiny_run / "result.json").read_text())
+    model = models.load_model(tiny_run / "checkpoints" / "best" / "model.keras")
+    view = from_mapping(pipeline.PipelineOptions, json.loads((tiny_run / "flags.json").read_text())["flags"])
+    right = [
+        np.argmax(model(batch["crops"][0], training=False)["logits"].numpy().mean(0)) == batch["label"].numpy()[0]
+        for batch in pipeline.eval_dataset(dataset.load(str(tiny_records)), view, split="test", batch=1, crops=10)
+    ]
+    assert (found["crops"], found["classification"]["top1"]) == (10, np.mean(right))
+    for score in found["scores"]:
+        curve = {"GT-known Loc": "gt_known", "Top-1 Loc": "top1", "Top-5 Loc": "top5"}[score["metric"]]
+        if score["threshold_from"] == "best":
+            assert score["value"] == max(found["curves"][score["localizer"]][f"{curve}_{score['iou']:g}"])
 
 
 def test_ten_crops_by_flag(result, tiny_run, capsys):

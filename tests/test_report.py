@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -45,6 +46,50 @@ def test_command(tmp_path):
     done = command(f"--result={tmp_path}")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{tmp_path}/report/index.html\n"
+
+
+def test_two_runs_side_by_side(tmp_path):
+    made_up.write_run(tmp_path / "a")
+    made_up.write_run(tmp_path / "b")
+    done = command(f"--result={tmp_path}/a", f"--compare={tmp_path}/b", "--pictures=3")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{tmp_path}/a/report/compare-b.html\n"
+    text = (tmp_path / "a/report/compare-b.html").read_text(encoding="utf-8")
+    assert text.count("<figure") == 1 and "Outcome in a" in text and "Outcome in b" in text
+
+
+def test_names_tell_runs_apart(tmp_path):
+    def names(*paths):
+        return report.run_names(*(tmp_path / path for path in paths))
+
+    assert names("x/cam/result.json", "x/bas/result.json") == ("cam", "bas")
+    assert names("x/cam/result.json", "y/cam/result.json") == ("x/cam", "y/cam")
+    assert names("x/result.json", "x/older.json") == ("result.json", "older.json")
+
+
+def test_other_data_cannot_be_compared(tmp_path):
+    made_up.write_run(tmp_path / "a")
+    made_up.write_run(tmp_path / "b")
+    other = made_up.result(dataset={"name": "cars", "split": "test", "pictures": 100, "classes": 3})
+    (tmp_path / "b/result.json").write_text(json.dumps(other))
+    done = command(f"--result={tmp_path}/a", f"--compare={tmp_path}/b")
+    assert done.returncode == 2 and done.stdout == "" and not (tmp_path / "a/report").exists()
+    assert done.stderr.startswith("error: --compare: data set 'cars'") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--compare={0}/nowhere"], "--compare={0}/nowhere: "),
+        (["--output={0}"], "--output={0}: is a folder"),
+        (["--pictures=-1"], "--pictures=-1: must be at least 0"),
+    ],
+)
+def test_command_names_the_wrong_flag(tmp_path, flags, words):
+    made_up.write_run(tmp_path)
+    done = command(f"--result={tmp_path}", *(flag.format(tmp_path) for flag in flags))
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: " + words.format(tmp_path))
 
 
 def test_command_names_what_is_missing(tmp_path):

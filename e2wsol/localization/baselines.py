@@ -3,10 +3,13 @@
 Both are scored by LocalizationScorer with the rules, thresholds and pictures of the method.
 """
 
+import dataclasses
+
 import numpy as np
 
 from e2wsol.localization.ground_truth import boxes_in_frame
 from e2wsol.localization.metrics import LocalizationScorer, Prediction
+from e2wsol.localization.score_map import to_score_map
 
 CENTRE_BOX = "centre box"
 CENTRE_GAUSSIAN = "centre Gaussian"
@@ -35,20 +38,37 @@ class Baselines:
     def __init__(self, protocol, frame, **options):
         """Takes the arguments of LocalizationScorer."""
         self.scorers = {name: LocalizationScorer(protocol, frame, **options) for name in (CENTRE_BOX, CENTRE_GAUSSIAN)}
-        self._gaussian = self.scorers[CENTRE_GAUSSIAN].locate(centre_gaussian(frame.size))
+        self._gaussian = self._locate_gaussian()
 
-    def add(self, *, boxes, image_size, label, top5, mask=None):
-        """Scores one picture; arguments as in LocalizationScorer.add."""
-        facts = {"boxes": boxes, "image_size": image_size, "label": label, "top5": top5, "mask": mask}
-        self.scorers[CENTRE_BOX].score(self._box(image_size), **facts)
-        self.scorers[CENTRE_GAUSSIAN].score(self._gaussian, **facts)
+    def add(self, **facts):
+        """Scores one picture; arguments as in LocalizationScorer.add, without the map."""
+        self.take(self.outcomes(**facts))
+
+    def outcomes(self, **facts):
+        """What `add` counts, {name: PictureScore}, without counting it."""
+        predictions = {CENTRE_BOX: self._box(facts["image_size"]), CENTRE_GAUSSIAN: self._gaussian}
+        return {name: self.scorers[name].outcome(prediction, **facts) for name, prediction in predictions.items()}
+
+    def take(self, outcomes):
+        """Counts what `outcomes` returned."""
+        for name, outcome in outcomes.items():
+            self.scorers[name].take(outcome)
 
     def merge(self, other):
         """Adds the counts of other baselines, made with the same arguments."""
         for name, scorer in self.scorers.items():
             scorer.merge(other.scorers[name])
 
+    def _locate_gaussian(self):
+        scorer = self.scorers[CENTRE_GAUSSIAN]
+        # The Gaussian is a map of scores, whatever a method's own maps hold under this protocol.
+        stretched = dataclasses.replace(scorer.protocol, normalization="min_max")
+        found = scorer.locate_in(to_score_map(centre_gaussian(scorer.frame.size), scorer.frame.size, stretched))
+        # Every level leaves one disc, so its box is the only contour's: no need to look again a picture.
+        return dataclasses.replace(found, levels=None)
+
     def _box(self, image_size):
         scorer = self.scorers[CENTRE_BOX]
         box = boxes_in_frame(centre_box(image_size), image_size, scorer.frame, scorer.protocol)
-        return Prediction(boxes=np.repeat(box, len(scorer.thresholds), axis=0))
+        count = len(scorer.thresholds)
+        return Prediction(boxes=np.repeat(box, count, axis=0), score_map=None, empty=np.zeros(count, bool))

@@ -1,10 +1,12 @@
-"""Boxes from score maps, with OpenCV's contours and connected components."""
+"""Boxes from score maps: of one threshold by OpenCV, of many by the component tree, which gives the same."""
 
 import cv2
 import numpy as np
 
-from e2wsol.localization import protocols
+from e2wsol.localization import component_tree, protocols
+from e2wsol.localization.compiled import compiled
 from e2wsol.localization.frame import Frame
+from e2wsol.localization.iou import best_iou
 from e2wsol.localization.score_map import to_gray, to_score_map
 
 
@@ -27,7 +29,37 @@ def to_levels(score_map, thresholds, protocol):
         return gray, levels_at(gray, thresholds, relative=protocol.relative_threshold)
     top = score_map.max() if protocol.relative_threshold else 1.0
     bounds, levels = np.unique(protocol.rounded(protocol.rounded(thresholds) * top), return_inverse=True)
-    return np.searchsorted(bounds, score_map).astype(np.int32), levels.astype(np.int32)
+    return ranks(score_map, bounds), levels.astype(np.int32)
+
+
+def ranks(scores, bounds):
+    """The number of bounds below each score: np.searchsorted for scores and bounds that lie in [0, 1].
+
+    Args:
+      scores: (H, W) float64.
+      bounds: (n,) float64, ascending.
+
+    Returns:
+      (H, W) int32.
+    """
+    cells = np.searchsorted(bounds, np.arange(_CELLS + 1) / _CELLS).astype(np.int32)
+    found = np.empty(scores.shape, np.int32)
+    _rank(scores.ravel(), np.append(bounds, np.inf), cells, found.reshape(-1))
+    return found
+
+
+# A power of two: scores times it, and its share of 1, are exact.
+_CELLS = 1024
+
+
+@compiled
+def _rank(scores, bounds, cells, found):
+    """Looks from the first bound of a score's cell onwards."""
+    for index in range(len(scores)):
+        rank = cells[int(min(max(scores[index], 0.0), 1.0) * _CELLS)]
+        while bounds[rank] < scores[index]:
+            rank += 1
+        found[index] = rank
 
 
 def levels_at(gray, thresholds, *, relative=True):
@@ -66,20 +98,47 @@ def box_at(image, level, protocol):
 
 
 def boxes_at_levels(image, levels, protocol):
-    """The boxes of many levels; levels that leave the same mask are looked at once.
+    """The boxes of many levels, from one pass over the image.
 
     Args:
-      image: (H, W) integers, 0 or more.
+      image: (H, W) integers, 0 or more, none so large that component_tree.MOST_LEVELS is passed.
       levels: (L,) integers.
       protocol: BoxProtocol.
 
     Returns:
       (L, 4) int32, see `box_at`.
     """
-    values = np.unique(image)
-    steps, inverse = np.unique(np.searchsorted(values, levels, side="right"), return_inverse=True)
-    floors = np.concatenate([[-1], values]).astype(np.int32)[steps]
-    return np.stack([box_at(image, level, protocol) for level in floors])[inverse]
+    boxes = component_tree.largest_boxes(image, protocol.component)
+    if protocol.clip_ends:
+        boxes = _clip_ends(boxes, image.shape)
+    nothing = protocol.box_of_nothing(image.shape)
+    return np.concatenate([boxes, nothing[None]])[_rows(levels, len(boxes))]
+
+
+def best_ious_at_levels(image, levels, true_boxes, protocol):
+    """The best IoU at each level of any contour, outer or of a hole, with any true box.
+
+    Args:
+      image: (H, W) integers as in `boxes_at_levels`.
+      levels: (L,) integers.
+      true_boxes: (n, 4), n at least 1, in pixels of `image`.
+      protocol: BoxProtocol; its component is not looked at.
+
+    Returns:
+      (L,) float64; at levels that leave nothing it is the IoU of the protocol's empty box.
+    """
+    boxes, ranges = component_tree.contour_boxes(image)
+    if protocol.clip_ends:
+        boxes = _clip_ends(boxes, image.shape)
+    count = int(image.max()) + 1
+    ious = component_tree.highest_at_levels(best_iou(boxes, true_boxes, protocol), ranges, count)
+    nothing = best_iou(protocol.box_of_nothing(image.shape)[None], true_boxes, protocol)
+    return np.concatenate([ious, nothing])[_rows(levels, count)]
+
+
+def _rows(levels, count):
+    """Rows of the levels in a table of `count` rows from level -1, and one more for those above."""
+    return np.clip(np.asarray(levels, np.int64) + 1, 0, count)
 
 
 def extract_box(localization_map, *, image_size, threshold=None, protocol="maxboxacc", size=224):
@@ -132,7 +191,7 @@ def _most_pixels(mask):
 _COMPONENT_BOUNDS = {"contour_area": _largest_contour, "pixel_count": _most_pixels}
 
 
-def _clip_ends(box, shape):
+def _clip_ends(boxes, shape):
+    """(..., 4) boxes whose ends are inside a (height, width) image."""
     height, width = shape
-    box[2:] = np.minimum(box[2:], (width - 1, height - 1))
-    return box
+    return np.minimum(boxes, np.array((width, height, width - 1, height - 1), np.int32))

@@ -52,9 +52,12 @@ def to_score_maps(localization_maps, size, protocol):
     scores = _rounded(ops.cast(localization_maps, "float64"), protocol)
     finite = ops.all(ops.isfinite(scores), axis=(1, 2), keepdims=True)
     scores = ops.where(finite, scores, ops.zeros_like(scores))
+    normalized = _NORMALIZATIONS[protocol.normalization]
     if protocol.stretch_first:
-        return _resized(_stretched(scores, protocol), size, protocol)
-    return _stretched(_resized(scores, size, protocol), protocol)
+        scores = _resized(normalized(scores, protocol), size, protocol)
+    else:
+        scores = normalized(_resized(scores, size, protocol), protocol)
+    return ops.where(finite, scores, ops.zeros_like(scores))
 
 
 def _resized(scores, size, protocol):
@@ -70,6 +73,14 @@ def _stretched(scores, protocol):
     scores = _rounded(scores - ops.min(scores, axis=(1, 2), keepdims=True), protocol)
     span = ops.max(scores, axis=(1, 2), keepdims=True)
     return _rounded(scores / ops.where(span > 0, span, ops.ones_like(span)), protocol)
+
+
+def _sigmoid(scores, protocol):
+    power = ops.exp(-ops.abs(scores))
+    return _rounded(ops.where(scores < 0, power, ops.ones_like(power)) / (1 + power), protocol)
+
+
+_NORMALIZATIONS = {"min_max": _stretched, "sigmoid": _sigmoid}
 
 
 def _rounded(values, protocol):

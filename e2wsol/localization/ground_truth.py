@@ -9,7 +9,7 @@ def boxes_in_frame(boxes, image_size, frame, protocol):
 
     The references read x1 = x0 + width, so exclusive ends enter as they are. Unless the protocol
     clips, coordinates below 0 and above the frame's size occur with a crop; where it does, a box
-    that the crop leaves out wholly ends before it starts.
+    that the crop leaves out wholly is dropped or ends before it starts, as the protocol has it.
 
     Args:
       boxes: (n, 4) x0, y0, x1, y1 in pixels of the original picture.
@@ -18,16 +18,20 @@ def boxes_in_frame(boxes, image_size, frame, protocol):
       protocol: BoxProtocol.
 
     Returns:
-      (n, 4) float64, or (1, 4) where the protocol looks at the first box only.
+      (m, 4) float64; m is n, fewer where the protocol drops boxes, 1 where it looks at the first only.
     """
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     sides = np.tile(np.asarray(image_size, np.float64), 2)
     if protocol.first_box_only:
         boxes = boxes[:1]
+    if protocol.truth_margin is not None:
+        boxes = np.clip(boxes, 0, sides - protocol.truth_margin)
     scaled = boxes * (frame.resize / sides) if protocol.ratio_first else boxes * frame.resize / sides
     moved = protocol.round_truth(scaled - frame.offset)
     if protocol.clip_truth:
-        return np.concatenate([np.maximum(moved[:, :2], 0), np.minimum(moved[:, 2:], frame.size)], axis=1)
+        moved = np.concatenate([np.maximum(moved[:, :2], 0), np.minimum(moved[:, 2:], frame.size)], axis=1)
+    if protocol.drop_outside:
+        moved = moved[(moved[:, 2:] > moved[:, :2]).all(axis=1)]
     return moved
 
 

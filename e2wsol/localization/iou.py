@@ -2,26 +2,51 @@
 
 import numpy as np
 
+from e2wsol.localization.compiled import compiled
 
-def pairwise_iou(boxes, others, extent):
+
+def pairwise_iou(boxes, others, extent, epsilon=0.0):
     """IoU of every box with every other.
 
     Args:
       boxes: (A, 4) x0, y0, x1, y1.
       others: (B, 4), same units.
       extent: added to each side length; 1 where the coordinates name the last pixel inside.
+      epsilon: added to the union, a convention of some references.
 
     Returns:
       (A, B) float64 in [0, 1]; 0 where the union has no area.
     """
-    boxes = np.asarray(boxes, np.float64)[:, None]
-    others = np.asarray(others, np.float64)[None]
-    starts = np.maximum(boxes[..., :2], others[..., :2])
-    ends = np.minimum(boxes[..., 2:], others[..., 2:])
-    common = np.maximum(0, ends - starts + extent).prod(-1)
-    union = _area(boxes, extent) + _area(others, extent) - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    boxes, others = (np.ascontiguousarray(one, np.float64).reshape(-1, 4) for one in (boxes, others))
+    return _pairwise_iou(boxes, others, float(extent), float(epsilon))
 
 
-def _area(boxes, extent):
-    return (boxes[..., 2:] - boxes[..., :2] + extent).prod(-1)
+@compiled
+def _pairwise_iou(boxes, others, extent, epsilon):
+    ious = np.zeros((len(boxes), len(others)))
+    for row in range(len(boxes)):
+        x0, y0, x1, y1 = boxes[row, 0], boxes[row, 1], boxes[row, 2], boxes[row, 3]
+        area = (x1 - x0 + extent) * (y1 - y0 + extent)
+        for column in range(len(others)):
+            u0, v0, u1, v1 = others[column, 0], others[column, 1], others[column, 2], others[column, 3]
+            width = max(0.0, min(x1, u1) - max(x0, u0) + extent)
+            common = width * max(0.0, min(y1, v1) - max(y0, v0) + extent)
+            union = area + (u1 - u0 + extent) * (v1 - v0 + extent) - common + epsilon
+            if union > 0:
+                ious[row, column] = common / union
+    return ious
+
+
+def best_iou(boxes, true_boxes, protocol):
+    """IoU of each box with the true box that it meets best, by the protocol's convention.
+
+    Args:
+      boxes: (A, 4) x0, y0, x1, y1.
+      true_boxes: (n, 4), same units, n at least 1.
+      protocol: BoxProtocol.
+
+    Returns:
+      (A,) float64 in [0, 1].
+    """
+    # The few true boxes first: NumPy is slow over a short last axis.
+    return pairwise_iou(true_boxes, boxes, protocol.iou_extent, protocol.iou_epsilon).max(axis=0)

@@ -1,26 +1,30 @@
-"""Localization scores over a data set, in constant memory.
+"""Localization scores over a data set, in one pass and constant memory.
 
 Terms: a picture is a hit at an IoU threshold when the predicted box meets one of the true boxes
 that well. GT-known Loc counts hits; Top-1 and Top-5 Loc count hits whose label is also the first,
 or among the first five, predicted classes. The box always comes from the map of the true class:
 whenever a picture counts for Top-1 Loc that is the predicted class's map as well, and for Top-5
-Loc it is the map of the right one among the five. MaxBoxAcc is GT-known Loc at the best threshold.
-A score is the share of all pictures, or the mean over classes of each class's share, as the protocol
-averages.
+Loc it is the map of the right one among the five. MaxBoxAcc is GT-known Loc at the best threshold;
+with every contour, and averaged over IoU 0.3, 0.5 and 0.7, it is MaxBoxAccV2. A score is the share
+of all pictures, or the mean over classes of each class's share, as the protocol averages.
 """
 
 import dataclasses
 
 import numpy as np
 
-from e2wsol.localization.boxes import boxes_at_levels, to_levels
+from e2wsol.localization import bootstrap, sizes
+from e2wsol.localization.boxes import best_ious_at_levels, boxes_at_levels, to_levels
 from e2wsol.localization.ground_truth import boxes_in_frame, mask_in_frame
-from e2wsol.localization.iou import pairwise_iou
+from e2wsol.localization.iou import best_iou
 from e2wsol.localization.pxap import PixelCounter
 from e2wsol.localization.score_map import to_score_map
+from e2wsol.localization.tally import METRICS, Cells, Tally, mean_share
 
-METRICS = ("GT-known Loc", "Top-1 Loc", "Top-5 Loc")
 CURVES = ("gt_known", "top1", "top5")
+IOU_THRESHOLDS = (0.3, 0.5, 0.7)
+# Lower ends of the classes that IoUs are counted in.
+OVERLAPS = tuple(step / 20 for step in range(20))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +34,14 @@ class Prediction:
     Attributes:
       boxes: (T, 4) int32 box at each of the scorer's thresholds.
       score_map: (S, S) float64 in [0, 1], or None for a localizer that has no map.
+      empty: (T,) bool, whether no pixel is above the threshold.
+      levels: (image, levels) of `boxes.to_levels` where contours beside the box count, else None.
     """
 
     boxes: np.ndarray
-    score_map: np.ndarray | None = None
+    score_map: np.ndarray | None
+    empty: np.ndarray
+    levels: tuple | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +53,20 @@ class PictureScore:
       true_boxes: (n, 4) float64 true boxes in the frame, as the protocol sees them.
       ious: (T,) float64 best IoU over the true boxes per threshold; NaN without a true box.
       hits: (K, T) bool, per IoU threshold and threshold.
+      label: true class.
+      top5: predicted classes or None, see `LocalizationScorer.add`.
+      size: index in sizes.NAMES, None without a true box.
+      pixels: PixelCounter of this picture, None without a mask or a map.
     """
 
     prediction: Prediction
     true_boxes: np.ndarray
     ious: np.ndarray
     hits: np.ndarray
+    label: int
+    top5: np.ndarray | None
+    size: int | None
+    pixels: PixelCounter | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +76,9 @@ class Score:
     Attributes:
       value: the share in [0, 1], NaN without a picture.
       average: "pictures": the share of all pictures; "classes": the mean of the classes' shares.
-      hits, pictures: counts over all classes.
+      hits, pictures: counts over all classes; `pictures` is the denominator.
+      left_out: pictures with a true box that the protocol leaves out of it.
+      interval: (low, high) of `value`, see bootstrap.py; None where it was not asked for.
     """
 
     metric: str
@@ -68,50 +86,31 @@ class Score:
     average: str
     hits: int
     pictures: int
+    left_out: int = 0
+    interval: tuple[float, float] | None = None
     iou: float | None = None
     threshold: float | None = None
-
-
-class Tally:
-    """Counts of some pictures.
-
-    Attributes:
-      hits: (3, K, T) int64, rows as in METRICS.
-      located: pictures with a true box, the denominator of `hits`.
-      classified_hits: (2,) int64, Top-1 and Top-5.
-      classified: pictures, the denominator of `classified_hits`.
-    """
-
-    def __init__(self, iou_thresholds, thresholds):
-        """Starts at zero; takes the numbers K and T of thresholds."""
-        self.hits = np.zeros((len(METRICS), iou_thresholds, thresholds), np.int64)
-        self.located = 0
-        self.classified_hits = np.zeros(2, np.int64)
-        self.classified = 0
-
-    def add(self, other):
-        """Adds the counts of another tally."""
-        self.hits += other.hits
-        self.located += other.located
-        self.classified_hits += other.classified_hits
-        self.classified += other.classified
 
 
 class LocalizationScorer:
     """Counts hits of one protocol over pictures.
 
-    Pictures without a true box count for classification alone, those without a mask not for PxAP.
-    Memory grows with the classes at most, and only where the protocol averages over them.
+    Pictures without a true box count for classification alone, those without a mask not for PxAP,
+    those without a predicted class not for what needs one. Memory grows with the classes at most,
+    and only where the protocol averages over them.
 
     Attributes:
       thresholds: (T,) float64, ascending: the protocol's grid, its default threshold and those
         that were asked for.
       iou_thresholds: (K,) tuple of float.
-      tallies: the groups of pictures that weigh the same, {label: Tally} or {None: Tally}.
-      pixels: PixelCounter for PxAP.
+      tallies: {(group, size): Tally}: group is what weighs the same, the label or None for all, and
+        size an index in sizes.NAMES or None for pictures without a true box.
+      overlaps: (T, len(OVERLAPS)) int64 pictures by IoU at each threshold.
+      pixels: PixelCounter for PxAP and PIoU.
+      pixel_groups: bootstrap.PixelGroups for their intervals.
     """
 
-    def __init__(self, protocol, frame, *, thresholds=(), iou_thresholds=(0.5, 0.7)):
+    def __init__(self, protocol, frame, *, thresholds=(), iou_thresholds=IOU_THRESHOLDS):
         """Starts at zero.
 
         Args:
@@ -125,9 +124,11 @@ class LocalizationScorer:
         self.thresholds = np.unique([*protocol.thresholds, protocol.default_threshold, *thresholds])
         self.iou_thresholds = tuple(iou_thresholds)
         self.tallies = {}
+        self.overlaps = np.zeros((len(self.thresholds), len(OVERLAPS)), np.int64)
         self.pixels = PixelCounter()
+        self.pixel_groups = bootstrap.PixelGroups()
 
-    def add(self, localization_map, *, boxes, image_size, label, top5, mask=None):
+    def add(self, localization_map, **facts):
         """Scores one picture.
 
         Args:
@@ -135,14 +136,13 @@ class LocalizationScorer:
           boxes: (n, 4) true boxes in pixels of the original picture, exclusive ends; n may be 0.
           image_size: (width, height) of the original picture.
           label: true class.
-          top5: predicted classes, best first, five or all there are.
+          top5: predicted classes, best first, five or all there are; None where none were predicted.
           mask: None or (H, W) uint8 at the picture's size: 0 background, 1 object, 255 ignored.
 
         Returns:
           PictureScore.
         """
-        prediction = self.locate(localization_map)
-        return self.score(prediction, boxes=boxes, image_size=image_size, label=label, top5=top5, mask=mask)
+        return self.score(self.locate(localization_map), **facts)
 
     def locate(self, localization_map):
         """Returns the Prediction of a (h, w) map: its score map and its box at every threshold."""
@@ -151,54 +151,104 @@ class LocalizationScorer:
     def locate_in(self, score_map):
         """Returns the Prediction of a score map that is already (S, S) float64 in [0, 1]."""
         image, levels = to_levels(score_map, self.thresholds, self.protocol)
-        return Prediction(boxes=boxes_at_levels(image, levels, self.protocol), score_map=score_map)
+        boxes = boxes_at_levels(image, levels, self.protocol)
+        kept = (image, levels) if self.protocol.every_contour else None
+        return Prediction(boxes=boxes, score_map=score_map, empty=levels >= image.max(), levels=kept)
 
-    def score(self, prediction, *, boxes, image_size, label, top5, mask=None):
-        """Scores a Prediction; arguments and result as in `add`."""
-        if mask is not None and prediction.score_map is not None:
-            self.pixels.add(prediction.score_map, mask_in_frame(mask, self.frame))
+    def score(self, prediction, **facts):
+        """Scores a Prediction; further arguments and result as in `add`."""
+        outcome = self.outcome(prediction, **facts)
+        self.take(outcome)
+        return outcome
+
+    def outcome(self, prediction, *, boxes, image_size, label, top5=None, mask=None):
+        """What `score` counts, without counting it: changes nothing, so threads may share the scorer."""
         true_boxes = boxes_in_frame(boxes, image_size, self.frame, self.protocol)
-        ious = np.full(len(self.thresholds), np.nan)
-        if len(true_boxes):
-            ious = pairwise_iou(prediction.boxes, true_boxes, self.protocol.iou_extent).max(1)
-        hits = self.count(ious, label=label, top5=top5)
-        return PictureScore(prediction=prediction, true_boxes=true_boxes, ious=ious, hits=hits)
+        ious = self._ious(prediction, true_boxes)
+        pixels = None
+        if mask is not None and prediction.score_map is not None:
+            pixels = PixelCounter()
+            pixels.add(prediction.score_map, mask_in_frame(mask, self.frame))
+        return PictureScore(
+            prediction=prediction,
+            true_boxes=true_boxes,
+            ious=ious,
+            hits=self._hits(ious, prediction.empty),
+            label=int(label),
+            top5=top5,
+            size=sizes.group_of(true_boxes, self.frame),
+            pixels=pixels,
+        )
 
-    def count(self, ious, *, label, top5):
+    def _ious(self, prediction, true_boxes):
+        """(T,) float64 best IoU at each threshold; NaN without a true box."""
+        if not len(true_boxes):
+            return np.full(len(self.thresholds), np.nan)
+        if prediction.levels is not None:
+            return best_ious_at_levels(*prediction.levels, true_boxes, self.protocol)
+        return best_iou(prediction.boxes, true_boxes, self.protocol)
+
+    def _hits(self, ious, empty):
+        hits = self.protocol.is_hit(ious, np.array(self.iou_thresholds)[:, None])
+        return hits & ~empty if self.protocol.skip_empty else hits
+
+    def take(self, outcome):
+        """Counts a PictureScore of `outcome`."""
+        self._count(outcome.hits, outcome.ious, outcome.prediction.empty, outcome.label, outcome.top5, outcome.size)
+        if outcome.pixels is not None:
+            self.pixels.merge(outcome.pixels)
+            self.pixel_groups.add(outcome.pixels)
+
+    def count(self, ious, *, label, top5=None, size=None):
         """Counts one picture by the IoU of its boxes.
 
         Args:
           ious: (T,) best IoU at each threshold; NaN without a true box.
           label, top5: as in `add`.
+          size: as in PictureScore.
 
         Returns:
           (K, T) bool, whether the picture hits.
         """
-        tally = self._tally(int(label) if self.protocol.average == "classes" else None)
-        ranks = np.flatnonzero(np.asarray(top5)[:5] == label)
-        right = np.array([True, 0 in ranks, ranks.size > 0])
-        hits = self.protocol.is_hit(ious, np.array(self.iou_thresholds)[:, None])
-        tally.classified += 1
-        tally.classified_hits += right[1:]
-        tally.located += not np.isnan(ious).any()
-        tally.hits += right[:, None, None] & hits
+        empty = np.zeros(len(self.thresholds), bool)
+        hits = self._hits(ious, empty)
+        self._count(hits, ious, empty, int(label), top5, size)
         return hits
+
+    def _count(self, hits, ious, empty, label, top5, size):
+        tally = self._tally((label if self.protocol.average == "classes" else None, size))
+        tally.pictures += 1
+        tally.hits[0] += hits
+        if top5 is not None:
+            ranks = np.flatnonzero(np.asarray(top5)[:5] == label)
+            right = np.array([0 in ranks, ranks.size > 0])
+            tally.classified += 1
+            tally.classified_hits += right
+            tally.hits[1:] += right[:, None, None] & hits
+        if not np.isnan(ious).any():
+            counted = ~empty if self.protocol.skip_empty else np.ones_like(empty)
+            tally.located += 1
+            tally.counted += counted
+            classes = np.minimum((ious * len(OVERLAPS)).astype(np.int64), len(OVERLAPS) - 1)
+            self.overlaps[np.arange(len(ious)), classes] += counted
 
     def merge(self, other):
         """Adds the counts of another scorer, made with the same arguments, to this one."""
         if not (self._rules() == other._rules() and np.array_equal(self.thresholds, other.thresholds)):
             raise ValueError("only scorers of the same protocol, frame and thresholds can be merged")
-        for group, tally in other.tallies.items():
-            self._tally(group).add(tally)
+        for key, tally in other.tallies.items():
+            self._tally(key).add(tally)
+        self.overlaps += other.overlaps
         self.pixels.merge(other.pixels)
+        self.pixel_groups.merge(other.pixel_groups)
 
     def _rules(self):
         return self.protocol, self.frame, self.iou_thresholds
 
-    def _tally(self, group):
-        if group not in self.tallies:
-            self.tallies[group] = Tally(len(self.iou_thresholds), len(self.thresholds))
-        return self.tallies[group]
+    def _tally(self, key):
+        if key not in self.tallies:
+            self.tallies[key] = Tally(len(self.iou_thresholds), len(self.thresholds))
+        return self.tallies[key]
 
     def total(self):
         """The Tally of all pictures."""
@@ -213,19 +263,53 @@ class LocalizationScorer:
         return self.total().hits
 
     @property
+    def pictures(self):
+        """Pictures scored."""
+        return sum(tally.pictures for tally in self.tallies.values())
+
+    @property
     def located(self):
         """Pictures with a true box."""
-        return self.total().located
+        return sum(tally.located for tally in self.tallies.values())
 
     @property
     def classified(self):
-        """Pictures scored."""
-        return self.total().classified
+        """Pictures whose class was predicted."""
+        return sum(tally.classified for tally in self.tallies.values())
 
-    def shares(self):
-        """(3, K, T) float64 localization scores in [0, 1]; NaN without a picture that has a true box."""
-        shape = len(METRICS), len(self.iou_thresholds), len(self.thresholds)
-        return _mean_share([(tally.hits, tally.located) for _, tally in sorted(self.tallies.items())], shape)
+    @property
+    def metrics(self):
+        """Those of METRICS that were measured: without predicted classes only the first."""
+        return METRICS if self.classified else METRICS[:1]
+
+    def shares(self, *, of_all=False):
+        """(3, K, T) float64 localization scores in [0, 1]; NaN where no picture counts.
+
+        Args:
+          of_all: whether pictures that the protocol leaves out count as misses.
+        """
+        groups = {}
+        for (group, _), tally in self.tallies.items():
+            hits, counted = groups.get(group, (0, 0))
+            pictures = np.full_like(tally.counted, tally.located) if of_all else tally.counted
+            groups[group] = hits + tally.hits, counted + pictures
+        if not groups:
+            return np.full((len(METRICS), len(self.iou_thresholds), len(self.thresholds)), np.nan)
+        hits, counted = map(np.stack, zip(*(groups[group] for group in sorted(groups))))
+        return mean_share(hits, counted[:, None, None])
+
+    def cells(self, metric, iou, threshold, size=None):
+        """The Cells of one score, of all pictures or of those of one size (an index in sizes.NAMES)."""
+        row, (k, column) = METRICS.index(metric), self.position(iou, threshold)
+        groups, located = {}, 0
+        for (group, of_size), tally in self.tallies.items():
+            if size is None or of_size == size:
+                counts = groups.setdefault(group, [0, 0])
+                counts[0] += tally.hits[row, k, column]
+                counts[1] += tally.counted[column]
+                located += tally.located
+        hits, counted = np.array([groups[group] for group in sorted(groups)], np.int64).reshape(-1, 2).T
+        return Cells(hits=hits, counted=counted, left_out=int(located - counted.sum()))
 
     def index_of(self, threshold):
         """Position of `threshold` in `thresholds`; ValueError when it is not one of them."""
@@ -234,43 +318,62 @@ class LocalizationScorer:
             raise ValueError(f"threshold {threshold} was not scored; pass it to LocalizationScorer(thresholds=...)")
         return int(found[0])
 
+    def position(self, iou, threshold):
+        """(k, column) of an IoU threshold and a threshold in PictureScore.hits."""
+        return self.iou_thresholds.index(iou), self.index_of(threshold)
+
+    def score_at(self, metric, iou, threshold, *, size=None, interval=False):
+        """One localization Score; arguments as in `cells`, and whether its interval is drawn."""
+        cells = self.cells(metric, iou, threshold, size)
+        return Score(
+            metric,
+            value=cells.value,
+            average=self.protocol.average,
+            hits=int(cells.hits.sum()),
+            pictures=int(cells.counted.sum()),
+            left_out=cells.left_out,
+            interval=bootstrap.share_interval(cells) if interval else None,
+            iou=iou,
+            threshold=float(threshold),
+        )
+
     def scores(self, threshold):
         """The localization scores at one threshold: a list of Score, METRICS by IoU threshold."""
-        column = self.index_of(threshold)
-        shares, total = self.shares(), self.total()
-        return [
-            Score(
-                metric,
-                value=float(shares[row, k, column]),
-                average=self.protocol.average,
-                hits=int(total.hits[row, k, column]),
-                pictures=total.located,
-                iou=iou,
-                threshold=float(threshold),
-            )
-            for row, metric in enumerate(METRICS)
-            for k, iou in enumerate(self.iou_thresholds)
-        ]
+        return [self.score_at(metric, iou, threshold) for metric in self.metrics for iou in self.iou_thresholds]
 
-    def best(self, iou):
-        """The lowest threshold with the best GT-known Loc at this IoU threshold."""
+    def best(self, iou, metric=METRICS[0]):
+        """The lowest threshold with the best score at this IoU threshold: the metric's own where the
+        protocol chooses by metric, else that of GT-known Loc.
+
+        Pictures that the protocol leaves out count as misses here: a threshold that leaves one easy
+        picture is not the best one.
+        """
+        row = METRICS.index(metric) if self.protocol.best_by_metric else 0
         # Means over classes that are equal can differ in their last bits.
-        values = np.round(self.shares()[0, self.iou_thresholds.index(iou)], 12)
+        values = np.round(self.shares(of_all=True)[row, self.iou_thresholds.index(iou)], 12)
         return float(self.thresholds[np.argmax(values)])
 
-    def max_box_acc(self, iou):
+    def max_box_acc(self, iou, *, interval=False):
         """MaxBoxAcc at this IoU threshold: the Score of GT-known Loc at the best threshold."""
-        best = self.best(iou)
-        return next(s for s in self.scores(best) if s.metric == METRICS[0] and s.iou == iou)
+        return self.score_at(METRICS[0], iou, self.best(iou), interval=interval)
+
+    def mean_max_box_acc(self):
+        """The mean of MaxBoxAcc over the IoU thresholds: MaxBoxAccV2 where every contour counts."""
+        return float(np.mean([self.max_box_acc(iou).value for iou in self.iou_thresholds]))
 
     def classification(self):
         """(Top-1, Top-5) classification as Scores."""
-        total = self.total()
-        counts = [(tally.classified_hits, tally.classified) for _, tally in sorted(self.tallies.items())]
-        shares = _mean_share(counts, total.classified_hits.shape)
+        groups = {}
+        for (group, _), tally in self.tallies.items():
+            hits, classified = groups.get(group, (np.zeros(2, np.int64), 0))
+            groups[group] = hits + tally.classified_hits, classified + tally.classified
+        counts = [groups[group] for group in sorted(groups)]
+        hits = np.array([hits for hits, _ in counts], np.int64).reshape(-1, 2)
+        classified = np.array([pictures for _, pictures in counts], np.int64)
+        shares = mean_share(hits, classified[:, None])
         return tuple(
-            Score(metric, float(share), self.protocol.average, int(hits), total.classified)
-            for metric, share, hits in zip(("Top-1 Cls", "Top-5 Cls"), shares, total.classified_hits)
+            Score(metric, float(shares[row]), self.protocol.average, int(hits[:, row].sum()), int(classified.sum()))
+            for row, metric in enumerate(("Top-1 Cls", "Top-5 Cls"))
         )
 
     def curves(self):
@@ -281,13 +384,7 @@ class LocalizationScorer:
         """
         shares = np.nan_to_num(self.shares())
         curves = {"thresholds": self.thresholds.tolist()}
-        for row, name in enumerate(CURVES):
+        for row in range(len(self.metrics)):
             for k, iou in enumerate(self.iou_thresholds):
-                curves[f"{name}_{iou:g}"] = shares[row, k].tolist()
+                curves[f"{CURVES[row]}_{iou:g}"] = shares[row, k].tolist()
         return curves
-
-
-def _mean_share(counts, shape):
-    """Mean over groups of hits / pictures, groups without a picture left out; NaN where none is left."""
-    shares = [hits / pictures for hits, pictures in counts if pictures]
-    return np.mean(shares, axis=0) if shares else np.full(shape, np.nan)

@@ -2,8 +2,31 @@
 
 import numpy as np
 
+from e2wsol.localization.compiled import compiled
+
 # One bin for each threshold, then [1, 2) and [2, 3]; left-closed, only the last closed on the right.
 EDGES = np.append(np.arange(0, 1, 0.001), (1.0, 2.0, 3.0))
+_BINS_TO_ONE = 1000
+
+
+@compiled
+def _count(scores, labels, edges, counts):
+    """np.histogram of the scores with label 0 and with label 1 into the rows of `counts`; leaves out other labels.
+
+    A score times 1000 may round to the next bin: the edges themselves decide, as they do in NumPy.
+    """
+    last = len(edges) - 2
+    for pixel in range(len(scores)):
+        score = scores[pixel]
+        # Written so that NaN is left out, as everything outside the edges is.
+        if labels[pixel] > 1 or not (edges[0] <= score <= edges[last + 1]):
+            continue
+        index = min(int(score * _BINS_TO_ONE), _BINS_TO_ONE)
+        while score < edges[index]:
+            index -= 1
+        while index < last and score >= edges[index + 1]:
+            index += 1
+        counts[labels[pixel], index] += 1
 
 
 class PixelCounter:
@@ -27,8 +50,10 @@ class PixelCounter:
           score_map: (S, S) float64 in [0, 1]; float32 scores would fall below their bin's edge.
           mask: (S, S) uint8, 0 background, 1 object; every other value is left out.
         """
-        self.object_pixels += np.histogram(score_map[mask == 1], EDGES)[0]
-        self.background_pixels += np.histogram(score_map[mask == 0], EDGES)[0]
+        counts = np.zeros((2, len(EDGES) - 1), np.int64)
+        _count(score_map.ravel(), mask.ravel(), EDGES, counts)
+        self.background_pixels += counts[0]
+        self.object_pixels += counts[1]
         self.pictures += 1
 
     def merge(self, other):

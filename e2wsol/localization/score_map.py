@@ -5,19 +5,24 @@ import functools
 import cv2
 import numpy as np
 
+from e2wsol.localization.compiled import compiled
+
 _INTERPOLATIONS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 
 
 @functools.cache
 def resize_taps(source, target, interpolation):
-    """How cv2.resize makes each of `target` samples from `source` samples along one axis.
+    """How each of `target` samples is made from `source` samples along one axis.
 
-    The coefficients are read off cv2 itself (it computes them in float32), so that the NumPy side
-    and the graph resize with the very same numbers: half-pixel centres, replicated border.
+    Where the references use cv2.resize the coefficients are read off cv2 itself (it computes them in
+    float32), so that the NumPy side and the graph resize with the very same numbers: half-pixel
+    centres, replicated border.
 
     Returns:
-      (taps,) pairs of (indices (target,) int32, weights (target,) float64), in order of index.
+      (taps,) pairs of (indices (target,) int32, weights (target,) float32), in order of index.
     """
+    if interpolation == "linear_corners":
+        return _corner_taps(source, target)
     matrix = cv2.resize(np.eye(source), (source, target), interpolation=_INTERPOLATIONS[interpolation])
     count = min(source, {"linear": 2, "cubic": 4}[interpolation])
     first = np.minimum(np.argmax(matrix != 0, axis=1), source - count)
@@ -25,28 +30,40 @@ def resize_taps(source, target, interpolation):
     return tuple((column.astype(np.int32), matrix[np.arange(target), column]) for column in columns)
 
 
+def _corner_taps(source, target):
+    """Linear taps whose first and last samples are those of the source, in float32 as PyTorch has them."""
+    step = np.float32(source - 1) / np.float32(max(target - 1, 1))
+    position = np.arange(target, dtype=np.float32) * step
+    first = np.minimum(position.astype(np.int32), source - 1)
+    share = position - first.astype(np.float32)
+    return (first, np.float32(1) - share), (np.minimum(first + 1, source - 1), share)
+
+
 def to_score_map(localization_map, size, protocol):
-    """Resizes a map to the frame and stretches it to [0, 1], in the protocol's order and precision.
+    """Resizes a map to the frame and normalises it to [0, 1], in the protocol's order and precision.
 
     Args:
       localization_map: (h, w) float array, any range.
       size: side of the frame in pixels.
-      protocol: BoxProtocol, gives order, precision and interpolation.
+      protocol: BoxProtocol, gives normalisation, order, precision and interpolation.
 
     Returns:
       (size, size) float64 array in [0, 1]; its largest value is 1 where the protocol stretches last.
-      A constant map, and one that holds NaN or infinity, gives zeros.
+      A map that holds NaN or infinity gives zeros, and so does a constant one that is stretched.
     """
     scores = protocol.rounded(localization_map)
     if not np.isfinite(scores).all():
         return np.zeros((size, size))
+    normalized = _NORMALIZATIONS[protocol.normalization]
     if protocol.stretch_first:
-        return _resized(_stretched(scores, protocol), size, protocol)
-    return _stretched(_resized(scores, size, protocol), protocol)
+        return _resized(normalized(scores, protocol), size, protocol)
+    return normalized(_resized(scores, size, protocol), protocol)
 
 
 def _resized(scores, size, protocol):
     for axis in (1, 0):
+        if scores.shape[axis] == size:  # taps of 1 and 0
+            continue
         taps = resize_taps(scores.shape[axis], size, protocol.interpolation)
         shape = (1, -1) if axis else (-1, 1)
         parts = [np.take(scores, index, axis) * weight.reshape(shape) for index, weight in taps]
@@ -60,10 +77,25 @@ def _stretched(scores, protocol):
     return protocol.rounded(scores / span) if span > 0 else scores
 
 
+def _sigmoid(scores, protocol):
+    power = np.exp(-np.abs(scores))  # at most 1, so nothing overflows
+    return protocol.rounded(np.where(scores < 0, power, 1.0) / (1 + power))
+
+
+_NORMALIZATIONS = {"min_max": _stretched, "sigmoid": _sigmoid}
+
+
 def to_gray(score_map, protocol):
     """Turns a score map in [0, 1] into the (S, S) uint8 gray levels that a protocol with gray_steps thresholds."""
-    index = np.minimum((score_map * protocol.gray_steps).astype(np.int32), 255)
-    return gray_table(protocol.colormap)[index]
+    index = np.empty(score_map.shape, np.uint8)
+    _colour_index(score_map.ravel(), float(protocol.gray_steps), index.reshape(-1))
+    return index if protocol.colormap is None else gray_table(protocol.colormap)[index]
+
+
+@compiled
+def _colour_index(scores, steps, index):
+    for pixel in range(len(scores)):
+        index[pixel] = np.uint8(min(scores[pixel] * steps, 255.0))
 
 
 @functools.cache

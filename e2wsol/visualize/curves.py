@@ -1,6 +1,6 @@
 """Score-over-threshold curves as inline SVG.
 
-Colours come from the page: lines carry the classes `method`, `baseline` and `flat`, marks the classes
+Colours come from the page: lines carry the classes `method`, `second`, `baseline` and `flat`, marks the classes
 `mark` and their kind, text `label`; see page_style.py.
 """
 
@@ -13,7 +13,10 @@ from e2wsol.visualize.results import THRESHOLD_KINDS, score_rows, value_of
 _METRICS = {"gt_known": "GT-known Loc", "top1": "Top-1 Loc", "top5": "Top-5 Loc"}
 _WIDTH, _HEIGHT = 480, 346
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 468, 80, 280
-_FIRST_MARK, _MARK_ROW = 36, 16
+_FIRST_MARK, _MARK_ROW, _MARK_ROWS = 36, 16, 45
+_LEGEND_ROW = 18
+# Points of a curve: the plot is not wider than some hundred pixels.
+_POINTS = 250
 # SVG has no flow layout; so many units a letter are enough for the page's font.
 _LETTER = 7
 _AXIS_ENDS = (0.25, 0.5, 1.0)
@@ -22,9 +25,10 @@ _MARK_NAMES = {"protocol": "protocol", "validation": "chosen on validation", "be
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One curve: its name, the scores in [0, 1] at the chart's thresholds, and its CSS class."""
+    """One curve: its name, increasing thresholds in [0, 1], the score in [0, 1] at each, and its CSS class."""
 
     name: str
+    thresholds: list
     values: list
     kind: str
 
@@ -38,27 +42,55 @@ class Mark:
     value: float
 
 
-def charts(result):
-    """One SVG a metric whose curve the result holds, as a list of strings.
+def charts(result, second=None, names=()):
+    """Charts of the metrics whose curves the result holds: a list of (IoU threshold, SVG).
 
     Each shows the method's curve with its marked thresholds and the baselines' curves; the centre
     box's is flat, since it has no threshold.
+
+    Args:
+      result: the dict of result.json.
+      second: another result, whose method's curve is drawn into the same charts, without marks.
+      names: what the two methods' curves are called; empty for the methods' names.
     """
-    thresholds = result["curves"].get("thresholds", [])
-    localizers = {name: curves for name, curves in result["curves"].items() if name != "thresholds"}
-    keys = dict.fromkeys(key for curves in localizers.values() for key in curves)
+    first = names[0] if names else result["method"]
     drawn = []
-    for key in keys:
+    for key in dict.fromkeys(key for curves in _localizers(result).values() for key in curves):
         metric, iou = key.rsplit("_", 1)
         metric = _METRICS.get(metric, metric)
         rows = {row.localizer: row for row in score_rows(result) if row.metric == metric and row.iou == float(iou)}
-        lines = [
-            Line(name, curves[key], _kind(name, result["method"]))
-            for name, curves in localizers.items()
-            if key in curves
-        ]
-        drawn.append(chart(thresholds, lines, _marks(rows.get(result["method"])), title=f"{metric}, IoU {iou}"))
+        lines = _lines(result, key)
+        if lines and lines[0].kind == "method":
+            lines[0] = dataclasses.replace(lines[0], name=first)
+        if second:
+            others = [line for line in _lines(second, key) if line.kind == "method"]
+            lines[1:1] = [dataclasses.replace(line, name=names[1], kind="second") for line in others]
+        marks = [] if second else _marks(rows.get(result["method"]))
+        drawn.append((float(iou), chart(lines, marks, title=f"{metric}, IoU {iou}")))
     return drawn
+
+
+def _localizers(result):
+    """Curves by localizer, the method's first."""
+    curves = {name: curves for name, curves in result["curves"].items() if name != "thresholds"}
+    method = curves.pop(result["method"], None)
+    return curves if method is None else {result["method"]: method, **curves}
+
+
+def _lines(result, key):
+    thresholds = result["curves"].get("thresholds", [])
+    return [
+        Line(name, *_thinned(thresholds, curves[key]), _kind(name, result["method"]))
+        for name, curves in _localizers(result).items()
+        if key in curves
+    ]
+
+
+def _thinned(thresholds, values):
+    """At most about _POINTS of them, first and last kept: a chart shows no more."""
+    step = max(1, len(thresholds) // _POINTS)
+    kept = [*range(0, len(thresholds) - 1, step), len(thresholds) - 1] if thresholds else []
+    return [thresholds[place] for place in kept], [values[place] for place in kept]
 
 
 def _kind(name, method):
@@ -77,58 +109,74 @@ def _marks(row):
     ]
 
 
-def chart(thresholds, lines, marks, *, title):
+def chart(lines, marks, *, title):
     """One line chart as an SVG element.
 
     Args:
-      thresholds: increasing numbers in [0, 1], the horizontal axis (L).
-      lines: `Line`s whose values have length L; the vertical axis is 0 to 100%.
+      lines: `Line`s; the horizontal axis is the threshold, the vertical one is 0 to 100%.
       marks: `Mark`s, each a vertical line with its name above the plot and a dot at its score.
       title: heading, also the accessible name.
     """
-    used = max([*thresholds, *(mark.threshold for mark in marks)], default=1.0)
-    axis = _Axis(next((end for end in _AXIS_ENDS if used <= end), used))
+    used = max([*(t for line in lines for t in line.thresholds), *(mark.threshold for mark in marks)], default=1.0)
+    axis = Axis(next((end for end in _AXIS_ENDS if used <= end), used))
     # From left to right and downwards: so no mark's line crosses the name of another.
     ordered = sorted(marks, key=lambda mark: mark.threshold)
     parts = [
-        f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">',
-        f'<text class="title" x="{_LEFT}" y="13">{escape(title)}</text>',
-        *_grid(axis),
-        *(_polyline(axis, thresholds, line) for line in reversed(lines)),
+        *grid(axis, "threshold on the score map"),
+        *(_polyline(axis, line) for line in reversed(lines)),
         *(part for row, mark in enumerate(ordered) for part in _mark(axis, mark, row)),
-        *_legend(lines),
-        "</svg>",
     ]
-    return "\n".join(parts)
+    return drawing(title, parts, [(line.name, line.kind) for line in lines], marks=bool(marks))
+
+
+def drawing(title, parts, entries, *, marks=False):
+    """The SVG of a plot: its title, its parts and, below them, a legend of (name, CSS class).
+
+    Without marks there is no room for their names above the plot.
+    """
+    top = 0 if marks else _MARK_ROWS
+    rows = _legend_rows(entries)
+    height = _HEIGHT + _LEGEND_ROW * (max((row for *_, row in rows), default=0))
+    return "\n".join(
+        [
+            f'<svg class="chart" viewBox="0 {top} {_WIDTH} {height - top}" role="img" aria-label="{escape(title)}">',
+            f'<text class="title" x="{_LEFT}" y="{top + 13}">{escape(title)}</text>',
+            *parts,
+            *(_legend_entry(*row) for row in rows),
+            "</svg>",
+        ]
+    )
 
 
 @dataclasses.dataclass(frozen=True)
-class _Axis:
-    """Data to view box coordinates; thresholds run from 0 to `end`."""
+class Axis:
+    """Data to view box coordinates; the horizontal axis runs from 0 to `end`, the vertical one to `top`."""
 
     end: float
+    top: float = 1.0
 
     def x(self, threshold):
         return _LEFT + (_RIGHT - _LEFT) * threshold / self.end
 
     def y(self, value):
-        return _BOTTOM - (_BOTTOM - _TOP) * value
+        return _BOTTOM - (_BOTTOM - _TOP) * value / self.top
 
 
-def _grid(axis):
-    for percent in range(0, 101, 20):
-        y = axis.y(percent / 100)
-        yield f'<line class="grid" x1="{_LEFT}" y1="{y:.1f}" x2="{_RIGHT}" y2="{y:.1f}"/>'
-        yield f'<text class="label" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{percent}%</text>'
+def grid(axis, label):
+    """Yields the lines and numbers behind a plot whose vertical axis is in per cent."""
     for step in range(6):
+        value = axis.top * step / 5
+        y = axis.y(value)
+        yield f'<line class="grid" x1="{_LEFT}" y1="{y:.1f}" x2="{_RIGHT}" y2="{y:.1f}"/>'
+        yield f'<text class="label" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{100 * value:.3g}%</text>'
         tick = axis.end * step / 5
         yield f'<text class="label" x="{axis.x(tick):.1f}" y="{_BOTTOM + 16}" text-anchor="middle">{tick:.2g}</text>'
     middle = (_LEFT + _RIGHT) / 2
-    yield f'<text class="label" x="{middle}" y="{_BOTTOM + 33}" text-anchor="middle">threshold on the score map</text>'
+    yield f'<text class="label" x="{middle}" y="{_BOTTOM + 33}" text-anchor="middle">{escape(label)}</text>'
 
 
-def _polyline(axis, thresholds, line):
-    points = " ".join(f"{axis.x(t):.1f},{axis.y(v):.1f}" for t, v in zip(thresholds, line.values) if v == v)
+def _polyline(axis, line):
+    points = " ".join(f"{axis.x(t):.1f},{axis.y(v):.1f}" for t, v in zip(line.thresholds, line.values) if v == v)
     return f'<polyline class="line {line.kind}" points="{points}"><title>{escape(line.name)}</title></polyline>'
 
 
@@ -143,9 +191,21 @@ def _mark(axis, mark, row):
     yield f'<text class="label" x="{x + shift:.1f}" y="{label_y}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _legend(lines):
-    x, y = _LEFT, _HEIGHT - 8
-    for line in lines:
-        yield f'<line class="line {line.kind}" x1="{x}" y1="{y - 4}" x2="{x + 26}" y2="{y - 4}"/>'
-        yield f'<text class="label" x="{x + 32}" y="{y}">{escape(line.name)}</text>'
-        x += 32 + _LETTER * len(line.name) + 18
+def _legend_rows(entries):
+    """(name, CSS class, x, row) of each entry, as many in a row as fit."""
+    rows, x, row = [], _LEFT, 0
+    for name, kind in entries:
+        width = 32 + _LETTER * len(name)
+        if x > _LEFT and x + width > _WIDTH:
+            x, row = _LEFT, row + 1
+        rows.append((name, kind, x, row))
+        x += width + 18
+    return rows
+
+
+def _legend_entry(name, kind, x, row):
+    y = _HEIGHT - 8 + _LEGEND_ROW * row
+    return (
+        f'<line class="line {kind}" x1="{x}" y1="{y - 4}" x2="{x + 26}" y2="{y - 4}"/>'
+        f'<text class="label" x="{x + 32}" y="{y}">{escape(name)}</text>'
+    )

@@ -1,40 +1,74 @@
-"""The report's pictures: worst, best and random ones as figures with inlined JPEGs."""
+"""The report's pictures: groups of figures with inlined JPEGs, a filter over them and a dialog that enlarges one."""
 
 import base64
+import dataclasses
 from html import escape
 
 import cv2
 import numpy as np
 
 from e2wsol.visualize import overlay
+from e2wsol.visualize.outcomes import OUTCOMES, outcomes
 
-_PER_GROUP = 9
-_SIDE = 336
-_JPEG_QUALITY = 82
-_GROUPS = {
-    "Lowest overlap": "The predicted box and the true one share least.",
-    "Highest overlap": "The predicted box fits best.",
-    "At random": "Drawn with a fixed seed from all pictures of the split.",
-}
+_JPEG_QUALITY = 85
+# Boxes are drawn this share of the picture's side inside it, so that an edge along the border is seen whole.
+_INSET = 0.008
 
 
-def gallery(samples, names):
-    """The gallery's HTML: three groups of figures, no picture twice.
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """Pictures of one run: its name, empty where the page shows one run only, and the arrays of samples.npz."""
+
+    name: str
+    samples: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Some pictures under a heading; `rows` holds for each the index in every run's arrays."""
+
+    title: str
+    meaning: str
+    rows: list
+
+
+def single(samples, names, count):
+    """The gallery of one run: its worst, best and random pictures, no picture twice.
 
     Args:
       samples: the arrays of samples.npz (see `results.load_samples`), pictures and boxes in one frame.
       names: class names in label order; a label without a name shows as its number.
+      count: pictures at most, a third a group.
     """
-    parts = []
-    for (title, meaning), chosen in zip(_GROUPS.items(), choose(samples["ious"], samples["random"])):
-        if len(chosen):
-            parts.append(f'<h3>{title}</h3>\n<p class="soft">{meaning}</p>\n<div class="gallery">')
-            parts += [_figure(samples, index, names) for index in chosen]
-            parts.append("</div>")
-    return "\n".join(parts)
+    titles = {
+        "Lowest overlap": "The predicted box and the true one share least.",
+        "Highest overlap": "The predicted box fits best.",
+        "At random": "Drawn with a fixed seed from all pictures of the split.",
+    }
+    chosen = choose(samples["ious"], samples["random"], max(1, count // 3))
+    groups = [Group(*title, [(index,) for index in rows]) for title, rows in zip(titles.items(), chosen)]
+    return gallery([Seen("", samples)], groups, names)
 
 
-def choose(ious, random, per_group=_PER_GROUP):
+def paired(first, second, names, count):
+    """The gallery of two runs: pictures that both kept, under both.
+
+    Args:
+      first, second: Seen of the two.
+      names, count: as in `single`.
+    """
+    pairs = common(first.samples["ids"], second.samples["ids"])
+    gains = np.array([second.samples["ious"][b] - first.samples["ious"][a] for a, b in pairs])
+    better, worse, rest = split_by_gain(gains, max(1, count // 3))
+    groups = [
+        Group(f"Better in {second.name}", "Its box overlaps the true one more.", [pairs[i] for i in better]),
+        Group(f"Better in {first.name}", "Its box overlaps the true one more.", [pairs[i] for i in worse]),
+        Group("Others", "In the order of the data set.", [pairs[i] for i in rest]),
+    ]
+    return gallery([first, second], groups, names)
+
+
+def choose(ious, random, per_group):
     """Indices of the worst, the best and the randomly drawn pictures.
 
     Args:
@@ -53,27 +87,141 @@ def choose(ious, random, per_group=_PER_GROUP):
     return worst, best, np.sort(rest[random[rest]])[:count]
 
 
-def _figure(samples, index, names):
-    image, score_map = samples["images"][index], samples["maps"][index]
-    tile = overlay.tile(
-        image,
-        score_map,
-        predicted=samples["predicted_boxes"][index],
-        true=samples["true_boxes"][index],
-        side=_SIDE,
-    )
-    label, prediction = int(samples["labels"][index]), int(samples["predictions"][index])
-    true_name, predicted_name = _name(label, names), _name(prediction, names)
-    hit, iou = bool(samples["hits"][index]), float(samples["ious"][index])
-    verdict = "✓ hit" if hit else "✗ miss"
-    seen = "classified rightly" if label == prediction else f'classified as <span class="bad">{predicted_name}</span>'
-    height, width = tile.shape[:2]
+def split_by_gain(gains, per_group):
+    """Indices of the pictures that gain most, that lose most, and of others, each group at most `per_group`.
+
+    Args:
+      gains: (n,) IoU in the second run less that in the first.
+    """
+    order = np.argsort(gains, kind="stable")
+    count = min(per_group, max(1, len(order) // 3))
+    better, worse = order[::-1][:count], order[:count]
+    better, worse = better[gains[better] > 0], worse[gains[worse] < 0]
+    rest = np.setdiff1d(np.arange(len(gains)), np.concatenate([better, worse]))
+    return better, worse, rest[:per_group]
+
+
+def common(first, second):
+    """Index pairs of the ids that both arrays hold, in the first one's order."""
+    places = {name: place for place, name in enumerate(second.tolist())}
+    return [(place, places[name]) for place, name in enumerate(first.tolist()) if name in places]
+
+
+def gallery(seen, groups, names):
+    """Filter, groups of figures and the dialog as HTML.
+
+    Args:
+      seen: a list of Seen, one a run; the first gives classes and ids.
+      groups: a list of Group; empty ones are left out.
+      names: class names in label order.
+    """
+    found = [outcomes(run.samples) for run in seen]
+    rows = [row for group in groups for row in group.rows]
+    labels = sorted({int(seen[0].samples["labels"][row[0]]) for row in rows})
+    parts = [_filter(seen, found, labels, names)]
+    for group in groups:
+        if group.rows:
+            parts.append(f'<section class="group"><h3>{escape(group.title)}</h3>')
+            parts.append(f'<p class="soft">{escape(group.meaning)}</p>\n<div class="gallery">')
+            parts += [_figure(seen, found, row, names) for row in group.rows]
+            parts.append("</div></section>")
+    return "\n".join([*parts, _DIALOG])
+
+
+_DIALOG = (
+    '<dialog id="zoom" aria-labelledby="zoom-place"><div class="bar"><span id="zoom-place" aria-live="polite"></span>'
+    '<button type="button" id="zoom-previous" aria-label="Previous picture">←</button>'
+    '<button type="button" id="zoom-next" aria-label="Next picture">→</button>'
+    '<button type="button" id="zoom-close" aria-label="Close">✕</button></div>'
+    '<div id="zoom-body"></div></dialog>'
+)
+
+
+def _filter(seen, found, labels, names):
+    """The form, which the page's script shows: without it no choice would have an effect."""
+    options = "".join(f'<option value="{label}">{_name(label, names)}</option>' for label in labels)
+    choices = "".join(_choices(place, run.name, words) for place, (run, words) in enumerate(zip(seen, found)))
     return (
-        f'<figure data-class="{label}" data-outcome="{"hit" if hit else "miss"}">'
-        f'<img src="{jpeg_uri(tile)}" width="{width}" height="{height}" alt="{true_name}: picture and map">'
-        f'<figcaption><span class="badge {"good" if hit else "bad"}">{verdict} · IoU {iou:.2f}</span>'
-        f'<b>{true_name}</b><span class="soft">{seen}</span>'
-        f'<span class="soft">{escape(str(samples["ids"][index]))}</span></figcaption></figure>'
+        '<form id="filter" hidden autocomplete="off"><div><label for="class">Class</label>'
+        f'<select id="class" name="class"><option value="">all classes</option>{options}</select></div>{choices}'
+        '<div class="line"><span id="shown" role="status"></span><button type="reset">Show all</button></div></form>'
+    )
+
+
+def _choices(place, name, words):
+    """One row of radio buttons: what became of the picture in this run."""
+    legend = f"Outcome in {escape(name)}" if name else "Outcome"
+    entries = {"": "all"} | {key: text for key, (text, _) in OUTCOMES.items() if key != "no-true-box" or key in words}
+    chips = "".join(
+        f'<label class="chip"><input type="radio" name="outcome{place}" value="{key}"{"" if key else " checked"}>'
+        f'<span>{text} <span class="count"></span></span></label>'
+        for key, text in entries.items()
+    )
+    return f'<fieldset><legend>{legend}</legend><div class="chips">{chips}</div></fieldset>'
+
+
+def _figure(seen, found, row, names):
+    samples, index = seen[0].samples, row[0]
+    label = int(samples["labels"][index])
+    name, words = _name(label, names), [words[place] for words, place in zip(found, row)]
+    data = " ".join(f'data-outcome{number}="{word}"' for number, word in enumerate(words))
+    runs = "".join(_run(run, place, word, names) for run, place, word in zip(seen, row, words))
+    verdict = "" if seen[0].name else _verdict(seen[0], index, words[0], names)
+    return (
+        f'<figure data-class="{label}" {data}><button type="button" class="enlarge" aria-label="Enlarge: {name}, '
+        f'{escape(str(samples["ids"][index]))}"><span class="runs">{runs}</span></button>'
+        f'<figcaption><b>{name}</b><span class="soft id">{escape(str(samples["ids"][index]))}</span>{verdict}'
+        "</figcaption></figure>"
+    )
+
+
+def _run(run, index, word, names):
+    """The picture with its boxes beside the picture under its map; of two runs also the name and the verdict."""
+    image, score_map = run.samples["images"][index], run.samples["maps"][index]
+    predicted, true = run.samples["predicted_boxes"][index], run.samples["true_boxes"][index]
+    heat = overlay.heat_overlay(image, score_map)
+    who = f'<span class="who"><b>{escape(run.name)}</b>{_verdict(run, index, word, names)}</span>' if run.name else ""
+    return (
+        f'<span class="run">{who}<span class="views"><span class="view">{_picture(image, "picture with boxes")}'
+        f'{_boxes(image.shape, predicted, true)}</span><span class="view">{_picture(heat, "score map")}</span>'
+        "</span></span>"
+    )
+
+
+def _picture(image, text):
+    height, width = image.shape[:2]
+    return f'<img src="{jpeg_uri(image)}" width="{width}" height="{height}" alt="{text}" decoding="async">'
+
+
+def _boxes(shape, predicted, true):
+    """Boxes as SVG over the picture, so that they stay sharp where it is enlarged."""
+    height, width = shape[:2]
+    rectangles = [_box(box, "predicted", width, height) for box in np.reshape(predicted, (-1, 4)) if box[2] >= 0]
+    rectangles += [_box(box, "true", width, height) for box in np.reshape(true, (-1, 4)) if box[2] >= 0]
+    return f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{"".join(rectangles)}</svg>'
+
+
+def _box(box, kind, width, height):
+    """A dark line and the coloured one on it; outside the picture's border nothing is lost."""
+    inset_x, inset_y = _INSET * width, _INSET * height
+    x0, x1 = np.clip(np.float64(box[[0, 2]]), inset_x, width - inset_x)
+    y0, y1 = np.clip(np.float64(box[[1, 3]]), inset_y, height - inset_y)
+    place = f'x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}"'
+    return f'<rect class="edge" {place}/><rect class="{kind}" {place}/>'
+
+
+def _verdict(run, index, word, names):
+    """The outcome, the IoU and how the picture was classified."""
+    label, prediction = int(run.samples["labels"][index]), int(run.samples["predictions"][index])
+    text, iou = OUTCOMES[word][0], float(run.samples["ious"][index])
+    seen = "classified rightly"
+    if prediction < 0:
+        seen = "not classified"
+    elif prediction != label:
+        seen = f'classified as <span class="bad">{_name(prediction, names)}</span>'
+    return (
+        f'<span class="verdict"><span class="badge {"good" if word == "hit" else "bad"}">{text} · IoU {iou:.2f}</span>'
+        f'<span class="soft">{seen}</span></span>'
     )
 
 

@@ -1,13 +1,15 @@
-"""The report: one HTML page that needs no other file and no network."""
+"""The report of one run, and what it shares with the comparison of two."""
 
-import itertools
 from html import escape
 
 from e2wsol.localization.baselines import CENTRE_BOX
+from e2wsol.visualize import gallery
 from e2wsol.visualize.curves import charts
-from e2wsol.visualize.gallery import gallery
-from e2wsol.visualize.page_style import CSS
-from e2wsol.visualize.results import THRESHOLD_KINDS, averaging, cropping, score_rows, threshold_of, value_of
+from e2wsol.visualize.document import definitions, document, folded_table, tile
+from e2wsol.visualize.histogram import overlap_chart
+from e2wsol.visualize.outcomes import OUTCOMES
+from e2wsol.visualize.results import averaging, cropping, leaving_out, score_rows, value_of
+from e2wsol.visualize.score_tables import KIND_HEADS, method_rows, percent, score_tables
 
 _GLOSSARY = {
     "IoU": "Area that the predicted and the true box share, divided by the area that they cover together: 1 is a "
@@ -19,60 +21,51 @@ _GLOSSARY = {
     "Top-5 Loc": "Share of pictures whose box hits and whose true class is among the five most probable.",
     "PxAP": "Average precision of the map's pixels against the object's outline, over all thresholds; it needs no box "
     "and no threshold.",
+    "PIoU": "IoU of the pixels above the threshold with those of the object, over all pictures, at the threshold "
+    "where it is highest.",
     "Threshold": "The box encloses what the score map marks above the threshold. The protocol's is fixed beforehand; "
     "the validation one was chosen on other pictures than the scored; the best one was chosen on the scored pictures "
     "themselves, as most papers report it, so it is an upper bound.",
     "Centre box": "No network: a box in the middle of every picture with 0.7 of its sides. A method has to beat it.",
     "Centre Gaussian": "No network: the map is a Gaussian bump in the middle of every picture.",
 }
-_KIND_HEADS = {
-    "protocol": "protocol's threshold",
-    "validation": "threshold chosen on validation",
-    "best": "best threshold on this split",
-}
 
 
-def page(result, samples, names):
-    """The whole report as an HTML document.
+def page(result, samples, names, *, pictures=48):
+    """The report of one run as an HTML document.
 
     Args:
       result: the dict of result.json, checked by `results.load_result`.
       samples: the arrays of samples.npz, or None to leave the pictures out.
       names: class names in label order, may be empty.
+      pictures: how many pictures the page shows at most.
     """
-    data = result["dataset"]
-    title = f"{result['method']} on {data.get('name', 'a data set')}, {data.get('split', '')} split"
+    title = f"{result['method']} on {dataset_title(result)}"
     sections = [
         f"<h1>{escape(title)}</h1>",
-        _facts(result),
-        _stats(result),
+        definitions([(name, value) for name, value in facts(result).items() if value not in (None, "")], "facts"),
+        _tiles(result),
         "<h2>Scores</h2>",
-        f'<p class="soft">Per cent of pictures that count as hits{_averaged(result)}; the threshold stands under each '
-        "score.</p>",
-        _score_table(result),
-        _charts(result),
-        _gallery(samples, names),
-        "<h2>What the figures mean</h2>",
-        _definitions(_GLOSSARY.items(), "glossary"),
+        score_note(result),
+        score_tables(result),
+        chart_section(charts(result), overlap_chart(result)),
+        _pictures(result, samples, names, pictures),
+        glossary(result),
         _settings(result),
     ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(section for section in sections if section)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return document(title, sections)
 
 
-def _definitions(pairs, css_class):
-    entries = "\n".join(f"<div><dt>{escape(str(term))}</dt><dd>{escape(str(text))}</dd></div>" for term, text in pairs)
-    return f'<dl class="{css_class}">\n{entries}\n</dl>'
-
-
-def _facts(result):
+def dataset_title(result):
+    """The data set and split that were scored, for headings."""
     data = result["dataset"]
-    facts = {
+    return f"{data.get('name', 'a data set')}, {data.get('split', '')} split"
+
+
+def facts(result):
+    """What was scored and how, by name; None or empty where the result does not say."""
+    data = result["dataset"]
+    return {
         "Data set": data.get("name"),
         "Split": data.get("split"),
         "Pictures": data.get("pictures"),
@@ -82,130 +75,134 @@ def _facts(result):
         "Input side": f"{result['image_size']} pixels" if result.get("image_size") else None,
         "Box protocol": result["protocol"],
         "Averaging": averaging(result),
+        "Denominators": leaving_out(result),
         "Classes predicted from": cropping(result),
         "Validation threshold from": result.get("threshold_split"),
         "Checkpoint": result["checkpoint"],
     }
-    return _definitions([(name, value) for name, value in facts.items() if value not in (None, "")], "facts")
 
 
-def _averaged(result):
-    return f", {averaging(result)}" if averaging(result) else ""
+def first_kind(row):
+    """The kind of threshold to read first: the one chosen on validation, else the protocol's, else the best."""
+    return next((kind for kind in ("validation", "protocol") if value_of(row.scores.get(kind)) is not None), "best")
 
 
-def _stats(result):
+def first_rows(result):
+    """The method's rows to read first."""
+    return [row for row in method_rows(result) if row.iou == 0.5 and row.metric in ("GT-known Loc", "Top-1 Loc")]
+
+
+def classification(result):
+    """{name: accuracy} of the classes that the result holds."""
+    found = {name.replace("top", "Top-"): value for name, value in result["classification"].items()}
+    return {f"{name} classification": value for name, value in found.items() if value is not None}
+
+
+def _tiles(result):
     """The figures to read first: localization against the centre box, and classification."""
-    rows = [row for row in score_rows(result) if row.localizer == result["method"]]
-    baseline = {(row.metric, row.iou): row for row in score_rows(result) if row.localizer == CENTRE_BOX}
+    boxes = {(row.metric, row.iou): row for row in score_rows(result) if row.localizer == CENTRE_BOX}
     tiles = []
-    for row in rows:
-        if row.iou == 0.5 and row.metric in ("GT-known Loc", "Top-1 Loc"):
-            kind = next((kind for kind in ("validation", "protocol") if _value(row, kind) is not None), "best")
-            other = baseline.get((row.metric, row.iou))
-            beside = _value(other, kind) if other else None
-            note = f"IoU 0.5, {_KIND_HEADS[kind]}"
-            note += f"; {CENTRE_BOX} {_percent(beside)}" if beside is not None else ""
-            tiles.append((row.metric, _value(row, kind), note))
-    tiles += [
-        (f"{name.replace('top', 'Top-')} classification", value, "accuracy")
-        for name, value in result["classification"].items()
-        if value is not None
-    ]
-    return '<div class="stats">' + "".join(_stat(*tile) for tile in tiles if tile[1] is not None) + "</div>"
+    for row in first_rows(result):
+        kind = first_kind(row)
+        value, other = value_of(row.scores.get(kind)), boxes.get((row.metric, row.iou))
+        beside = value_of(other.scores.get(kind)) if other else None
+        note = f"IoU 0.5, {KIND_HEADS[kind]}" + ("" if beside is None else f"; {CENTRE_BOX} {percent(beside)}")
+        if value is not None:
+            tiles.append(tile(row.metric, percent(value), note))
+    tiles += [tile(name, percent(value), "accuracy") for name, value in classification(result).items()]
+    return f'<div class="stats">{"".join(tiles)}</div>'
 
 
-def _stat(name, value, note):
-    return f'<div class="stat">{escape(name)}<b>{_percent(value)}</b><small>{escape(note)}</small></div>'
+def score_note(result, more=""):
+    """What the tables' figures are."""
+    averaged = f", {averaging(result)}" if averaging(result) else ""
+    level = (result.get("bootstrap") or {}).get("level")
+    spread = f" Under a score stands its {level:.0%} confidence interval over pictures, then" if level else " Under it"
+    spread += " the threshold." if level else " stands the threshold."
+    return f'<p class="soft">Per cent of pictures that count as hits{averaged}.{spread}{more}</p>'
 
 
-def _value(row, kind):
-    return value_of(row.scores.get(kind))
-
-
-def _percent(value):
-    return f"{100 * value:.1f}%"
-
-
-def _score_table(result):
-    heads = "".join(f'<th scope="col">{_KIND_HEADS[kind]}</th>' for kind in THRESHOLD_KINDS)
-    parts = [f'<thead><tr><th scope="col">localizer</th>{heads}</tr></thead>']
-    for (metric, iou), rows in itertools.groupby(score_rows(result), key=lambda row: (row.metric, row.iou)):
-        parts += ["<tbody>", _group_head(f"{metric}, IoU {iou:g}", rows := list(rows))]
-        parts += [_score_row(row, result["method"]) for row in rows]
-        parts.append("</tbody>")
-    parts.append(_pxap_rows(result))
-    return '<div class="scroll"><table>\n' + "\n".join(part for part in parts if part) + "\n</table></div>"
-
-
-def _group_head(text, rows=()):
-    counts = sorted({score["pictures"] for row in rows for score in row.scores.values()})
-    note = f" <small>{' or '.join(map(str, counts))} pictures counted</small>" if counts else ""
-    return f'<tr><th scope="rowgroup" colspan="{len(THRESHOLD_KINDS) + 1}">{escape(text)}{note}</th></tr>'
-
-
-def _score_row(row, method):
-    cells = "".join(f"<td>{_score_cell(row.scores.get(kind))}</td>" for kind in THRESHOLD_KINDS)
-    return f"{_row_start(row.localizer, method)}{cells}</tr>"
-
-
-def _row_start(localizer, method):
-    css = ' class="method"' if localizer == method else ""
-    return f"<tr{css}><td>{escape(localizer)}</td>"
-
-
-def _score_cell(score):
-    value = value_of(score)
-    if value is None:
-        return "-"
-    threshold = threshold_of(score)
-    note = "" if threshold is None else f"<small>at {threshold:.3f}</small>"
-    return f"{100 * value:.1f}{note}"
-
-
-def _pxap_rows(result):
-    if not result.get("pxap"):
+def chart_section(drawn, overlap):
+    """The curves at IoU 0.5 and the histogram of overlaps; the other curves folded."""
+    if not drawn and not overlap:
         return ""
-    span = len(THRESHOLD_KINDS)
-    rows = "\n".join(
-        f'{_row_start(name, result["method"])}<td colspan="{span}">{100 * value:.1f}</td></tr>'
-        for name, value in result["pxap"].items()
-    )
-    return f"<tbody>{_group_head('PxAP, all thresholds')}\n{rows}</tbody>"
-
-
-def _charts(result):
-    drawn = charts(result)
-    if not drawn:
-        return ""
+    main = [svg for iou, svg in drawn if iou == 0.5] or [svg for _, svg in drawn]
+    others = [svg for _, svg in drawn if svg not in main]
+    folded = f"<details><summary>Curves of other IoUs</summary>{_charts(others)}</details>" if others else ""
     return (
         "<h2>Score over threshold</h2>\n"
         '<p class="soft">A low threshold gives a large box, a high one a small box. A method is good where its curve '
         "stands above the centre Gaussian's, and safe where the curve is flat around the threshold in use.</p>\n"
-        '<div class="charts">' + "".join(f"<div>{svg}</div>" for svg in drawn) + "</div>"
+        + _charts([*main, overlap] if overlap else main)
+        + folded
     )
 
 
-def _gallery(samples, names):
-    if samples is None or not len(samples["ids"]):
-        return ""
+def _charts(drawn):
+    return '<div class="charts">' + "".join(f"<div>{svg}</div>" for svg in drawn) + "</div>"
+
+
+def shown_at(result):
+    """In words, at which threshold the pictures' boxes were taken; the evaluator's choice."""
+    thresholds = result["thresholds"]
+    chosen = thresholds.get("validation")
+    if isinstance(chosen, dict):
+        chosen = chosen.get("0.5")
+    if chosen is not None:
+        return f"threshold {chosen:.3f}, chosen on validation"
+    default = thresholds.get("protocol")
+    return "the protocol's threshold" + ("" if default is None else f", {default:.3f}")
+
+
+def picture_key(text):
+    """The pictures' heading, what stands in them, and the colours."""
     return (
         "<h2>Pictures</h2>\n"
-        '<p class="soft">Left the picture as the network saw it, with its boxes; right the score map over it.</p>\n'
-        '<p class="key"><span><i style="border-color:#ff7a00"></i>predicted box</span>'
-        '<span><i style="border-color:#40beff;border-top-style:dashed"></i>true box</span>'
-        '<span><i class="ramp"></i>score 0 to 1</span></p>\n' + gallery(samples, names)
+        f'<p class="soft">Left the picture as the network saw it, with its boxes; right the score map over it. {text} '
+        "A click enlarges a picture; then the arrow keys move on and Escape closes.</p>\n"
+        '<p class="key"><span><i class="predicted"></i>predicted box</span>'
+        '<span><i class="true"></i>true box</span><span><i class="ramp"></i>score 0 to 1</span></p>\n'
     )
+
+
+def outcome_rules():
+    """How a picture's outcome is found, folded."""
+    rules = [(text, rule) for text, rule in OUTCOMES.values()]
+    return (
+        "<details><summary>What the outcomes mean</summary>"
+        '<p class="soft">The first rule that holds counts. A hit is the protocol\'s, at IoU 0.5; with several true '
+        "boxes a miss is judged by the one of the highest IoU. Of a box that missed, the class does not matter.</p>"
+        + definitions(rules, "glossary")
+        + "</details>\n"
+    )
+
+
+def _pictures(result, samples, names, count):
+    if samples is None or not len(samples["ids"]) or not count:
+        return ""
+    several = (
+        " A hit counts the boxes of all contours; drawn is the largest contour's."
+        if result.get("every_contour")
+        else ""
+    )
+    key = picture_key(escape(f"Boxes at {shown_at(result)}.{several}"))
+    return key + outcome_rules() + gallery.single(samples, names, count)
+
+
+def glossary(result):
+    """What the figures mean; those that the result does not hold are left out."""
+    absent = {name for name in ("PxAP", "PIoU") if not result.get(name.lower())}
+    return "<h2>What the figures mean</h2>" + definitions(
+        [(term, text) for term, text in _GLOSSARY.items() if term not in absent], "glossary"
+    )
+
+
+def settings(result):
+    """How the result was made, by name: versions, commit, seconds, flags."""
+    pairs = {**result.get("versions", {}), "git commit": result.get("git_commit"), "seconds": result.get("seconds")}
+    pairs |= {f"--{name}": value for name, value in result.get("flags", {}).items()}
+    return {name: value for name, value in pairs.items() if value is not None}
 
 
 def _settings(result):
-    pairs = {**result.get("versions", {}), "git commit": result.get("git_commit"), "seconds": result.get("seconds")}
-    pairs |= {f"--{name}": value for name, value in result.get("flags", {}).items()}
-    rows = "\n".join(
-        f"<tr><td>{escape(str(name))}</td><td>{escape(str(value))}</td></tr>"
-        for name, value in pairs.items()
-        if value is not None
-    )
-    return (
-        f"<details><summary>How it was made: versions and flags</summary>"
-        f'<div class="scroll"><table><tbody>\n{rows}\n</tbody></table></div></details>'
-    )
+    return folded_table("How it was made: versions and flags", ("setting", "value"), list(settings(result).items()))

@@ -126,6 +126,38 @@ def value_of(score):
     return None if value is None or math.isnan(value) else value
 
 
+def interval_of(score):
+    """The ends (low, high) of the score's confidence interval in [0, 1]; None where it has none."""
+    interval = score.get("interval") if score else None
+    return tuple(interval) if interval else None
+
+
+def size_rows(result, iou=0.5):
+    """The method's GT-known Loc by object size at one IoU: (name of the size with its bounds, {kind: entry})."""
+    sizes = result.get("sizes")
+    if not sizes:
+        return []
+    rows = {name: {} for name in sizes["names"]}
+    for score in sizes["scores"]:
+        if score["localizer"] == result["method"] and score["iou"] == iou:
+            rows[score["size"]][score["threshold_from"]] = score
+    return [(text, rows[name]) for name, text in zip(rows, _size_names(sizes)) if rows[name]]
+
+
+def _size_names(sizes):
+    """Each group's name with the share of the frame that its objects have."""
+    ends = [f"{bound:.0%}" for bound in sizes["bounds"]]
+    spans = [f"below {ends[0]}", *map("{} to {}".format, ends, ends[1:]), f"{ends[-1]} and more"]
+    return [f"{name} ({span} of the frame)" for name, span in zip(sizes["names"], spans)]
+
+
+def leaving_out(result):
+    """Says that pictures without a box leave the denominator; empty where they count as misses."""
+    if not result.get("skip_empty"):
+        return ""
+    return f"pictures without a pixel above the threshold are left out, as protocol {result['protocol']} has it"
+
+
 def threshold_of(score):
     """The threshold that the score was taken at; None for the centre box, which has none."""
     return None if score["localizer"] == CENTRE_BOX else score.get("threshold")

@@ -22,18 +22,18 @@ class SampleKeeper:
         self.groups = {"best": [], "worst": [], "random": []}
         self.order = itertools.count()
 
-    def offer(self, image, picture, outcome, column):
+    def offer(self, image, picture, outcome, position):
         """Shows one picture to the keeper.
 
         Args:
           image: uint8 (S, S, 3), the network's view.
-          picture: dict with "source_id", "label" and "top5".
+          picture: dict with "source_id", "label" and "top5", which may be None.
           outcome: PictureScore of it.
-          column: position of the shown threshold in the scorer's thresholds.
+          position: of the shown IoU threshold and threshold in the scorer's, as `LocalizationScorer.position`.
         """
-        iou = float(np.nan_to_num(outcome.ious[column]))
+        iou = float(np.nan_to_num(outcome.ious[position[1]]))
         number = next(self.order)
-        entry = (image, picture, outcome, column, iou)
+        entry = (image, picture, outcome, position, iou)
         for group, key in (("best", iou), ("worst", -iou), ("random", self.rng.random())):
             kept = self.groups[group]
             if self.room and (len(kept) < self.room or key > kept[0][0]):
@@ -59,17 +59,17 @@ def _arrays(entries):
 
 
 def _columns(entry, most):
-    image, picture, outcome, column, iou = entry
+    image, picture, outcome, position, iou = entry
     true_boxes = np.full((most, 4), -1, np.float32)
     true_boxes[: len(outcome.true_boxes)] = outcome.true_boxes
     return {
         "ids": picture["source_id"],
         "images": image,
         "maps": np.round(outcome.prediction.score_map * 255).astype(np.uint8),
-        "predicted_boxes": outcome.prediction.boxes[column].astype(np.float32),
+        "predicted_boxes": outcome.prediction.boxes[position[1]].astype(np.float32),
         "true_boxes": true_boxes,
         "ious": iou,
         "labels": picture["label"],
-        "predictions": int(picture["top5"][0]),
-        "hits": bool(outcome.hits[0, column]),
+        "predictions": -1 if picture["top5"] is None else int(picture["top5"][0]),
+        "hits": bool(outcome.hits[position]),
     }

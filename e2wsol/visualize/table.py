@@ -1,6 +1,16 @@
 """The score table as plain text, for the terminal."""
 
-from e2wsol.visualize.results import THRESHOLD_KINDS, averaging, cropping, score_rows, threshold_of, value_of
+from e2wsol.visualize.results import (
+    THRESHOLD_KINDS,
+    averaging,
+    cropping,
+    interval_of,
+    leaving_out,
+    score_rows,
+    size_rows,
+    threshold_of,
+    value_of,
+)
 
 _HEADS = ("protocol's t", "chosen on validation", "best on this split", "pictures")
 
@@ -9,8 +19,9 @@ def score_table(result):
     """Every score of a result as aligned text: one row a metric and localizer, in per cent.
 
     Columns: at the protocol's threshold, at the one chosen on the validation split, at the best one
-    of the scored split (with the threshold in brackets), and the number of pictures counted. Where
-    scores are means over classes, or classes were predicted from ten crops, the text says so.
+    of the scored split (each with its confidence interval, and the threshold in brackets), and the number
+    of pictures counted. Then the method's scores by object size. Where scores are means over classes,
+    pictures are left out, or classes were predicted from ten crops, the text says so.
 
     Args:
       result: the dict of result.json.
@@ -25,17 +36,30 @@ def score_table(result):
         if group != last:
             cells.append((group, "", "", "", ""))
             last = group
-        scores = [_cell(row.scores.get(kind)) for kind in THRESHOLD_KINDS]
-        pictures = str(next(iter(row.scores.values()))["pictures"])
-        cells.append((f"  {row.localizer}", *scores, pictures))
+        cells.append((f"  {row.localizer}", *_cells(row.scores)))
+    sizes = size_rows(result)
+    if sizes:
+        cells.append((f"GT-known Loc, IoU 0.5, {result['method']} by size of the object", "", "", "", ""))
+        cells += [(f"  {name}", *_cells(scores)) for name, scores in sizes]
     return "\n".join([_heading(result), "", *_aligned(cells), "", *_footer(result)])
 
 
 def _heading(result):
     data = result["dataset"]
-    scale = ", ".join(filter(None, ("scores in %", averaging(result), "t = threshold")))
+    scale = ", ".join(filter(None, ("scores in %", averaging(result), _intervals(result), "t = threshold")))
     where = f"{data.get('name', '?')} ({data.get('split', '?')})"
     return f"{result['method']} on {where}, protocol {result['protocol']}, {scale}"
+
+
+def _intervals(result):
+    level = (result.get("bootstrap") or {}).get("level")
+    return f"[{level:.0%} interval over pictures]" if level else ""
+
+
+def _cells(scores):
+    """The columns of one row from its entries by threshold kind."""
+    counts = dict.fromkeys(str(score["pictures"]) for score in scores.values())
+    return *(_cell(scores.get(kind)) for kind in THRESHOLD_KINDS), "/".join(counts)
 
 
 def _cell(score):
@@ -43,7 +67,13 @@ def _cell(score):
     if value is None:
         return "-"
     threshold = threshold_of(score)
-    return f"{100 * value:.1f}" + ("" if threshold is None else f" (t {threshold:.3f})")
+    return _percent(value, interval_of(score)) + ("" if threshold is None else f" (t {threshold:.3f})")
+
+
+def _percent(value, interval=None):
+    """A share in per cent, as 81.2 or 81.2 [78.0, 84.1]."""
+    text = f"{100 * value:.1f}"
+    return text if interval is None else f"{text} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 
 def _aligned(cells):
@@ -63,5 +93,25 @@ def _footer(result):
     ]
     if cropping(result):
         lines.append(f"Classes predicted from: {cropping(result)}")
-    lines += [f"PxAP {localizer}: {100 * value:.1f}" for localizer, value in (result.get("pxap") or {}).items()]
+    if leaving_out(result):
+        lines.append(f"Denominators: {leaving_out(result)}")
+    return lines + _max_box_acc_lines(result) + _pixel_lines(result)
+
+
+def _max_box_acc_lines(result):
+    name = "MaxBoxAccV2" if result.get("every_contour") else "MaxBoxAcc"
+    lines = []
+    for localizer, found in (result.get("max_box_acc") or {}).items():
+        if found["mean"] is not None:
+            parts = ", ".join(f"IoU {key} {_percent(value)}" for key, value in found.items() if key[0].isdigit())
+            lines.append(f"{name} {localizer}: {parts}, mean {_percent(found['mean'], found['mean_interval'])}")
     return lines
+
+
+def _pixel_lines(result):
+    intervals = result.get("pixel_intervals") or {}
+    return [
+        f"{name} {localizer}: {_percent(value, intervals.get(localizer, {}).get(name.lower()))}"
+        for name in ("PxAP", "PIoU")
+        for localizer, value in (result.get(name.lower()) or {}).items()
+    ]

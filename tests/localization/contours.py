@@ -54,3 +54,31 @@ def rough_maps(seed, count, side, levels):
     for index in range(0, count, 2):  # every other one smoothed: larger components, fewer of them
         maps[index] = np.round(cv2.blur(maps[index].astype(np.float64), (3, 3)))
     return (maps * (255 // max(levels - 1, 1))).astype(np.uint8)
+
+
+def reference_contour_boxes(gray, level, *, clipped):
+    """Boxes of all contours above a level by OpenCV alone, holes too, as the benchmark's V2 takes them."""
+    mask = (gray > level).astype(np.uint8)
+    contours = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[-2]
+    boxes = []
+    for x, y, width, height in map(cv2.boundingRect, contours):
+        ends = x + width, y + height
+        if clipped:
+            ends = min(ends[0], gray.shape[1] - 1), min(ends[1], gray.shape[0] - 1)
+        boxes.append([x, y, *ends])
+    return boxes
+
+
+def reference_overlap(box, other):
+    """IoU where both ends of a side are inside, a pair at a time."""
+    common = 1.0
+    for start, end in ((0, 2), (1, 3)):
+        common *= max(0, min(box[end], other[end]) - max(box[start], other[start]) + 1)
+    areas = [(b[2] - b[0] + 1) * (b[3] - b[1] + 1) for b in (box, other)]
+    return common / (sum(areas) - common)
+
+
+def reference_best_ious(gray, levels, true_boxes, *, empty, clipped):
+    """The best IoU of any contour with any true box at each level; where there is none, of the box `empty`."""
+    found = [reference_contour_boxes(gray, level, clipped=clipped) or [list(empty)] for level in levels]
+    return [max(reference_overlap(box, true) for box in boxes for true in true_boxes) for boxes in found]

@@ -3,13 +3,21 @@ import dataclasses
 import cv2
 import numpy as np
 import pytest
-from contours import reference_box, reference_pixel_box, rough_maps
+from contours import reference_best_ious, reference_box, reference_pixel_box, rough_maps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
-from e2wsol.localization.boxes import box_at, boxes_at_levels, extract_box, levels_at, to_levels
+from e2wsol.localization.boxes import (
+    best_ious_at_levels,
+    box_at,
+    boxes_at_levels,
+    extract_box,
+    levels_at,
+    ranks,
+    to_levels,
+)
 
 BAS, E2NET, MAXBOXACC = map(protocols.get, ("bas", "e2net", "maxboxacc"))
 
@@ -26,6 +34,30 @@ def test_boxes_equal_plain_opencv(seed, side, levels):
         for protocol in (E2NET, MAXBOXACC):
             ours = boxes_at_levels(gray, levels_at(gray, thresholds), protocol)
             assert ours.tolist() == plain_boxes(gray, thresholds, protocol)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), side=st.integers(1, 16), levels=st.integers(1, 9))
+def test_best_ious_equal_those_of_opencvs_contours(seed, side, levels):
+    corners = np.random.default_rng(seed).integers((-2, 0), (12, 9), (3, 2, 2))
+    true_boxes = corners.cumsum(axis=2).transpose(0, 2, 1).reshape(3, 4)
+    for gray in rough_maps(seed, 2, side, levels):
+        at = levels_at(gray, np.linspace(0, 1, 23))
+        for protocol in (E2NET, MAXBOXACC):
+            ours = best_ious_at_levels(gray, at, true_boxes, protocol)
+            rules = {"empty": protocol.empty_box, "clipped": protocol.clip_ends}
+            assert ours.tolist() == reference_best_ious(gray, at, true_boxes, **rules)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), side=st.integers(1, 16), levels=st.integers(1, 9))
+def test_many_levels_equal_one_by_one(seed, side, levels):
+    for gray in rough_maps(seed, 2, side, levels):
+        for protocol in (BAS, E2NET, MAXBOXACC):
+            at = np.array([255, 3, -1, *np.unique(gray), *(np.unique(gray) - 1), 3, 1000])
+            ours = boxes_at_levels(gray, at, protocol)
+            assert ours.dtype == np.int32
+            assert ours.tolist() == [box_at(gray, level, protocol).tolist() for level in at]
 
 
 @settings(max_examples=40, deadline=None)
@@ -57,6 +89,17 @@ def test_levels_leave_what_the_thresholds_leave(seed, relative, protocol, thresh
             values, top = image, image.max() if relative else 255
             bound = int(threshold * float(top))
         np.testing.assert_array_equal(image > level, values > bound)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), bounds=st.lists(st.floats(0, 1), max_size=30))
+def test_ranks_are_those_of_searchsorted(seed, bounds):
+    bounds = np.sort([*bounds, 0.0, 1.0])
+    scores = np.random.default_rng(seed).random((7, 9))
+    scores.flat[: min(len(bounds), 40)] = bounds[:40]
+    scores[0, :2] = np.nextafter(bounds[len(bounds) // 2], (0, 1))
+    scores = np.clip(scores, 0, 1)
+    np.testing.assert_array_equal(ranks(scores, bounds), np.searchsorted(bounds, scores))
 
 
 def test_level_is_computed_in_float64():

@@ -84,10 +84,14 @@ def test_a_threshold_given_as_a_number_keeps_its_digits():
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=protocols.names())
 def test_maps_without_a_range_and_a_single_pixel(protocol):
     maps = np.zeros((5, SIZE, SIZE), np.float32)
-    maps[1], maps[2, 3, 4], maps[3, 0, 0], maps[4, 19, 19] = 0.5, np.nan, 1, 1
+    maps[1], maps[2], maps[3, 0, 0], maps[4, 19, 19] = 0.5, 1, 9, 9
+    maps[2, 3, 4] = np.nan
     score_maps, boxes = graph(SIZE, protocol)(maps, 0.3)
-    assert not score_maps.numpy()[:3].any()
-    assert boxes.numpy()[:3].tolist() == [protocol.box_of_nothing((SIZE, SIZE)).tolist()] * 3
+    flat = {"min_max": 0, "sigmoid": 0.5}[protocol.normalization]
+    assert (score_maps.numpy()[0] == flat).all() and not score_maps.numpy()[2].any()
+    empty = protocol.box_of_nothing((SIZE, SIZE)).tolist()
+    assert boxes.numpy()[2].tolist() == empty
+    assert (boxes.numpy()[0].tolist() == empty) == (protocol.normalization == "min_max")
     assert boxes.numpy().tolist() == [numpy_box(one, SIZE, 0.3, protocol) for one in maps]
 
 

@@ -9,15 +9,22 @@ from e2wsol.localization.score_map import gray_table
 
 
 def test_unknown_protocol_lists_the_valid_ones():
-    assert protocols.names() == ("bas", "e2net", "maxboxacc")
-    with pytest.raises(UserError, match="wsol: unknown; choose one of bas, e2net, maxboxacc"):
+    assert protocols.names() == ("bas", "e2net", "maxboxacc", "maxboxaccv2", "mnpo", "pxap", "spol")
+    with pytest.raises(UserError, match="wsol: unknown; choose one of bas, e2net, maxboxacc, maxboxaccv2, mnpo, "):
         protocols.get("wsol")
 
 
 def test_grids_of_the_references():
     assert protocols.get("maxboxacc").thresholds == tuple(np.arange(0, 1, 0.001))
     assert protocols.get("bas").thresholds == protocols.get("e2net").thresholds
+    assert len(protocols.get("mnpo").thresholds) == 30
     assert {0.07, 0.09, 0.1, 0.2} < set(protocols.get("e2net").thresholds)
+
+
+def test_only_spol_leaves_pictures_out():
+    rules = [protocols.get(name) for name in protocols.names()]
+    assert [protocol.name for protocol in rules if protocol.skip_empty or protocol.drop_outside] == ["spol"]
+    assert [protocol.name for protocol in rules if protocol.every_contour] == ["maxboxaccv2"]
 
 
 def test_frames_follow_the_pipeline():

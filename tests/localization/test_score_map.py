@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from e2wsol.localization import protocols
 from e2wsol.localization.score_map import gray_table, to_gray, to_score_map
 
-PROTOCOLS = [protocols.get(name) for name in protocols.names()]
+SPOL = protocols.get("spol")
+PROTOCOLS = [protocols.get(name) for name in protocols.names() if name != "spol"]
 FLAGS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 
 
@@ -43,7 +44,7 @@ def test_map_of_the_frames_size_is_only_stretched():
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, -3.0, np.nan, np.inf])
-@pytest.mark.parametrize("protocol", PROTOCOLS, ids=protocols.names())
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
 def test_map_without_a_range_gives_zeros(value, protocol):
     source = np.full((7, 7), value, np.float32)
     assert not to_score_map(source, 28, protocol).any()
@@ -57,3 +58,36 @@ def test_gray_levels_truncate():
     assert to_gray(score_map, maxboxacc).tolist() == [[0, 127, 99, 255]]
     assert to_gray(score_map, e2net).tolist() == gray_table("cubehelix")[[[0, 128, 100, 255]]].tolist()
     assert to_gray(score_map, e2net).dtype == np.uint8
+
+
+def align_corners(image, size):
+    """Linear between corners that stay, from the definition, a sample at a time, in float64."""
+    height, width = image.shape
+    result = np.empty((size, size))
+    for row, column in np.ndindex(size, size):
+        y, x = row * (height - 1) / (size - 1), column * (width - 1) / (size - 1)
+        top, left = min(int(y), height - 2), min(int(x), width - 2)
+        down, right = y - top, x - left
+        window = image[top : top + 2, left : left + 2]
+        result[row, column] = np.array((1 - down, down)) @ window @ np.array((1 - right, right))
+    return result
+
+
+@settings(max_examples=10, deadline=None)
+@given(height=st.integers(2, 30), width=st.integers(2, 30), size=st.integers(2, 40), seed=st.integers(0, 2**32 - 1))
+def test_logits_are_resized_between_their_corners(height, width, size, seed):
+    logits = 4 * np.random.default_rng(seed).standard_normal((height, width))
+    expected = 1 / (1 + np.exp(-align_corners(logits, size)))
+    ours = to_score_map(logits, size, SPOL)
+    # The weights are float32: a position of 29 is off by 2e-6, times the steepest slope.
+    np.testing.assert_allclose(ours, expected, atol=2e-5)
+    corners = ours[[0, 0, -1, -1], [0, -1, 0, -1]]
+    np.testing.assert_allclose(corners, expected[[0, 0, -1, -1], [0, -1, 0, -1]], rtol=2e-5)
+
+
+def test_sigmoid_of_the_frames_size():
+    logits = np.array([[0.0, -900.0], [900.0, np.log(4)]])
+    np.testing.assert_allclose(to_score_map(logits, 2, SPOL), [[0.5, 0], [1, 0.8]], rtol=1e-7)
+    assert (to_score_map(np.full((1, 1), 3.0), 5, SPOL) == np.float32(1 / (1 + np.exp(-3)))).all()
+    logits[0, 0] = np.nan
+    assert not to_score_map(logits, 2, SPOL).any()

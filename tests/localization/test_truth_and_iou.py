@@ -68,6 +68,22 @@ def test_truth_that_is_clipped_but_not_rounded():
     assert found[2, 2] < 0 and not pairwise_iou([[0, 0, 224, 224]], found[2:], protocol.iou_extent).any()
 
 
+def test_truth_that_the_crop_leaves_out_is_dropped():
+    frame, protocol = Frame(size=224, resize=256), protocols.get("spol")
+    boxes = [[0, 0, 375, 500], [0, 0, 20, 400], [200, 100, 299, 301]]
+    found = boxes_in_frame(boxes, (375, 500), frame, protocol)
+    # The first is moved inside the picture first, to 374 and 499; that makes no difference in the crop.
+    inside = [200 * 256 / 375 - 16, 100 * 256 / 500 - 16, 299 * 256 / 375 - 16, 301 * 256 / 500 - 16]
+    np.testing.assert_allclose(found, [[0, 0, 224, 224], inside], rtol=1e-12)
+    whole = boxes_in_frame(boxes, (375, 500), Frame(size=256, resize=256), protocol)
+    np.testing.assert_allclose(whole[0], [0, 0, 374 * 256 / 375, 499 * 256 / 500], rtol=1e-12)
+
+
+def test_epsilon_of_the_union():
+    assert pairwise_iou([(0, 0, 1, 2)], [(0, 0, 1, 1)], 0, 1e-12)[0, 0] == 1 / (2 + 1e-12) < 0.5
+    assert pairwise_iou([(0, 0, 0, 0)], [(3, 3, 3, 3)], 0, 1e-12)[0, 0] == 0
+
+
 def test_no_box():
     assert boxes_in_frame(np.zeros((0, 4)), (10, 10), Frame(size=8, resize=8), E2NET).shape == (0, 4)
 

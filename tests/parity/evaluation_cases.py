@@ -10,6 +10,7 @@ from e2wsol.localization import protocols
 from e2wsol.localization.boxes import levels_at
 from e2wsol.localization.frame import Frame
 from e2wsol.localization.ground_truth import mask_in_frame
+from e2wsol.localization.iou import best_iou
 from e2wsol.localization.metrics import LocalizationScorer
 from e2wsol.localization.pxap import PixelCounter
 from e2wsol.localization.score_map import gray_table, to_gray
@@ -22,12 +23,14 @@ def check(case, arrays):
     """Returns the Report of everything in the case that a protocol of the library covers."""
     report = Report()
     _check_maxboxacc(report, case, arrays)
+    _check_maxboxaccv2(report, case, arrays)
     _check_pxap(report, case, arrays)
     _check_e2net(report, case, arrays)
+    _check_mnpo(report, case, arrays)
+    _check_spol(report, case, arrays)
     check_evaluation(report, case, arrays)
-    for reference in sorted(set(case["references"]) - {"versions", "wsolevaluation", "e2net", "bas"}):
+    for reference in sorted(set(case["references"]) - {"versions", "wsolevaluation", "e2net", "bas", "mnpo", "spol"}):
         report.miss(reference)
-    report.miss("wsolevaluation multi-contour (maxboxaccv2)")
     return report
 
 
@@ -42,39 +45,65 @@ def _pictures(arrays):
         }
 
 
-def _check_maxboxacc(report, case, arrays):
+def _score(scorer, arrays):
+    """Scores the case's score maps as they are; returns the PictureScores."""
+    pairs = zip(arrays["maps"].astype(np.float64), _pictures(arrays))
+    return [scorer.score(scorer.locate_in(score_map), **picture) for score_map, picture in pairs]
+
+
+def _benchmark_scorer(name, case, arrays):
+    """A scorer of the benchmark's thresholds alone, made as the benchmark makes them."""
     thresholds = np.arange(0, 1, 1 / arrays["wsol_level"].shape[1])
-    protocol = dataclasses.replace(
-        protocols.get("maxboxacc"), thresholds=tuple(thresholds), default_threshold=thresholds[0]
-    )
+    protocol = dataclasses.replace(protocols.get(name), thresholds=tuple(thresholds), default_threshold=thresholds[0])
     ious_at = sorted(int(percent) / 100 for percent in case["results"]["wsolevaluation"]["single"]["max_box_acc"])
-    scorer = LocalizationScorer(protocol, protocol.frame(case["map_size"][0]), iou_thresholds=ious_at)
-    levels, boxes, ious, truth = [], [], [], []
-    for score_map, picture in zip(arrays["maps"].astype(np.float64), _pictures(arrays)):
-        outcome = scorer.score(scorer.locate_in(score_map), **picture)
-        levels.append(levels_at(to_gray(score_map, protocol), scorer.thresholds))
-        boxes.append(outcome.prediction.boxes)
-        ious.append(outcome.ious)
-        truth.append(_pad(outcome.true_boxes, arrays["wsol_gt_boxes"].shape[1]))
-    report.equal("wsol_levels", levels, arrays["wsol_level"])
-    report.equal("wsol_boxes", boxes, arrays["wsol_single_boxes"])
+    return LocalizationScorer(protocol, protocol.frame(case["map_size"][0]), iou_thresholds=ious_at)
+
+
+def _check_maxboxacc(report, case, arrays):
+    scorer = _benchmark_scorer("maxboxacc", case, arrays)
+    grays = [to_gray(score_map, scorer.protocol) for score_map in arrays["maps"].astype(np.float64)]
+    outcomes = _score(scorer, arrays)
+    truth = [_pad(outcome.true_boxes, arrays["wsol_gt_boxes"].shape[1]) for outcome in outcomes]
+    report.equal("wsol_levels", [levels_at(gray, scorer.thresholds) for gray in grays], arrays["wsol_level"])
+    report.equal("wsol_boxes", [outcome.prediction.boxes for outcome in outcomes], arrays["wsol_single_boxes"])
     report.equal("wsol_truth", truth, arrays["wsol_gt_boxes"])
-    report.close("wsol_iou", ious, arrays["wsol_iou_single"], relative=IOU_BOUND)
-    report.equal("wsol_counts", scorer.hits[0], arrays["wsol_num_correct_single"])
-    _check_maxboxacc_scores(report, case, scorer)
-
-
-def _check_maxboxacc_scores(report, case, scorer):
-    results = case["results"]["wsolevaluation"]
-    for percent, expected in results["single"]["max_box_acc"].items():
-        iou = int(percent) / 100
-        report.close("wsol_maxboxacc", 100 * scorer.max_box_acc(iou).value, expected, relative=SCORE_BOUND)
-        best = scorer.index_of(scorer.best(iou))
-        report.equal("wsol_best_index", best, results["single"]["first_best_threshold_index"][percent])
+    report.close("wsol_iou", [o.ious for o in outcomes], arrays["wsol_iou_single"], relative=IOU_BOUND)
+    _check_benchmark_scores(report, "wsol", case, scorer, arrays["wsol_num_correct_single"], "single")
     half = scorer.iou_thresholds.index(0.5)
     for row, name in ((1, "top1"), (2, "top5")):
-        expected = results["not_in_the_reference"][f"{name}_num_correct_max_50"]
+        expected = case["results"]["wsolevaluation"]["not_in_the_reference"][f"{name}_num_correct_max_50"]
         report.equal(f"wsol_{name}", scorer.hits[row, half].max(), expected)
+
+
+def _check_maxboxaccv2(report, case, arrays):
+    scorer = _benchmark_scorer("maxboxaccv2", case, arrays)
+    outcomes = _score(scorer, arrays)
+    report.close("wsol_v2_iou", [o.ious for o in outcomes], arrays["wsol_iou_multi"], relative=IOU_BOUND)
+    _check_benchmark_scores(report, "wsol_v2", case, scorer, arrays["wsol_num_correct_multi"], "multi")
+    expected = case["results"]["wsolevaluation"]["MaxBoxAccV2"]
+    report.close("wsol_v2", 100 * scorer.mean_max_box_acc(), expected, relative=SCORE_BOUND)
+    _check_contours(report, arrays, scorer, outcomes)
+
+
+def _check_contours(report, arrays, scorer, outcomes):
+    """The best IoU of the boxes that the reference lists at every level, held against ours at that level."""
+    ends = np.cumsum(arrays["wsol_multi_index"][:, 2])
+    for (picture, level, count), end in zip(arrays["wsol_multi_index"], ends):
+        boxes = arrays["wsol_multi_boxes"][end - count : end]
+        expected = best_iou(boxes, outcomes[picture].true_boxes, scorer.protocol).max()
+        columns = arrays["wsol_level"][picture] == level
+        report.add("wsol_v2_contours", np.abs(outcomes[picture].ious[columns] - expected).max())
+
+
+def _check_benchmark_scores(report, name, case, scorer, counts, mode):
+    """Hits at every threshold, MaxBoxAcc and the first threshold that reaches it."""
+    results = case["results"]["wsolevaluation"][mode]
+    report.equal(f"{name}_counts", scorer.hits[0], counts)
+    for percent, expected in results["max_box_acc"].items():
+        iou = int(percent) / 100
+        report.close(f"{name}_maxboxacc", 100 * scorer.max_box_acc(iou).value, expected, relative=SCORE_BOUND)
+        best = scorer.index_of(scorer.best(iou))
+        report.equal(f"{name}_best_index", best, results["first_best_threshold_index"][percent])
 
 
 def _check_pxap(report, case, arrays):
@@ -122,6 +151,53 @@ def _check_e2net(report, case, arrays):
         report.equal("e2net_counts", scorer.hits[row, 0, columns], arrays[f"e2net_hit_{name}"].sum(axis=0))
         for result, score in zip(results, (scorer.scores(t)[row] for t in thresholds)):
             report.close("e2net_scores", score.value, result[name], relative=SCORE_BOUND)
+
+
+def _check_mnpo(report, case, arrays):
+    protocol = protocols.get("mnpo")
+    scorer = LocalizationScorer(protocol, protocol.frame(case["map_size"][0]), iou_thresholds=(0.5,))
+    columns = [scorer.index_of(threshold) for threshold in protocol.thresholds]
+    outcomes = _score(scorer, arrays)
+    report.equal("mnpo_boxes", [o.prediction.boxes[columns] for o in outcomes], arrays["mnpo_boxes"])
+    report.close("mnpo_iou", [o.ious[columns] for o in outcomes], arrays["mnpo_iou"], relative=IOU_BOUND)
+    report.equal("mnpo_hits", [o.hits[0, columns] for o in outcomes], arrays["mnpo_hit_known"])
+    report.equal("mnpo_counts", scorer.hits[:, 0, columns], arrays["mnpo_num_correct"])
+    for metric, name in zip(scorer.metrics, ("known", "top1", "top5")):
+        score = scorer.score_at(metric, 0.5, scorer.best(0.5, metric))
+        expected = case["results"]["mnpo"]["min_error"][name]
+        report.close("mnpo_errors", 100 - 100 * score.value, expected, relative=SCORE_BOUND)
+
+
+def _check_spol(report, case, arrays):
+    for column, total in enumerate(case["results"]["spol"]["totals"]):
+        protocol = dataclasses.replace(
+            protocols.get("spol"),
+            default_threshold=total["threshold"],
+            first_box_only=total["variant"] == "CUB",
+        )
+        scorer = LocalizationScorer(protocol, protocol.frame(case["map_size"][0]), iou_thresholds=(0.5,))
+        index, outcomes = scorer.index_of(total["threshold"]), _score(scorer, arrays)
+        for picture, outcome in enumerate(outcomes):
+            _check_spol_picture(report, arrays, outcome, index, picture, column)
+        hits, counted = scorer.hits[:, 0, index], scorer.total().counted[index]
+        report.equal("spol_totals", [counted, *hits], [total[name] for name in ("cnt", "known", "top1", "top5")])
+        for row, score in enumerate(scorer.scores(total["threshold"])):
+            report.close("spol_scores", score.value, hits[row] / total["cnt"], relative=SCORE_BOUND)
+            report.equal("spol_left_out", score.pictures, total["cnt"])
+        for row, name in enumerate(("known", "top1", "top5")):
+            report.equal("spol_counts", hits[row], arrays[f"spol_hit_{name}"][:, column].sum())
+
+
+def _check_spol_picture(report, arrays, outcome, index, picture, column):
+    empty, counted = outcome.prediction.empty[index], arrays["spol_counted"][picture, column]
+    expected = arrays["spol_boxes"][picture, column]
+    report.equal("spol_boxes", [-1] * 4 if empty else outcome.prediction.boxes[index], expected)
+    report.equal("spol_counted", not empty and len(outcome.true_boxes) > 0, bool(counted))
+    report.equal("spol_hits", outcome.hits[0, index], arrays["spol_hit_known"][picture, column])
+    truth = arrays["spol_gt_boxes"][picture, : len(outcome.true_boxes)]
+    report.close("spol_truth", outcome.true_boxes, truth, relative=IOU_BOUND)
+    if counted:
+        report.add("spol_iou", abs(outcome.ious[index] - arrays["spol_iou"][picture, column]), IOU_BOUND)
 
 
 def _pad(boxes, count):

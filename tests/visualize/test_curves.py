@@ -12,7 +12,7 @@ def points(svg, kind):
 
 
 def test_one_chart_a_metric_with_method_gaussian_and_box():
-    (svg,) = curves.charts(made_up.result())
+    ((_, svg),) = curves.charts(made_up.result())
     method = points(svg, "method")
     assert len(method) == len(points(svg, "baseline")) == len(points(svg, "flat")) == 10
     # SVG's y runs downwards: the best threshold, 0.2, is the highest point.
@@ -21,7 +21,7 @@ def test_one_chart_a_metric_with_method_gaussian_and_box():
 
 
 def test_marks_stand_on_the_curve():
-    (svg,) = curves.charts(made_up.result())
+    ((_, svg),) = curves.charts(made_up.result())
     best = next(e for e in ET.fromstring(svg).iter("circle") if e.get("class") == "mark best")
     assert (float(best.get("cx")), float(best.get("cy"))) == pytest.approx(points(svg, "method")[2])
     names = [e.text for e in ET.fromstring(svg).iter("text")]
@@ -29,12 +29,40 @@ def test_marks_stand_on_the_curve():
 
 
 def test_names_are_escaped():
-    line = curves.Line("a<b&c", [0.1, 0.2], "method")
-    svg = curves.chart([0, 1], [line], [], title='"<x>')
+    line = curves.Line("a<b&c", [0, 1], [0.1, 0.2], "method")
+    svg = curves.chart([line], [], title='"<x>')
     assert "a&lt;b&amp;c" in svg and ET.fromstring(svg).get("aria-label") == '"<x>'
 
 
 @pytest.mark.parametrize("thresholds", [[], [0.3], [0.05, 0.35]])
 def test_few_thresholds(thresholds):
-    line = curves.Line("m", [0.5] * len(thresholds), "method")
-    ET.fromstring(curves.chart(thresholds, [line], [], title="t"))
+    line = curves.Line("m", thresholds, [0.5] * len(thresholds), "method")
+    ET.fromstring(curves.chart([line], [], title="t"))
+
+
+def test_two_runs_share_a_chart():
+    other = made_up.result(method="cam")
+    other["curves"]["cam"] = {"gt_known_0.5": [0.9] * 10}
+    ((iou, svg),) = curves.charts(made_up.result(), other, ("runs/a", "runs/b"))
+    assert iou == 0.5 and len(points(svg, "method")) == 10
+    assert len({y for _, y in points(svg, "second")}) == 1 and points(svg, "second")[0][1] < points(svg, "flat")[0][1]
+    names = [e.text for e in ET.fromstring(svg).iter("text")]
+    assert {"runs/a", "runs/b", "centre box"} <= set(names) and "e2net" not in names
+
+
+def test_long_curves_are_thinned_and_keep_their_ends():
+    thresholds = [step / 999 for step in range(1000)]
+    result = made_up.result(scores=[], curves={"thresholds": thresholds, "e2net": {"top1_0.3": thresholds}})
+    ((_, svg),) = curves.charts(result)
+    found = points(svg, "method")
+    assert 200 < len(found) < 500
+    assert found[0][0] < found[-1][0] and found[0][1] == 280 and found[-1][1] == 80
+
+
+def test_legend_goes_on_in_the_next_row():
+    lines = [curves.Line("a run with a long name " * 2, [0, 1], [0, 1], "method")] * 2
+    root = ET.fromstring(curves.chart(lines, [], title="t"))
+    names = [e for e in root.iter("text") if e.text.startswith("a run")]
+    assert names[0].get("x") == names[1].get("x") and float(names[0].get("y")) < float(names[1].get("y"))
+    _, top, _, height = map(float, root.get("viewBox").split())
+    assert float(names[1].get("y")) < top + height

@@ -1,14 +1,13 @@
 import base64
+import hashlib
 import html.parser
 
-import cv2
 import made_up
-import numpy as np
+import pytest
 
-from e2wsol.visualize import gallery
 from e2wsol.visualize.page import page
 
-VOID = {"meta", "img", "br", "line", "circle", "polyline"}
+VOID = {"meta", "img", "br", "line", "circle", "polyline", "input", "rect"}
 
 
 class Checker(html.parser.HTMLParser):
@@ -46,7 +45,7 @@ def made_page(**changes):
 
 def test_is_well_formed_and_escapes_what_it_is_given():
     checked = Checker(made_page())
-    assert "script" not in checked.tags
+    assert checked.tags.count("script") == 1
     assert "Gull <script>alert(1)</script>" in checked.text
     assert "birds <&>" in checked.text and "<records>" in checked.text and "picture0<.jpg" in checked.text
 
@@ -77,37 +76,79 @@ def test_optional_parts_may_be_missing():
 
 def test_figures_tell_hit_from_miss_and_name_a_wrong_class():
     text = Checker(made_page()).text
-    assert "✗ miss · IoU 0.00" in text and "✓ hit · IoU 1.00" in text
+    assert "✗ elsewhere · IoU 0.00" in text and "✓ hit · IoU 0.60" in text and "✗ wrong class · IoU 1.00" in text
     assert "classified as Gull" in text and "classified rightly" in text
-
-
-def test_choose_shares_no_picture():
-    rng = np.random.default_rng(1)
-    for count in (0, 1, 2, 3, 7, 27, 100):
-        ious = rng.random(count)
-        drawn = rng.random(count) < 0.5
-        worst, best, random = gallery.choose(ious, drawn)
-        everything = [*worst, *best, *random]
-        assert len(everything) == len(set(everything))
-        assert drawn[random].all() and len(random) <= 9
-        assert set(np.flatnonzero(drawn)) - set(worst) - set(best) == set(random) or len(random) == min(9, count // 3)
-        assert list(ious[worst]) == sorted(ious)[: len(worst)]
-        assert list(ious[best]) == sorted(ious)[::-1][: len(best)]
 
 
 def test_label_without_a_name_shows_its_number():
     assert "class 2" in Checker(page(made_up.result(), made_up.samples(), [])).text
 
 
-def test_jpeg_uri_holds_the_picture():
-    image = np.full((8, 8, 3), (200, 100, 50), np.uint8)
-    data = base64.b64decode(gallery.jpeg_uri(image).split(",")[1])
-    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-    assert np.abs(decoded.astype(int) - image).max() < 8
-
-
 def test_says_how_scores_are_averaged_and_classes_predicted():
     plain = Checker(page(made_up.result(), None, [])).text
     assert "mean over classes" not in plain and "crops" not in plain
     text = Checker(page(made_up.result(average="classes", crops=10, protocol_crops=10), None, [])).text
-    assert "count as hits, mean over classes;" in text and "mean of ten crops" in text
+    assert "count as hits, mean over classes." in text and "mean of ten crops" in text
+
+
+def test_script_and_style_are_the_only_ones_that_the_policy_lets_run():
+    text = made_page()
+    script = text.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = next(v for tag, name, v in Checker(text).attributes if tag == "meta" and "default-src" in v)
+    assert f"script-src 'sha256-{digest}'" in policy and "default-src 'none'" in policy
+    assert not any(name.startswith("on") for _, name, _ in Checker(text).attributes)
+
+
+def test_pictures_are_counted_and_may_be_left_out():
+    made = made_up.result()
+    assert Checker(page(made, made_up.samples(30), [], pictures=12)).tags.count("figure") == 12
+    without = Checker(page(made, made_up.samples(30), [], pictures=0))
+    assert "figure" not in without.tags and "form" not in without.tags
+
+
+def test_controls_have_names():
+    checked = Checker(made_page())
+    assert checked.tags.count("label") == checked.tags.count("input") + 1  # and the select
+    assert checked.tags.count("legend") == checked.tags.count("fieldset") == 1
+    assert checked.tags.count("figure") == sum(
+        v.startswith("Enlarge: ") for _, n, v in checked.attributes if v and n == "aria-label"
+    )
+
+
+def test_new_figures_of_the_evaluator():
+    made = made_up.result(
+        bootstrap={"level": 0.95},
+        piou={made_up.METHOD: 0.512},
+        piou_thresholds={made_up.METHOD: 0.37},
+        pixel_intervals={made_up.METHOD: {"pxap": [0.41, 0.49], "piou": [0.5, 0.52]}},
+        max_box_acc={made_up.METHOD: {"0.5": 0.7, "0.7": 0.2, "mean": 0.45, "mean_interval": [0.4, 0.5]}},
+        every_contour=True,
+        skip_empty=True,
+    )
+    made["scores"][0]["interval"] = [0.512, 0.683]
+    text = Checker(page(made, made_up.samples(), [])).text
+    for expected in ("51.2 68.3", "41.0 49.0", "50.0 52.0", "at 0.370", "95% confidence", "left out, as protocol"):
+        assert expected in text.replace("\N{EN DASH}", " ")
+    assert "MaxBoxAccV2, mean over IoU 0.5, 0.7" in text and "45.0" in text and "all contours" in text
+
+
+def test_other_ious_are_folded():
+    made = made_up.result()
+    other = made["scores"][0] | {"iou": 0.7, "value": 0.123}
+    text = page(made_up.result(scores=[*made["scores"], other]), None, [])
+    main, folded = text.split("<summary>Scores at IoU 0.7</summary>")
+    assert "12.3" in folded and "12.3" not in main
+    alone = page(made_up.result(scores=[other]), None, [])
+    assert "12.3" in alone and "Scores at IoU" not in alone
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "words"),
+    [
+        ({"protocol": 0.2, "validation": {"0.3": 0.1, "0.5": 0.4}}, "threshold 0.400, chosen on validation"),
+        ({"protocol": 0.2, "validation": None}, "the protocol's threshold, 0.200"),
+    ],
+)
+def test_says_at_which_threshold_boxes_are(thresholds, words):
+    assert f"Boxes at {words}." in Checker(page(made_up.result(thresholds=thresholds), made_up.samples(), [])).text

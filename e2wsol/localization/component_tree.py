@@ -1,0 +1,577 @@
+"""The boxes of all levels of a map, from one pass over its pixels.
+
+A level leaves the pixels strictly above it. From the highest level down, components only appear,
+grow and merge; so a union-find over the pixels in order of their values meets every component of
+every level, with its bounds and its size added up on the way. All boxes are those that OpenCV gives
+for the level's mask, to the pixel, ties included:
+
+- The area of an outer contour (cv2.contourArea) is that of a polygon through pixel centres: of each
+  2x2 window that the filled component covers with four pixels 1, with three 1/2. So a pixel that
+  joins as the third or as the fourth of a window adds 1/2 for it.
+- Holes are filled in gray levels beforehand: the outermost components of a level are those of the
+  filled map, where no hole is left that would have to be found again at every level.
+- A hole's contour runs on the pixels around it: its box is the hole's, grown by one on each side.
+
+Maps lie flat with a margin of one pixel and rows of a power of two, so that coordinates come from
+an index without a division. Indices are unsigned, which spares the test for negative ones.
+"""
+
+import threading
+
+import numpy as np
+
+from e2wsol.localization import neighbours
+from e2wsol.localization.compiled import compiled
+
+COMPONENTS = ("contour_area", "pixel_count")
+MOST_LEVELS = 2**15 - 2  # the planes are int16, the margin is -1
+
+_ONE, _FOUR = np.uintp(1), np.uintp(4)
+_OUTSIDE = np.int16(-1)
+_NO_RANK = -(2**62)
+
+# What is looked up of a pixel together, in one place: `following` is the next pixel of the same value,
+# 0 where there is none, with the pixel's mask of neighbours that come before it above _MASK_SHIFT.
+_CELL = np.dtype([("following", np.uint32), ("label", np.uint32)])
+_MASK_SHIFT, _ALL_PIXELS = np.uintp(24), np.uintp(2**24 - 1)
+
+# A component while it grows; positions are flat indices, columns count the margin.
+_COMPONENT = np.dtype(
+    [
+        ("parent", np.uint32),  # itself, or the component that it has become part of
+        ("size", np.int32),  # pixels, or twice the polygon's area
+        ("first", np.int32),  # in raster order; rows are enough for bounds
+        ("last", np.int32),
+        ("left", np.int32),
+        ("right", np.int32),
+        ("since", np.int32),  # the value at which it got its present bounds
+        ("until", np.int32),  # of a hole: the value at which it opens to the outside
+    ]
+)
+
+
+def largest_boxes(image, component):
+    """The box of one component at every level.
+
+    Args:
+      image: (H, W) integers from 0 to MOST_LEVELS.
+      component: "contour_area", the largest outer contour, of equal ones the one that starts last in
+        raster order; or "pixel_count", the most pixels 8-connected, of equal ones the first.
+
+    Returns:
+      (top + 1, 4) int32 x0, y0, x1, y1 with exclusive ends, top being the largest value; row t + 1
+      is of the pixels above t, from -1 to top - 1.
+    """
+    space, top = _workspace(image)
+    height, width = image.shape
+    by_area = component == "contour_area"
+    if by_area:
+        _fill_holes(space, height, width, top)
+        plane, gains, half = space.filled, neighbours.AREA_GAINS, (height - 1) * (width - 1)
+    else:
+        plane, gains, half = space.plane, neighbours.PIXEL_GAINS, height * width // 2
+    _set_before(plane, height, width, space.masks)
+    heads = _in_order(plane, space.masks, height, width, top, space.cells)
+    tables = neighbours.COUNTS_8, space.groups_8
+    return _largest(heads, space.cells, space.nodes, height, width, gains, half, by_area, *tables)
+
+
+def contour_boxes(image):
+    """Every contour of every level, outer contours and those of holes, as cv2.RETR_TREE lists them.
+
+    Args:
+      image: (H, W) integers from 0 to MOST_LEVELS.
+
+    Returns:
+      (boxes (n, 4) int32 x0, y0, x1, y1 with exclusive ends, levels (n, 2) int32): a contour has this
+      box at the levels from levels[:, 0] to levels[:, 1], both included; the lowest is -1.
+    """
+    space, top = _workspace(image)
+    _set_before(space.plane, *image.shape, space.masks)
+    found = np.concatenate([_outer_contours(space, *image.shape, top), _hole_contours(space, *image.shape, top)])
+    return found[:, :4], found[:, 4:]
+
+
+def _outer_contours(space, height, width, top):
+    heads = _in_order(space.plane, space.masks, height, width, top, space.cells)
+    lowest = int(np.flatnonzero(heads)[0])
+    space.filled[:] = lowest  # where these components end
+    lists = np.arange(top, lowest, -1), heads, space.cells, space.nodes, space.found
+    found = _contours(*lists, space.filled, 0, width, neighbours.COUNTS_8, space.groups_8)
+    everything = np.array([[0, 0, width, height, -1, lowest - 1]], np.int32)
+    return np.concatenate([everything, found])
+
+
+def _hole_contours(space, height, width, top):
+    """Holes are the components, 4-connected, of the pixels up to a level, but for what touches the margin.
+
+    A pixel is in one from its own value until just below its value in the filled map.
+    """
+    _fill_holes(space, height, width, top)
+    heads = _holes_in_order(space.plane, space.filled, space.masks, height, width, top, space.cells)
+    lists = np.arange(top + 1), heads, space.cells, space.nodes, space.found
+    return _contours(*lists, space.filled, 1, width, neighbours.COUNTS_4, space.groups_4)
+
+
+@compiled
+def highest_at_levels(values, levels, count):
+    """The highest of the values at each level.
+
+    Args:
+      values: (n,) float64, 0 or more.
+      levels: (n, 2) integers, the first and the last level of each value, from -1.
+      count: levels asked for.
+
+    Returns:
+      (count,) float64 for the levels -1, 0, ...; 0 where there is no value.
+    """
+    highest = np.zeros(count)
+    for index in range(len(values)):
+        for row in range(levels[index, 0] + 1, levels[index, 1] + 2):
+            highest[row] = max(highest[row], values[index])
+    return highest
+
+
+class _Workspace:
+    """Arrays for the maps of one size: fresh memory a map would cost as much as the work on it.
+
+    Attributes, all flat and with the margin but for `nodes`:
+      plane: int16 map.
+      filled: int16 map with its holes filled.
+      masks: uint8, see _set_before.
+      cells: _CELL of each pixel.
+      entries: the same memory as uint32, for linked lists with two entries a pixel.
+      nodes: components; no two of the pixels at which they start share an edge.
+      found: (n, 6) int32 contours; of those that end another pixel has made each what it was.
+      groups_8, groups_4: see neighbours.offsets.
+    """
+
+    def __init__(self, height, width):
+        self.shape = height, width
+        stride = 1 << (width + 1).bit_length()
+        size = (height + 2) * stride
+        if size > _ALL_PIXELS:
+            raise ValueError(f"a map of {height}x{width} pixels is larger than the component tree can be")
+        self.plane, self.filled = np.full(size, _OUTSIDE), np.full(size, _OUTSIDE)
+        self.inside = self.plane.reshape(-1, stride)[1:-1, 1 : width + 1]
+        self.masks = np.zeros(size, np.uint8)
+        self.cells = np.empty(size, _CELL)
+        self.entries = self.cells.view(np.uint32)
+        self.nodes = np.empty((height * width + 1) // 2, _COMPONENT)
+        self.found = np.empty((height * width, 6), np.int32)
+        self.groups_8, self.groups_4 = (
+            neighbours.offsets(groups, stride) for groups in (neighbours.GROUPS_8, neighbours.GROUPS_4)
+        )
+
+
+_THREAD = threading.local()
+
+
+def _workspace(image):
+    """The thread's _Workspace with the image in its plane, and the image's largest value."""
+    top = int(image.max())
+    if top > MOST_LEVELS or (image.dtype != np.uint8 and image.min() < 0):
+        raise ValueError(f"values must lie between 0 and {MOST_LEVELS}, not {image.min()} and {top}")
+    space = getattr(_THREAD, "space", None)
+    if space is None or space.shape != image.shape:
+        space = _THREAD.space = _Workspace(*image.shape)
+    space.inside[:] = image
+    return space, top
+
+
+def _fill_holes(space, height, width, top):
+    """Fills the holes of every level at once: `space.filled` from `space.plane`.
+
+    A pixel gets the lowest value that a 4-connected way to the margin cannot stay below. Two sweeps
+    bring it to pixels with a way that turns little; a flood in order of level does the rest.
+    """
+    space.filled[:] = _OUTSIDE
+    _sweep_down(space.plane, space.filled, height, width)
+    _sweep_up(space.plane, space.filled, height, width)
+    _flood(space.plane, space.filled, height, width, np.zeros(top + 1, np.uint32), space.entries)
+
+
+@compiled
+def _row_stride(width):
+    stride = 1
+    while stride < width + 2:
+        stride *= 2
+    return stride
+
+
+@compiled
+def _sweep_down(plane, filled, height, width):
+    stride = np.uintp(_row_stride(width))
+    for row in range(1, height + 1):
+        pixel = np.uintp(row) * stride + _ONE
+        level = _OUTSIDE
+        for _ in range(width):
+            level = max(plane[pixel], min(filled[pixel - stride], level))
+            filled[pixel] = level
+            pixel += _ONE
+
+
+@compiled
+def _sweep_up(plane, filled, height, width):
+    stride = np.uintp(_row_stride(width))
+    for row in range(height, 0, -1):
+        pixel = np.uintp(row) * stride + np.uintp(width)
+        level = _OUTSIDE
+        for _ in range(width):
+            # What waits for the pixel before comes last: that chain is what takes the time.
+            level = max(plane[pixel], min(min(filled[pixel], filled[pixel + stride]), level))
+            filled[pixel] = level
+            pixel -= _ONE
+
+
+@compiled
+def _queue_starts(plane, filled, height, width, heads, following):
+    """Lowers pixels that a neighbour shows to be too high, and lists them by their value; 0 ends a list."""
+    stride = _row_stride(width)
+    for row in range(1, height + 1):
+        if not _is_too_high(plane, filled, row * stride, width, stride):
+            continue
+        pixel = np.uintp(row * stride)
+        for _ in range(width):
+            pixel += _ONE
+            around = min(filled[pixel - _ONE], filled[pixel + _ONE])
+            around = min(around, min(filled[pixel - np.uintp(stride)], filled[pixel + np.uintp(stride)]))
+            level = max(plane[pixel], around)
+            if level < filled[pixel]:
+                filled[pixel] = level
+                following[pixel] = heads[np.uintp(level)]
+                heads[np.uintp(level)] = pixel
+
+
+@compiled
+def _is_too_high(plane, filled, start, width, stride):
+    """Whether a row has a pixel above both its value and a neighbour; without a branch, so that it is vectorised."""
+    above = filled[start - stride : start]
+    here = filled[start : start + stride]
+    below = filled[start + stride : start + 2 * stride]
+    values = plane[start : start + stride]
+    found = False
+    for x in range(width):
+        column = np.uintp(x) + _ONE
+        around = min(min(above[column], below[column]), min(here[column - _ONE], here[column + _ONE]))
+        found |= max(around, values[column]) < here[column]
+    return found
+
+
+@compiled
+def _flood(plane, filled, height, width, heads, following):
+    """Lowers what is still too high, in order of level, so that the flood lowers a pixel once at most.
+
+    So there are two entries a pixel: one for where the flood starts, one for where it comes by.
+    """
+    _queue_starts(plane, filled, height, width, heads, following)
+    size, stride = np.uintp(plane.size), np.uintp(_row_stride(width))
+    for level in range(heads.size):
+        while heads[level] != 0:
+            pixel = np.uintp(heads[level])
+            heads[level] = following[pixel]
+            if pixel >= size:
+                pixel -= size
+            if filled[pixel] != level:
+                continue  # lowered further in the meantime, from a lower level
+            for neighbour in (pixel - stride, pixel - _ONE, pixel + _ONE, pixel + stride):
+                lowered = max(plane[neighbour], np.int16(level))
+                if lowered < filled[neighbour]:
+                    filled[neighbour] = lowered
+                    following[neighbour + size] = heads[np.uintp(lowered)]
+                    heads[np.uintp(lowered)] = neighbour + size
+
+
+@compiled
+def _set_before(plane, height, width, masks):
+    """For each pixel the neighbours that come before it, in order of falling values and of the raster.
+
+    Args:
+      plane: int16 map.
+      height, width: of the map.
+      masks: (plane.size,) uint8, gets a bit for each of neighbours.STEPS; the margin comes last.
+    """
+    stride = _row_stride(width)
+    for row in range(1, height + 1):
+        above = plane[(row - 1) * stride : row * stride]
+        here = plane[row * stride : (row + 1) * stride]
+        below = plane[(row + 1) * stride : (row + 2) * stride]
+        out = masks[row * stride : (row + 1) * stride]
+        for x in range(width):
+            left, middle, right = np.uintp(x), np.uintp(x) + _ONE, np.uintp(x) + _ONE + _ONE
+            value = here[middle]
+            mask = np.uint8(above[left] >= value)
+            mask |= np.uint8(above[middle] >= value) << 1
+            mask |= np.uint8(above[right] >= value) << 2
+            mask |= np.uint8(here[left] >= value) << 3
+            mask |= np.uint8(here[right] > value) << 4
+            mask |= np.uint8(below[left] > value) << 5
+            mask |= np.uint8(below[middle] > value) << 6
+            mask |= np.uint8(below[right] > value) << 7
+            out[middle] = mask
+
+
+@compiled
+def _in_order(plane, masks, height, width, top, cells):
+    """Lists the pixels of each value in raster order.
+
+    Args:
+      plane: int16 map.
+      masks: see _set_before.
+      height, width: of the map.
+      top: its largest value.
+      cells: (plane.size,) _CELL, gets masks and lists.
+
+    Returns:
+      (top + 1,) uint32 first pixel of each value, 0 where there is none.
+    """
+    stride = _row_stride(width)
+    heads = np.zeros(top + 1, np.uint32)
+    for row in range(height, 0, -1):
+        pixel = np.uintp(row * stride + width)
+        for _ in range(width):
+            value = np.uintp(plane[pixel])
+            cells[pixel].following = np.uintp(heads[value]) | np.uintp(masks[pixel]) << _MASK_SHIFT
+            heads[value] = pixel
+            pixel -= _ONE
+    return heads
+
+
+@compiled
+def _holes_in_order(plane, filled, masks, height, width, top, cells):
+    """As _in_order, of the pixels that are ever in a hole alone and against raster order.
+
+    In rising order, against that of the masks: who comes before there comes after here.
+    """
+    stride = _row_stride(width)
+    heads = np.zeros(top + 1, np.uint32)
+    for row in range(1, height + 1):
+        pixel = np.uintp(row * stride)
+        for _ in range(width):
+            pixel += _ONE
+            if filled[pixel] != plane[pixel]:
+                value = np.uintp(plane[pixel])
+                mask = np.uintp(masks[pixel]) ^ np.uintp(255)
+                cells[pixel].following = np.uintp(heads[value]) | mask << _MASK_SHIFT
+                heads[value] = pixel
+    return heads
+
+
+@compiled
+def _lowest(heads):
+    """The smallest value of the map."""
+    value = 0
+    while heads[value] == 0:
+        value += 1
+    return value
+
+
+@compiled
+def _root(nodes, node):
+    """The component that `node` belongs to by now; shortens the way there."""
+    while True:
+        parent = np.uintp(nodes[node].parent)
+        if parent == node:
+            return node
+        parent = np.uintp(nodes[parent].parent)
+        nodes[node].parent = parent
+        node = parent
+
+
+@compiled
+def _start(nodes, node, pixel, column, size, value):
+    nodes[node].parent = node
+    nodes[node].size = size
+    nodes[node].first = nodes[node].last = pixel
+    nodes[node].left = nodes[node].right = column
+    nodes[node].since = value
+
+
+@compiled
+def _absorb(nodes, node, other):
+    """Makes `other` part of `node`."""
+    nodes[other].parent = node
+    nodes[node].size += nodes[other].size
+    nodes[node].first = min(nodes[node].first, nodes[other].first)
+    nodes[node].last = max(nodes[node].last, nodes[other].last)
+    nodes[node].left = min(nodes[node].left, nodes[other].left)
+    nodes[node].right = max(nodes[node].right, nodes[other].right)
+
+
+@compiled
+def _largest(heads, cells, nodes, height, width, gains, half, last_wins, counts, offsets):
+    """The boxes of `largest_boxes`.
+
+    Args:
+      heads, cells: pixels by value, see _in_order.
+      nodes: memory for _COMPONENT.
+      height, width: of the map.
+      gains: (256,) int32, what a pixel adds to its component's size by its mask.
+      half: of the largest size that there can be.
+      last_wins: of equal sizes, whether the component counts that starts last or first.
+      counts, offsets: components around a pixel by its mask, see neighbours.py.
+    """
+    columns = np.uintp(_row_stride(width) - 1)
+    sign = 1 if last_wins else -1
+    boxes = np.empty((heads.size, 4), np.int32)
+    started = best = np.uintp(0)
+    highest = _NO_RANK
+    lowest = _lowest(heads)
+    for value in range(heads.size - 1, lowest, -1):
+        pixel = np.uintp(heads[value])
+        while pixel != 0:
+            following = np.uintp(cells[pixel].following)
+            mask = following >> _MASK_SHIFT
+            position, column = np.int32(pixel), np.int32(pixel & columns)
+            if counts[mask] == 0:
+                node = started
+                started += _ONE
+                _start(nodes, node, position, column, gains[mask], value)
+            else:
+                node = _root(nodes, np.uintp(cells[pixel + offsets[mask * _FOUR]].label))
+                for group in range(1, counts[mask]):
+                    other = _root(nodes, np.uintp(cells[pixel + offsets[mask * _FOUR + np.uintp(group)]].label))
+                    if other != node:
+                        if nodes[other].size > nodes[node].size:
+                            node, other = other, node
+                        _absorb(nodes, node, other)
+                nodes[node].size += gains[mask]
+                if position < nodes[node].first:
+                    nodes[node].first = position
+                if position > nodes[node].last:
+                    nodes[node].last = position
+                if column < nodes[node].left:
+                    nodes[node].left = column
+                if column > nodes[node].right:
+                    nodes[node].right = column
+            cells[pixel].label = node
+            rank = _rank(nodes, node, sign)
+            best = node if rank > highest else best  # two assignments that need no branch
+            highest = max(rank, highest)
+            pixel = following & _ALL_PIXELS
+        # No component ever ranked above `highest`; but the one that did have it may have moved its
+        # start or have been absorbed without getting larger, and then another may be above it.
+        if nodes[best].parent != best or _rank(nodes, best, sign) != highest:
+            best = _best_root(nodes, started, sign)
+            highest = _rank(nodes, best, sign)
+        _bounds(nodes, best, columns, 0, boxes[value])
+        if _is_whole(boxes[value], height, width) and nodes[best].size > half:
+            lowest = value  # no component can get larger than this one any more
+            break
+    for row in range(lowest + 1):  # all pixels are set, or the box has come to stay
+        boxes[row, 0] = boxes[row, 1] = 0
+        boxes[row, 2], boxes[row, 3] = width, height
+    return boxes
+
+
+@compiled
+def _best_root(nodes, started, sign):
+    best, highest = np.uintp(0), _NO_RANK
+    for index in range(started):
+        node = np.uintp(index)
+        if nodes[node].parent == node and _rank(nodes, node, sign) > highest:
+            best, highest = node, _rank(nodes, node, sign)
+    return best
+
+
+@compiled
+def _rank(nodes, node, sign):
+    """Orders components by size, equal ones by where they start."""
+    return (np.int64(nodes[node].size) << 32) + sign * np.int64(nodes[node].first)
+
+
+@compiled
+def _bounds(nodes, node, columns, margin, box):
+    """Writes the box of a component, grown by `margin` on each side."""
+    stride = np.int64(columns) + 1
+    box[0] = nodes[node].left - 1 - margin
+    box[1] = nodes[node].first // stride - 1 - margin
+    box[2] = nodes[node].right + margin
+    box[3] = nodes[node].last // stride + margin
+
+
+@compiled
+def _is_whole(box, height, width):
+    return box[0] == 0 and box[1] == 0 and box[2] == width and box[3] == height
+
+
+@compiled
+def _contours(values, heads, cells, nodes, found, ends, margin, width, counts, offsets):
+    """The contours of components that only grow, outer ones or holes, with the levels that they hold for.
+
+    Args:
+      values: (V,) integers in the order in which their pixels join.
+      heads, cells: pixels by value, see _in_order, and the neighbours that have joined before.
+      nodes, found: memory, see _Workspace.
+      ends: (plane.size,) int16, the value at which the component of a pixel stops to be one.
+      margin: pixels that a contour's box is larger than the component, on each side.
+      width: of the map.
+      counts, offsets: components around a pixel by its mask, see neighbours.py.
+
+    Returns:
+      (n, 6) int32 x0, y0, x1, y1, first level, last level; part of `found`.
+    """
+    columns = np.uintp(_row_stride(width) - 1)
+    written = 0
+    started = np.uintp(0)
+    for value in values:
+        pixel = np.uintp(heads[value])
+        while pixel != 0:
+            following = np.uintp(cells[pixel].following)
+            mask = following >> _MASK_SHIFT
+            column = np.int32(pixel & columns)
+            row = np.int32(pixel) - column
+            if counts[mask] == 0:
+                node = started
+                started += _ONE
+                _start(nodes, node, row, column, 1, value)
+                nodes[node].until = ends[pixel]
+            else:
+                node = _root(nodes, np.uintp(cells[pixel + offsets[mask * _FOUR]].label))
+                for group in range(1, counts[mask]):
+                    other = _root(nodes, np.uintp(cells[pixel + offsets[mask * _FOUR + np.uintp(group)]].label))
+                    if other != node:
+                        if nodes[other].size > nodes[node].size:
+                            node, other = other, node
+                        written = _write(found, written, nodes, other, columns, margin, value)
+                        if not _is_inside(nodes, other, node):
+                            written = _write(found, written, nodes, node, columns, margin, value)
+                        _absorb(nodes, node, other)
+                nodes[node].size += 1
+                outside = column < nodes[node].left or column > nodes[node].right
+                if outside or row < nodes[node].first or row > nodes[node].last:
+                    written = _write(found, written, nodes, node, columns, margin, value)
+                    nodes[node].first = min(nodes[node].first, row)
+                    nodes[node].last = max(nodes[node].last, row)
+                    nodes[node].left = min(nodes[node].left, column)
+                    nodes[node].right = max(nodes[node].right, column)
+            cells[pixel].label = node
+            pixel = following & _ALL_PIXELS
+    for index in range(started):
+        node = np.uintp(index)
+        if nodes[node].parent == node:
+            written = _write(found, written, nodes, node, columns, margin, np.int64(nodes[node].until))
+    return found[:written]
+
+
+@compiled
+def _write(found, written, nodes, node, columns, margin, value):
+    """Writes the bounds that a component has had since `since` and has no more from `value` on, if at any level."""
+    since = nodes[node].since
+    if since == value:
+        return written
+    _bounds(nodes, node, columns, margin, found[written])
+    found[written, 4], found[written, 5] = min(since, value), max(since, value) - 1
+    nodes[node].since = value
+    return written + 1
+
+
+@compiled
+def _is_inside(nodes, inner, outer):
+    """Whether the bounds of one component lie within those of another."""
+    return (
+        nodes[inner].left >= nodes[outer].left
+        and nodes[inner].right <= nodes[outer].right
+        and nodes[inner].first >= nodes[outer].first
+        and nodes[inner].last <= nodes[outer].last
+    )

@@ -1,0 +1,133 @@
+"""Scoring the maps of a split: by a model or from files, over threads, in one pass."""
+
+import dataclasses
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from e2wsol.data import pipeline
+from e2wsol.errors import UserError
+from e2wsol.localization.baselines import Baselines
+from e2wsol.localization.frame import Frame
+from e2wsol.localization.metrics import LocalizationScorer
+from e2wsol.localization.parallel import in_order
+
+
+class ModelMaps:
+    """Maps and predicted classes that a network makes.
+
+    Args:
+      model: Method.
+      ten_crop_mean: "probabilities" or "logits", what is averaged where a batch brings ten crops.
+    """
+
+    def __init__(self, model, ten_crop_mean="probabilities"):
+        self._localize = tf.function(model.localize)
+        finish = {"probabilities": tf.nn.softmax, "logits": tf.identity}[ten_crop_mean]
+        self._classify = tf.function(lambda images: finish(model(images, training=False)["logits"]))
+
+    def look(self, batch):
+        """[(find, predicted classes)] of the pictures of a batch; find(scorer) returns a Prediction."""
+        logits, maps = self._localize(batch["image"], batch["label"])
+        scores = self._ten_crop_scores(batch["crops"]) if "crops" in batch else logits
+        ranking = np.argsort(-scores.numpy(), axis=1, kind="stable")[:, :5]
+        return [(_finder(one), classes) for one, classes in zip(maps.numpy(), ranking)]
+
+    def _ten_crop_scores(self, crops):
+        """uint8 (b, 10, S, S, 3) -> (b, C) float32, the mean over crops; one crop of all pictures at a time."""
+        return tf.add_n([self._classify(views) for views in tf.unstack(crops, axis=1)]) / crops.shape[1]
+
+
+def _finder(localization_map):
+    return lambda scorer: scorer.locate(localization_map)
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """One picture to score: find(scorer) gives the Prediction, `facts` are the scorer's further arguments."""
+
+    source_id: str
+    image: np.ndarray
+    find: Callable
+    facts: dict
+
+
+class Evaluation:
+    """Scores splits of a data set.
+
+    Args:
+      info: DatasetInfo.
+      view: PipelineOptions, how pictures come to the network.
+      protocol: BoxProtocol.
+      maps: where maps come from, ModelMaps or StoredMaps.
+      batch: pictures a batch.
+      threads: that look for boxes and score them.
+    """
+
+    def __init__(self, info, view, protocol, maps, *, batch, threads):
+        self.info, self.view, self.protocol, self.maps = info, view, protocol, maps
+        self.batch, self.threads = batch, threads
+        resize = view.resize_size if view.eval_crop == "center" else view.image_size
+        self.frame = Frame(size=view.image_size, resize=resize)
+
+    def score(self, split, *, limit=0, crops=1, thresholds=(), keeper=None, shown_at=None):
+        """Scores a split.
+
+        Args:
+          split: its name.
+          limit: first pictures only; 0 for all.
+          crops: views that a picture's class is predicted from, 1 or 10.
+          thresholds: further thresholds to score.
+          keeper: SampleKeeper that is offered every picture, or None.
+          shown_at: threshold of the kept pictures' boxes.
+
+        Returns:
+          (LocalizationScorer, Baselines).
+
+        Raises:
+          UserError: the split has nothing to score against, or a record or map cannot be read.
+        """
+        scorer = LocalizationScorer(self.protocol, self.frame, thresholds=thresholds)
+        baselines = Baselines(self.protocol, self.frame, thresholds=thresholds)
+
+        def outcomes(picture):
+            found = scorer.outcome(picture.find(scorer), **picture.facts)
+            return picture, found, baselines.outcomes(**picture.facts)
+
+        count = self.info.split(split).count
+        scored = in_order(outcomes, self._pictures(split, limit, crops), self.threads)
+        with pipeline.guard(self.info, split):
+            for picture, outcome, others in tqdm(scored, total=min(limit or count, count), desc=split, unit="picture"):
+                scorer.take(outcome)
+                baselines.take(others)
+                if keeper is not None:
+                    facts = {"source_id": picture.source_id, **picture.facts}
+                    keeper.offer(picture.image, facts, outcome, scorer.position(0.5, shown_at))
+        if not scorer.located and not scorer.pixels.pictures:
+            raise UserError(f"{self.info.folder}: split {split} has no box and no mask to score against")
+        return scorer, baselines
+
+    def _pictures(self, split, limit, crops):
+        """Yields Pictures one by one."""
+        batches = pipeline.eval_dataset(self.info, self.view, split=split, batch=self.batch, limit=limit, crops=crops)
+        for batch in batches:
+            found = self.maps.look(batch)
+            batch = {name: value.numpy() for name, value in batch.items() if name != "crops"}
+            for index, (find, classes) in enumerate(found):
+                source_id = batch["source_id"][index].decode()
+                yield Picture(source_id, batch["image"][index], find, _facts(batch, index, classes))
+
+
+def _facts(batch, index, classes):
+    png = batch["mask"][index]
+    height, width = batch["size"][index]
+    return {
+        "boxes": batch["boxes"][index, : batch["num_boxes"][index]],
+        "image_size": (width, height),
+        "label": int(batch["label"][index]),
+        "top5": classes,
+        "mask": cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE) if png else None,
+    }

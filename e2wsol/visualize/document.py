@@ -1,0 +1,48 @@
+"""The frame of a report page: one HTML document that needs no other file and no network."""
+
+import base64
+import hashlib
+from html import escape
+
+from e2wsol.visualize.page_script import SCRIPT
+from e2wsol.visualize.page_style import CSS
+
+
+def document(title, sections):
+    """The HTML document of some sections; empty ones are left out.
+
+    Its content policy lets nothing be fetched and no script run but the page's own.
+    """
+    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode("utf-8")).digest()).decode("ascii")
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(section for section in sections if section)
+        + f"\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+    )
+
+
+def definitions(pairs, css_class):
+    """A list of terms, each with its text."""
+    entries = "\n".join(f"<div><dt>{escape(str(term))}</dt><dd>{escape(str(text))}</dd></div>" for term, text in pairs)
+    return f'<dl class="{css_class}">\n{entries}\n</dl>'
+
+
+def tile(name, figure, note):
+    """One of the figures to read first: its name, the figure in large letters, a note."""
+    return f'<div class="stat">{escape(name)}<b>{escape(figure)}</b><small>{escape(note)}</small></div>'
+
+
+def folded_table(summary, heads, rows):
+    """A table of texts that opens on a click; empty without rows."""
+    if not rows:
+        return ""
+    head = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    lines = "\n".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        f'<details class="texts"><summary>{escape(summary)}</summary><div class="scroll" tabindex="0" role="region" '
+        f'aria-label="{escape(summary)}"><table><thead><tr>{head}</tr></thead><tbody>\n{lines}\n</tbody></table></div></details>'
+    )
