@@ -19,6 +19,7 @@ from e2wsol.config import option
 from e2wsol.data import dataset, pipeline
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
+from e2wsol.prediction.models import box_protocol
 from e2wsol.training import optimizers, strategies
 from e2wsol.training.callbacks import MetricsFile, TensorBoardLog
 from e2wsol.training.loop import Loop, LoopOptions, steps_per_epoch
@@ -72,6 +73,7 @@ def main(*arguments):
         )
         report = load_start_weights(model.backbone, backbone, train.backbone_weights)
         rule = optimizers.create(optimizer, steps_per_epoch(loop, info))
+    protocol = box_protocol(box, {}, model)
     runner = Loop(
         model,
         rule,
@@ -80,6 +82,7 @@ def main(*arguments):
         pipeline_options=data,
         options=loop,
         folder=folder.checkpoints,
+        protocol=protocol,
     )
     if runner.chief:  # only now: flags that no network can be built with leave no run folder behind
         folder.start(info, *options)
@@ -87,7 +90,6 @@ def main(*arguments):
     if runner.chief:
         start = f"resumed from {resumed}" if resumed else report.text() if report else "start weights: none"
         print(start, flush=True)
-        protocol = protocols.get(box.protocol or model.protocol)
         runner.callbacks += _file_callbacks(folder, runner, data, train.tensorboard_pictures, protocol)
     runner.run()
     if runner.chief:
@@ -105,7 +107,7 @@ def _check(train, data, box):
 
 def _file_callbacks(folder, runner, data, pictures, protocol):
     """The callbacks that write metrics.jsonl and TensorBoard events."""
-    split = "val" if runner.has_validation() else "train"
+    split = "val" if runner.validation.exists else "train"
     batch = next(iter(pipeline.eval_dataset(runner.info, data, split=split, batch=max(1, pictures))))
     images, labels = batch["image"].numpy()[:pictures], batch["label"].numpy()[:pictures]
     return [

@@ -34,6 +34,29 @@ def extract_boxes(localization_maps, *, size, threshold, protocol):
     return score_maps, boxes_of_masks(to_masks(score_maps, threshold, protocol), protocol)
 
 
+def best_ious(boxes, true_boxes, present, protocol):
+    """IoU of each box with the true box that it meets best; twin of iou.best_iou.
+
+    Args:
+      boxes: (B, 4) x0, y0, x1, y1.
+      true_boxes: (B, M, 4), same units.
+      present: (B, M) bool, which of them there are.
+      protocol: BoxProtocol, says what the ends of boxes mean.
+
+    Returns:
+      (B,) float64 in [0, 1]; 0 without a true box.
+    """
+    boxes, true_boxes = ops.cast(boxes, "float64")[:, None], ops.cast(true_boxes, "float64")
+    extent = float(protocol.iou_extent)
+    sides = ops.minimum(boxes[..., 2:], true_boxes[..., 2:]) - ops.maximum(boxes[..., :2], true_boxes[..., :2])
+    common = ops.prod(ops.maximum(sides + extent, 0.0), axis=-1)
+    areas = [ops.prod(some[..., 2:] - some[..., :2] + extent, axis=-1) for some in (boxes, true_boxes)]
+    union = areas[0] + areas[1] - common + float(protocol.iou_epsilon)
+    usable = ops.logical_and(present, union > 0)
+    ious = ops.where(usable, common / ops.where(usable, union, ops.ones_like(union)), ops.zeros_like(common))
+    return ops.max(ops.pad(ious, ((0, 0), (0, 1))), axis=1)
+
+
 def to_masks(score_maps, threshold, protocol):
     """(B, S, S) float64 score maps -> bool, the pixels above one threshold; twin of boxes.to_levels."""
     threshold = ops.convert_to_tensor(threshold, "float64")

@@ -11,6 +11,7 @@ from e2wsol.config import option
 from e2wsol.data import pipeline
 from e2wsol.errors import UserError
 from e2wsol.training import checkpoints, strategies
+from e2wsol.training.validation import Validation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +24,9 @@ class LoopOptions:
     seed: int = option(0, "seed of initial weights, shuffling, augmentation and random layers", minimum=0)
     checkpoint_steps: int = option(0, "also checkpoint every so many steps; 0 for the ends of epochs only", minimum=0)
     validate_every: int = option(1, "epochs between validations on split val, where there is one", minimum=1)
+    validate_localization: bool = option(
+        False, "validate the boxes of the true classes too: val_gt_known, at IoU 0.5 and the protocol's threshold"
+    )
     log_every: int = option(50, "steps between entries in metrics.jsonl and TensorBoard", minimum=1)
 
 
@@ -42,12 +46,15 @@ class Loop:
       pipeline_options: PipelineOptions.
       options: LoopOptions.
       folder: checkpoint folder.
+      protocol: BoxProtocol of options.validate_localization.
       callbacks: keras callbacks; they see batch logs ("loss", "accuracy", the loss's terms
-        where it has several, "learning_rate") every `log_every` steps and epoch logs (the same, "val_top1",
-        "val_top5").
+        where it has several, "learning_rate") every `log_every` steps and epoch logs (the same, and
+        the scores of Validation).
     """
 
-    def __init__(self, model, optimizer, strategy, *, info, pipeline_options, options, folder, callbacks=()):
+    def __init__(
+        self, model, optimizer, strategy, *, info, pipeline_options, options, folder, protocol=None, callbacks=()
+    ):
         self.model, self.optimizer, self.strategy = model, optimizer, strategy
         self.info, self.pipeline_options, self.options = info, pipeline_options, options
         self.folder = folder
@@ -59,10 +66,17 @@ class Loop:
         if options.batch_size % replicas:
             raise UserError(f"--batch_size={options.batch_size}: must be a multiple of the {replicas} devices")
         self.steps_per_epoch = steps_per_epoch(options, info)
+        self.validation = Validation(
+            model,
+            strategy,
+            info=info,
+            view=pipeline_options,
+            batch_size=options.batch_size,
+            protocol=protocol if options.validate_localization else None,
+        )
         with strategy.scope():
             optimizer.build(model.trainable_variables)
         self._train_step = tf.function(self._distributed_step)
-        self._validate_step = tf.function(self._distributed_validation)
 
     def resume(self):
         """Restores the last good checkpoint, if any; returns its path or None."""
@@ -179,54 +193,10 @@ class Loop:
         results = {"loss": loss, "accuracy": tf.reduce_mean(tf.cast(correct, tf.float32))}
         return results if len(terms) == 1 else results | terms
 
-    def has_validation(self):
-        """Whether the records hold a validation split with pictures."""
-        return "val" in self.info.splits and self.info.split("val").count > 0
-
     def _validate(self, epoch):
-        """{"val_top1", "val_top5"} over split val, or {} where it is not due or there is none."""
+        """The scores on split val, or {} where they are not due or there is none."""
         due = (epoch + 1) % self.options.validate_every == 0 or epoch + 1 == self.options.epochs
-        if not due or not self.has_validation():
-            return {}
-        totals = [0.0, 0.0, 0.0]
-        with pipeline.guard(self.info, "val"):
-            for batch in self._validation_batches():
-                totals = [total + float(part) for total, part in zip(totals, self._validate_step(batch))]
-        return {"val_top1": totals[0] / totals[2], "val_top5": totals[1] / totals[2]}
-
-    def _validation_batches(self):
-        """Split val in equal batches for every replica; "weight" is 0 on the pictures that fill them up."""
-        count = self.info.split("val").count
-        replicas = self.strategy.num_replicas_in_sync
-        per_replica = max(1, min(self.options.batch_size, count) // replicas)
-
-        def make(context):
-            shards = context.num_input_pipelines
-            steps = math.ceil(count / (per_replica * replicas)) * replicas // shards
-            dataset = pipeline.eval_dataset(
-                self.info, self.pipeline_options, split="val", batch=1, shard_index=context.input_pipeline_id,
-                num_shards=shards,
-            )  # fmt: skip
-            dataset = dataset.unbatch().map(
-                lambda item: {"image": item["image"], "label": item["label"], "weight": 1.0}
-            )
-            filler = {"image": tf.zeros(dataset.element_spec["image"].shape, tf.uint8), "label": 0, "weight": 0.0}
-            fill = tf.data.Dataset.from_tensors(filler).repeat()
-            return dataset.concatenate(fill).batch(per_replica, drop_remainder=True).take(steps).prefetch(2)
-
-        return self.strategy.distribute_datasets_from_function(make)
-
-    def _distributed_validation(self, batch):
-        results = self.strategy.run(self._replica_validation, args=(batch,))
-        return [self.strategy.reduce("SUM", value, axis=None) for value in results]
-
-    def _replica_validation(self, batch):
-        logits = self.model(batch["image"], training=False)["logits"]
-        hits = [
-            tf.reduce_sum(batch["weight"] * tf.cast(tf.math.in_top_k(batch["label"], logits, k), tf.float32))
-            for k in (1, min(5, self.model.num_classes))
-        ]
-        return [*hits, tf.reduce_sum(batch["weight"])]
+        return self.validation.scores() if due and self.validation.exists else {}
 
     def _mid_epoch_checkpoint(self):
         every = self.options.checkpoint_steps

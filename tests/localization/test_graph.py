@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from e2wsol.localization import protocols
 from e2wsol.localization.boxes import box_at, to_levels
-from e2wsol.localization.graph import component_labels, extract_boxes, to_masks
+from e2wsol.localization.graph import best_ious, component_labels, extract_boxes, to_masks
+from e2wsol.localization.iou import best_iou
 from e2wsol.localization.score_map import to_score_map
 
 PROTOCOLS = [protocols.get(name) for name in protocols.names()]
@@ -131,3 +132,17 @@ def test_compiles_under_xla(protocol):
         lambda batch: extract_boxes(batch, size=SIZE, threshold=0.4, protocol=protocol)[1], jit_compile=True
     )
     assert compiled(tf.constant(maps)).numpy().tolist() == [numpy_box(one, SIZE, 0.4, protocol) for one in maps]
+
+
+@pytest.mark.parametrize("name", protocols.names())
+def test_best_ious_equal_those_of_the_host(name):
+    rules, rng = protocols.get(name), np.random.default_rng(0)
+    corners = rng.integers(-3, 12, (40, 4, 2, 2)).astype(np.float64)
+    boxes = np.concatenate([corners.min(2), corners.max(2)], axis=-1)
+    present = np.arange(3) < rng.integers(0, 4, (40, 1))
+    found = np.array(best_ious(boxes[:, 0], boxes[:, 1:], present, rules))
+    for index in range(40):
+        true_boxes = boxes[index, 1:][present[index]]
+        expected = best_iou(boxes[index, :1], true_boxes, rules)[0] if len(true_boxes) else 0.0
+        assert found[index] == pytest.approx(expected, abs=1e-12)
+    assert 0 < np.count_nonzero(found) < 40

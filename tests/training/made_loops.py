@@ -27,6 +27,7 @@ def made_loop(
     strategy="none",
     rate=0.05,
     callbacks=(),
+    protocol=None,
     replicas=0,
     **options,
 ):
@@ -52,6 +53,7 @@ def made_loop(
         pipeline_options=VIEW,
         options=LoopOptions(**settings),
         folder=folder,
+        protocol=protocol,
         callbacks=callbacks,
     )
 

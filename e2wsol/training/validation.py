@@ -1,0 +1,121 @@
+"""Scores on split val while a method trains, on the devices that it trains on."""
+
+import math
+
+import tensorflow as tf
+from keras import ops
+
+from e2wsol.data import pipeline
+from e2wsol.localization.frame import Frame
+from e2wsol.localization.graph import best_ious, extract_boxes
+from e2wsol.localization.ground_truth import boxes_in_frame
+
+IOU_THRESHOLD = 0.5
+
+
+class Validation:
+    """Counts hits over split val, every picture once, in whatever parts the replicas get it.
+
+    Args:
+      model: a Method, built under `strategy`.
+      strategy: tf.distribute strategy.
+      info: DatasetInfo of the records.
+      view: PipelineOptions.
+      batch_size: global batch.
+      protocol: BoxProtocol by which boxes are found in the graph and scored, at its default threshold
+        and over pictures; None for classification alone.
+    """
+
+    def __init__(self, model, strategy, *, info, view, batch_size, protocol=None):
+        self.model, self.strategy = model, strategy
+        self.info, self.view, self.batch_size, self.protocol = info, view, batch_size, protocol
+        self._step = tf.function(self._distributed)
+
+    @property
+    def exists(self):
+        """Whether the records hold a validation split with pictures."""
+        return "val" in self.info.splits and self.info.split("val").count > 0
+
+    def scores(self):
+        """{"val_top1", "val_top5"} in [0, 1] and, with a protocol and any true box, "val_gt_known"."""
+        totals = {}
+        with pipeline.guard(self.info, "val"):
+            for batch in self._batches():
+                sums = {name: float(value) for name, value in self._step(batch).items()}
+                totals = {name: totals.get(name, 0.0) + value for name, value in sums.items()}
+        scores = {f"val_{name}": totals[name] / totals["pictures"] for name in ("top1", "top5")}
+        if totals.get("located"):
+            scores["val_gt_known"] = totals["gt_known"] / totals["located"]
+        return scores
+
+    def _batches(self):
+        """Split val in equal batches for every replica; "weight" is 0 on the pictures that fill them up."""
+        count = self.info.split("val").count
+        replicas = self.strategy.num_replicas_in_sync
+        per_replica = max(1, min(self.batch_size, count) // replicas)
+
+        def make(context):
+            shards = context.num_input_pipelines
+            steps = math.ceil(count / (per_replica * replicas)) * replicas // shards
+            dataset = pipeline.eval_dataset(
+                self.info, self.view, split="val", batch=1, shard_index=context.input_pipeline_id, num_shards=shards
+            )
+            dataset = dataset.unbatch().map(self._item)
+            shape = dataset.element_spec["image"].shape
+            filler = {"image": tf.zeros(shape, tf.uint8), "label": 0, "weight": 0.0}
+            filler["boxes"] = tf.zeros((0, 4), tf.float64)
+            fill = tf.data.Dataset.from_tensors(filler).repeat()
+            padding = {"image": tf.constant(0, tf.uint8), "label": 0, "weight": 0.0}
+            padding["boxes"] = tf.constant(math.nan, tf.float64)
+            dataset = dataset.concatenate(fill).padded_batch(per_replica, padding_values=padding, drop_remainder=True)
+            return dataset.take(steps).prefetch(2)
+
+        return self.strategy.distribute_datasets_from_function(make)
+
+    def _item(self, item):
+        """A picture's view, label, weight of 1 and true boxes (n, 4) in the frame, n = 0 without a protocol."""
+        boxes = tf.zeros((0, 4), tf.float64)
+        if self.protocol is not None:
+            boxes = tf.numpy_function(self._true_boxes, [item["boxes"], item["size"]], tf.float64)
+        return {
+            "image": item["image"],
+            "label": item["label"],
+            "weight": 1.0,
+            "boxes": tf.ensure_shape(boxes, (None, 4)),
+        }
+
+    def _true_boxes(self, boxes, size):
+        resize = self.view.resize_size if self.view.eval_crop == "center" else self.view.image_size
+        frame = Frame(size=self.view.image_size, resize=resize)
+        return boxes_in_frame(boxes, size[::-1], frame, self.protocol)
+
+    def _distributed(self, batch):
+        sums = self.strategy.run(self._replica, args=(batch,))
+        return {name: self.strategy.reduce("SUM", value, axis=None) for name, value in sums.items()}
+
+    def _replica(self, batch):
+        labels, weight = batch["label"], batch["weight"]
+        if self.protocol is None:
+            logits, located = self.model(batch["image"], training=False)["logits"], {}
+        else:
+            logits, maps = self.model.localize(batch["image"], labels)
+            located = self._located(maps, batch)
+        ranks = {"top1": 1, "top5": min(5, self.model.num_classes)}
+        right = {name: tf.cast(tf.math.in_top_k(labels, logits, rank), tf.float32) for name, rank in ranks.items()}
+        sums = {name: tf.reduce_sum(weight * hits) for name, hits in right.items()}
+        return {**sums, "pictures": tf.reduce_sum(weight), **located}
+
+    def _located(self, maps, batch):
+        """Hits of the boxes of maps (b, h, w), and pictures with a true box."""
+        protocol = self.protocol
+        _, boxes = extract_boxes(
+            maps, size=self.view.image_size, threshold=protocol.default_threshold, protocol=protocol
+        )
+        present = tf.math.is_finite(batch["boxes"][..., 0])
+        ious = best_ious(boxes, tf.where(present[..., None], batch["boxes"], 0.0), present, protocol)
+        hits = getattr(ops, protocol.is_hit.__name__)(ious, IOU_THRESHOLD)
+        located = batch["weight"] * tf.cast(tf.reduce_any(present, axis=1), tf.float32)
+        return {
+            "gt_known": tf.reduce_sum(located * tf.cast(hits, tf.float32)),
+            "located": tf.reduce_sum(located),
+        }

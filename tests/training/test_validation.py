@@ -1,0 +1,36 @@
+"""Scores on split val during training, against the evaluator on the host."""
+
+import dataclasses
+
+import pytest
+from made_loops import VIEW, made_loop
+
+from e2wsol.localization import protocols
+from e2wsol.prediction.evaluation import Evaluation, ModelMaps
+
+
+def evaluated(loop, protocol):
+    evaluation = Evaluation(loop.info, VIEW, protocol, ModelMaps(loop.model), batch=4, threads=1)
+    scorer, _ = evaluation.score("val")
+    return scorer.score_at("GT-known Loc", 0.5, protocol.default_threshold)
+
+
+@pytest.mark.parametrize("name", ["maxboxacc", "bas", "e2net"])
+@pytest.mark.parametrize("replicas", [0, 2])
+def test_boxes_of_the_graph_score_as_those_of_the_evaluator(tiny_records, tmp_path, name, replicas):
+    rules = protocols.get(name)
+    # Over pictures; at a threshold where some boxes of an untrained network hit.
+    protocol = dataclasses.replace(rules, average="pictures", default_threshold=0.3)
+    strategy = "mirrored" if replicas else "none"
+    loop = made_loop(
+        tiny_records, tmp_path, strategy=strategy, replicas=replicas, protocol=protocol, validate_localization=True
+    )
+    scores, expected = loop.validation.scores(), evaluated(loop, protocol)
+    assert expected.pictures == 9 and 0 < expected.hits < 9
+    assert scores["val_gt_known"] == pytest.approx(expected.value, abs=1e-7)
+    assert set(scores) == {"val_top1", "val_top5", "val_gt_known"}
+
+
+def test_classification_alone_unless_asked_for(tiny_records, tmp_path):
+    loop = made_loop(tiny_records, tmp_path, protocol=protocols.get("maxboxacc"))
+    assert set(loop.validation.scores()) == {"val_top1", "val_top5"}
