@@ -1,6 +1,11 @@
 import pathlib
 
+import hypothesis
 import pytest
+
+# The same examples in every run: what fails must fail again. Other ones: --hypothesis-profile=default.
+hypothesis.settings.register_profile("fixed", derandomize=True)
+hypothesis.settings.load_profile("fixed")
 
 
 def pytest_configure():

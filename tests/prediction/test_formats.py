@@ -114,4 +114,5 @@ def test_round_trips(corners, width, height):
     assert (x, y, x + w, y + h) == pytest.approx(box, abs=2e-3)
     xmin, ymin, xmax, ymax = (int(root.findtext(f"object/bndbox/{tag}")) for tag in ("xmin", "ymin", "xmax", "ymax"))
     assert 1 <= xmin <= xmax <= width and 1 <= ymin <= ymax <= height
-    assert (xmin - 1, ymin - 1, xmax, ymax) == pytest.approx(box, abs=1)
+    # Rounding moves an end by half a pixel; a box thinner than one is given a whole one.
+    assert (xmin - 1, ymin - 1, xmax, ymax) == pytest.approx(box, abs=1.5)
