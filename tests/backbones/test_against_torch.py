@@ -44,9 +44,10 @@ def summary(features):
     return (means[0, 0], means[0, -1], means[-1, 0], means[-1, -1], means.mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "output_stride"),
-    [pytest.param(*key, marks=[pytest.mark.slow] * (key[1] == 8)) for key in EXPECTED],
+    list(EXPECTED),
 )
 def test_features_are_torchs(backbone, output_stride):
     network = backbones.build(BackboneOptions(backbone=backbone, output_stride=output_stride), SIDE)

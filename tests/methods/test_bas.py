@@ -425,6 +425,7 @@ def results(backbone, policy):
     return {"logits": logits, "maps": maps, "loss": loss, "saliency of all": outputs["saliency"], **branches}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "policy", "tolerance"),
     [

@@ -17,6 +17,7 @@ MNPO_CASES = [kit.SHARED_KIT / name for name in ("mnpo_vgg16_cub", "mnpos_vgg16_
 pytestmark = pytest.mark.skipif(not EVALUATION.is_dir(), reason="the parity kit is not at ../shared/parity")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", protocols.names())
 def test_graph_on_the_kits_maps(name):
     protocol, maps = protocols.get(name), kit.load(EVALUATION)[1]["maps"]
@@ -29,6 +30,7 @@ def test_graph_on_the_kits_maps(name):
         np.testing.assert_array_equal(boxes, expected[:, column])
 
 
+@pytest.mark.slow
 def test_graph_on_the_references_boxes():
     """Not by way of boxes.py: the benchmark's own boxes at levels spread over its grid."""
     _, arrays = kit.load(EVALUATION)

@@ -16,7 +16,7 @@ def evaluated(loop, protocol):
 
 
 @pytest.mark.parametrize("name", ["maxboxacc", "bas", "e2net"])
-@pytest.mark.parametrize("replicas", [0, 2])
+@pytest.mark.parametrize("replicas", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_boxes_of_the_graph_score_as_those_of_the_evaluator(tiny_records, tmp_path, name, replicas):
     rules = protocols.get(name)
     # Over pictures; at a threshold where some boxes of an untrained network hit.
