@@ -15,6 +15,11 @@ class Frame:
     size: int
     resize: int
 
+    @classmethod
+    def of_view(cls, view):
+        """The frame of the evaluation view that PipelineOptions `view` ask for."""
+        return cls(size=view.image_size, resize=view.resize_size if view.eval_crop == "center" else view.image_size)
+
     @property
     def offset(self):
         """Pixels that the crop takes away at the left and at the top."""

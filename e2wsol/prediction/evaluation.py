@@ -70,8 +70,7 @@ class Evaluation:
     def __init__(self, info, view, protocol, maps, *, batch, threads):
         self.info, self.view, self.protocol, self.maps = info, view, protocol, maps
         self.batch, self.threads = batch, threads
-        resize = view.resize_size if view.eval_crop == "center" else view.image_size
-        self.frame = Frame(size=view.image_size, resize=resize)
+        self.frame = Frame.of_view(view)
 
     def score(self, split, *, limit=0, crops=1, thresholds=(), keeper=None, shown_at=None):
         """Scores a split.

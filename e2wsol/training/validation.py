@@ -85,9 +85,7 @@ class Validation:
         }
 
     def _true_boxes(self, boxes, size):
-        resize = self.view.resize_size if self.view.eval_crop == "center" else self.view.image_size
-        frame = Frame(size=self.view.image_size, resize=resize)
-        return boxes_in_frame(boxes, size[::-1], frame, self.protocol)
+        return boxes_in_frame(boxes, size[::-1], Frame.of_view(self.view), self.protocol)
 
     def _distributed(self, batch):
         sums = self.strategy.run(self._replica, args=(batch,))
