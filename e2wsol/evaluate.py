@@ -9,7 +9,10 @@ protocol's threshold, at the one chosen on a split that is not scored, and at th
 split (an oracle, as most papers report it); with --maps the second needs --threshold_split.
 
 A map is DIR/<picture id>.npy, (--map_size, --map_size) in [0, 1], as the wsolevaluation benchmark stores them;
---map_values=raw takes any size and range. Top-1 and Top-5 Loc need --predictions.
+--map_values=raw takes any size and range.
+
+--predictions=FILE gives every picture's classes, as python -m e2wsol.classify writes them: Top-1 and Top-5 Loc of maps
+and of methods that predict no class, or those of a method with another network's classes.
 """
 
 import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
@@ -27,6 +30,7 @@ from e2wsol.data import dataset, pipeline
 from e2wsol.errors import UserError
 from e2wsol.localization import parallel, protocols
 from e2wsol.prediction import figures, map_files
+from e2wsol.prediction.class_files import PredictedClasses
 from e2wsol.prediction.evaluation import Evaluation, ModelMaps
 from e2wsol.prediction.models import box_protocol, load_model
 from e2wsol.training.run_folder import RunFolder, git_commit, versions
@@ -49,7 +53,9 @@ class EvaluateOptions:
     )
     map_size: int = option(224, "with --maps: side of the square that is scored, in pixels", minimum=1)
     predictions: str = option(
-        "", "with --maps: CSV of picture id and predicted class numbers, best first, for Top-1 and Top-5 Loc"
+        "",
+        "predicted classes for Top-1 and Top-5 Loc: .jsonl of e2wsol.classify, or .csv of picture id and class "
+        "numbers, best first; empty for the run's own",
     )
     data_dir: str = option("", "records to score; empty for those of the training")
     split: str = option("test", "split to score")
@@ -62,6 +68,11 @@ class EvaluateOptions:
         "auto",
         "views that a class is predicted from: 1, or the mean over 10 crops; auto as the protocol says",
         choices=("auto", "1", "10"),
+    )
+    skip_empty: bool = option(
+        False,
+        "leave pictures without a pixel above the threshold out of the scores, as SPOL's release does, instead of "
+        "counting them as misses",
     )
     samples: int = option(48, "pictures kept for the report: best, worst and random ones", minimum=0)
 
@@ -111,6 +122,7 @@ def main(options, box, positional):
         "skip_empty": subject.protocol.skip_empty,
         "every_contour": subject.protocol.every_contour,
         "threshold_split": subject.chooser_split,
+        "predictions": options.predictions or None,
         **subject.facts,
         **scored,
         "versions": versions(),
@@ -128,11 +140,19 @@ def score(subject, options, keeper):
     """Scores the subject; returns (LocalizationScorer, the figures of result.json)."""
     threads = options.threads or os.cpu_count()
     evaluation = Evaluation(
-        subject.info, subject.view, subject.protocol, subject.maps, batch=options.batch, threads=threads
+        subject.info,
+        subject.view,
+        subject.protocol,
+        subject.maps,
+        batch=options.batch,
+        threads=threads,
+        predictions=PredictedClasses(options.predictions, len(subject.info.classes)) if options.predictions else None,
     )
     validation = None
     if subject.chooser_split:
-        chosen = evaluation.score(subject.chooser_split, limit=options.threshold_limit)
+        chosen = evaluation.score(
+            subject.chooser_split, limit=options.threshold_limit, classify=subject.protocol.best_by_metric
+        )
         validation = figures.best_thresholds(subject.name, *chosen)
     shown_at = subject.protocol.default_threshold
     scorer, baselines = evaluation.score(
@@ -164,20 +184,17 @@ def trained_run(options, box):
     parallel.start_warm_up()
     model = load_model(model_file)
     protocol = box_protocol(box, flags, model)
-    crops = crops_to_take(options.crops, protocol, view)
-    facts = {
-        "backbone": flags["backbone"],
-        "checkpoint": model_file,
-        "crops": crops,
-        "protocol_crops": protocol_crops(protocol),
-        "flags": flags,
-    }
+    facts = {"backbone": flags["backbone"], "checkpoint": model_file, "flags": flags}
+    crops = None
+    if model.classifies and not options.predictions:
+        crops = crops_to_take(options.crops, protocol, view)
+        facts |= {"crops": crops, "protocol_crops": protocol_crops(protocol)}
     return Subject(
         name=flags["method"],
         folder=run.path,
         info=info,
         view=view,
-        protocol=protocol,
+        protocol=dataclasses.replace(protocol, skip_empty=options.skip_empty),
         maps=ModelMaps(model, protocol.ten_crop_mean or "probabilities"),
         crops=crops,
         chooser_split=threshold_split(info, options),
@@ -199,14 +216,13 @@ def stored_maps(options, box):
     protocol = rules if box.threshold < 0 else dataclasses.replace(rules, default_threshold=box.threshold)
     resize = protocol.frame(options.map_size).resize
     parallel.start_warm_up()
-    predictions = map_files.read_predictions(options.predictions, len(info.classes)) if options.predictions else None
-    maps = map_files.StoredMaps(options.maps, size=options.map_size, values=options.map_values, predictions=predictions)
+    maps = map_files.StoredMaps(options.maps, size=options.map_size, values=options.map_values)
     return Subject(
         name=maps.folder.resolve().name,
         folder=result_folder(options, info),
         info=info,
         view=pipeline.PipelineOptions(image_size=options.map_size, resize_size=resize),
-        protocol=protocol,
+        protocol=dataclasses.replace(protocol, skip_empty=options.skip_empty),
         maps=maps,
         crops=None,
         chooser_split=options.threshold_split or None,

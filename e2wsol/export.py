@@ -5,7 +5,8 @@ python -m e2wsol.export --run_dir=runs/e2net_vgg_cub --output=exported
 The signature `serving_default` takes `images`, uint8 RGB (B, H, W, 3) of any batch and picture size,
 and returns `logits` and `probabilities` (B, C), `map` (B, S, S) in [0, 1] and `box` (B, 4) float32: x0,
 y0, x1, y1 in pixels of the given pictures. Map and box are those of the most probable class. It
-resizes, normalises and extracts the box inside the graph, and loads without e2wsol.
+resizes, normalises and extracts the box inside the graph, and loads without e2wsol. A method that predicts
+no class gives map and box alone.
 """
 
 import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
@@ -23,7 +24,7 @@ from e2wsol.data import pipeline
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
 from e2wsol.localization.graph import extract_boxes
-from e2wsol.prediction.models import box_protocol, load_model
+from e2wsol.prediction.models import box_protocol, class_names, load_model
 from e2wsol.training.run_folder import RunFolder
 
 
@@ -53,7 +54,7 @@ def main(options, box, positional):
         "protocol": protocol.name,
         "threshold": protocol.default_threshold,
         "image_size": model.image_size,
-        "classes": run.classes(),
+        "classes": class_names(model, run.classes()),
     }
     write(model, protocol, output, record)
     print(f"wrote {output}")
@@ -90,7 +91,7 @@ class Localizer(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")])
     def predict(self, images):
-        """uint8 RGB (B, H, W, 3) -> dict of logits, probabilities, map and box (in the pictures' pixels)."""
+        """uint8 RGB (B, H, W, 3) -> dict of logits, probabilities (of a classifier), map and box (in pixels)."""
         size = self.model.image_size
         logits, maps = self.model.localize(pipeline.whole_view(images, size))
         threshold = self.protocol.default_threshold
@@ -98,12 +99,8 @@ class Localizer(tf.Module):
         height, width = tf.unstack(tf.cast(tf.shape(images)[1:3], tf.float64))
         sides = tf.stack([width, height, width, height])
         boxes = tf.clip_by_value(tf.cast(boxes, tf.float64) * sides / size, 0.0, sides)
-        return {
-            "logits": logits,
-            "probabilities": tf.nn.softmax(logits),
-            "map": tf.cast(score_maps, tf.float32),
-            "box": tf.cast(boxes, tf.float32),
-        }
+        classes = {} if logits is None else {"logits": logits, "probabilities": tf.nn.softmax(logits)}
+        return {**classes, "map": tf.cast(score_maps, tf.float32), "box": tf.cast(boxes, tf.float32)}
 
 
 if __name__ == "__main__":

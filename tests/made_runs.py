@@ -4,14 +4,16 @@ import sys
 
 import pytest
 
-from e2wsol import cli, evaluate, export, predict, train
+from e2wsol import classify, cli, evaluate, export, predict, pseudo_masks, train
 from e2wsol.localization.protocols import BoxOptions
 
 COMMANDS = {
     "train": (train.main, train.OPTION_CLASSES),
+    "classify": (classify.main, (classify.ClassifyOptions,)),
     "evaluate": (evaluate.main, (evaluate.EvaluateOptions, BoxOptions)),
     "export": (export.main, (export.ExportOptions, BoxOptions)),
     "predict": (predict.main, (predict.PredictOptions, BoxOptions)),
+    "pseudo_masks": (pseudo_masks.main, (pseudo_masks.PseudoMaskOptions,)),
 }
 TINY = (
     *("--image_size=32", "--resize_size=36", "--backbone_width=0.03", "--shuffle_buffer=8", "--data_threads=1"),

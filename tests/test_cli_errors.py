@@ -19,7 +19,7 @@ def errors(capsys):
     ("flags", "expected"),
     [
         (["--method=cma"], "--method=cma: unknown; choose one of cam, adl, e2net, bas"),
-        (["--backbone=vgg"], "--backbone=vgg: unknown; choose one of inception_v3, mobilenet_v1, resnet50"),
+        (["--backbone=vgg"], "--backbone=vgg: unknown; choose one of efficientnet_b0, efficientnet_b7, inception"),
         (
             ["--protocol=e2"],
             "--protocol=e2: unknown; choose one of bas, e2net, maxboxacc, maxboxaccv2, mnpo, pxap, spol",

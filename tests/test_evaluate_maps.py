@@ -161,12 +161,34 @@ def test_threads_change_nothing(stored, tiny_records, tmp_path):
         np.testing.assert_array_equal(samples[0][name], samples[1][name])
 
 
-def test_spol_says_what_it_leaves_out(stored, tiny_records, tmp_path, capsys):
-    found = evaluate(stored[0], tiny_records, "--protocol=spol", "--threshold=1", f"--run_dir={tmp_path}")
-    at = [score for score in found["scores"] if score["localizer"] == "mine" and score["threshold_from"] == "protocol"]
-    assert {(score["pictures"], score["left_out"], score["value"]) for score in at} == {(0, 8, None)}
-    table = capsys.readouterr().out
-    assert "Denominators: pictures without a pixel above the threshold are left out, as protocol spol has it" in table
+def test_pictures_without_a_box_count_as_misses_unless_asked(stored, tiny_records, tmp_path, capsys):
+    """Three of eight maps stay below the threshold."""
+    for number, (name, found) in enumerate(stored[1].items()):
+        path = tmp_path / "maps" / f"{name}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, found * (0.3 if number % 3 == 0 else 1))
+    flags = ("--protocol=spol", "--threshold=0.35")
+    counted, skipped = (
+        evaluate(tmp_path / "maps", tiny_records, *flags, f"--run_dir={tmp_path / 'out'}", f"--{skip}skip_empty")
+        for skip in ("no", "")
+    )
+    assert (counted["skip_empty"], skipped["skip_empty"]) == (False, True)
+    scores = [
+        {
+            score["iou"]: score
+            for score in result["scores"]
+            if score["localizer"] == "maps" and score["threshold_from"] == "protocol"
+        }
+        for result in (counted, skipped)
+    ]
+    assert any(score["hits"] for score in scores[0].values())
+    for iou, score in scores[0].items():
+        other = scores[1][iou]
+        assert (score["pictures"], score["left_out"], score["value"]) == (8, 0, score["hits"] / 8)
+        assert (other["pictures"], other["left_out"], other["value"]) == (5, 3, score["hits"] / 5)
+    first, second = capsys.readouterr().out.split("maps on synthetic")[1:]
+    said = "Denominators: pictures without a pixel above the threshold are left out (--skip_empty)"
+    assert said in second and said not in first
 
 
 @pytest.mark.parametrize(
@@ -178,6 +200,7 @@ def test_spol_says_what_it_leaves_out(stored, tiny_records, tmp_path, capsys):
         (("--split=train",), ".npy: no map of picture "),
         (("--map_values=gray",), "--map_values=gray: unknown; choose one of scores, raw"),
         (("--maps=nowhere",), "--maps=nowhere: no such folder"),
+        (("--predictions=nowhere.csv",), "--predictions=nowhere.csv: cannot be read"),
     ],
 )
 def test_errors_are_one_line(stored, tiny_records, capsys, flags, words):

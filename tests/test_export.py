@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -7,9 +8,12 @@ import pytest
 import tensorflow as tf
 from made_runs import run, train_run
 
+from e2wsol import methods
+from e2wsol.backbones import BackboneOptions
 from e2wsol.data import dataset, schema
 from e2wsol.localization.protocols import BoxOptions
 from e2wsol.prediction import predictors
+from e2wsol.training.run_folder import RunFolder
 
 # Runs in a process of its own that never imports e2wsol.
 CLIENT = """
@@ -138,6 +142,31 @@ def test_export_replaces_an_old_one(tiny_run, tmp_path):
     assert run("export", f"--run_dir={tiny_run}", f"--output={output}") == 0
     assert (output / "saved_model.pb").stat().st_size > 1000 and not (output / "old.txt").exists()
     assert [path.name for path in output.parent.iterdir()] == ["model"]
+
+
+@pytest.mark.slow
+def test_a_method_without_classes(tiny_records, tmp_path, pictures):
+    """Map and box alone; its run and its export name one class."""
+    model = methods.create("spol_seg", backbone=BackboneOptions(backbone_width=0.03), image_size=32, num_classes=3)
+    model.get_layer("spol_head").bias.assign([-1.3863])  # a probability of 0.2: boxes with edges
+    folder = RunFolder(tmp_path / "run")
+    (folder.checkpoints / "last").mkdir(parents=True)
+    model.save(folder.checkpoints / "last" / "model.keras")
+    folder.flags_file.write_text(json.dumps({"flags": {"method": "spol_seg"}}))
+    shutil.copy(tiny_records / dataset.FILE_NAME, folder.dataset_file)
+    assert run("export", f"--run_dir={tmp_path / 'run'}") == 0
+    serve = tf.saved_model.load(str(tmp_path / "run" / "export")).signatures["serving_default"]
+    assert set(serve.structured_outputs) == {"map", "box"}
+    (own, names), (exported, others) = (
+        predictors.load(tmp_path / path, BoxOptions()) for path in ("run", "run/export")
+    )
+    assert names == others == ("object",)
+    sizes = [picture.shape[1::-1] for picture in pictures["wide"]]
+    found = [p([p.prepare(picture) for picture in pictures["wide"]], sizes) for p in (own, exported)]
+    for one, other in zip(*found):
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        assert one.labels.tolist() == other.labels.tolist() == [0] and one.scores == other.scores == [1.0]
+        assert one.boxes.shape == (1, 4)
 
 
 @pytest.mark.slow

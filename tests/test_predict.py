@@ -25,7 +25,7 @@ SIZE = 32
 class RedFinder:
     """A method whose map is the picture's red, with class 2 for red pictures and class 0 for others."""
 
-    image_size, num_classes = SIZE, 3
+    image_size, num_classes, classifies = SIZE, 3, True
 
     def __call__(self, pictures, training=False):
         red = tf.cast(pictures[..., 0], tf.float32)
@@ -80,6 +80,25 @@ def test_top_k_classes_in_order_with_boxes():
     assert np.all(np.diff(found.scores) < 0) and found.scores.sum() == pytest.approx(1)
     with pytest.raises(UserError, match="--top_k=4"):
         localize(red_box_picture(8, 8, (0, 0, 4, 4)), top_k=4)
+
+
+class ObjectFinder(RedFinder):
+    """The same map without a class."""
+
+    classifies = False
+
+    def localize(self, pictures, labels=None):
+        return None, super().localize(pictures, labels)[1]
+
+
+def test_a_method_without_classes_finds_one_object():
+    predictor = predictors.MethodPredictor(ObjectFinder(), protocols.get("maxboxacc"))
+    picture = red_box_picture(90, 120, (60, 45, 90, 60))
+    found = predictor([predictor.prepare(picture)], [(120, 90)])[0]
+    assert found.labels.tolist() == [0] and found.scores.tolist() == [1] and predictor.num_classes == 1
+    np.testing.assert_array_equal(found.boxes, localize(picture).boxes)
+    with pytest.raises(UserError, match="--top_k=2: the model knows 1 classes only"):
+        predictors.MethodPredictor(ObjectFinder(), protocols.get("maxboxacc"), top_k=2)
 
 
 def test_threshold_and_protocol_change_the_box():
@@ -248,7 +267,7 @@ def test_saved_model_of_another_kind(tmp_path):
     module = tf.Module()
     call = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([None], tf.float32)])
     tf.saved_model.save(module, str(tmp_path), signatures=call)
-    with pytest.raises(UserError, match="gives no box, logits, map, probabilities"):
+    with pytest.raises(UserError, match="gives no box, map"):
         predictors.load(tmp_path, BoxOptions())
 
 

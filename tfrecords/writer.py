@@ -9,20 +9,18 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
-import errno
 import functools
 import hashlib
 import json
 import multiprocessing
-import os
 import sys
 from concurrent.futures.process import BrokenProcessPool
 
-import tensorflow as tf
 from tqdm import tqdm
 
 from e2wsol import files
 from e2wsol.data import dataset, schema
+from e2wsol.data.shards import record_writer
 from e2wsol.errors import UserError
 from tfrecords.prepare import StoreOptions, prepare
 
@@ -181,7 +179,7 @@ def _write_shard(output, shard, pictures, bar):
     """Writes the shard's pictures, which come next in `pictures`; returns its entry in dataset.json."""
     has_boxes = has_masks = False
     with files.replacing(output / shard.file) as temporary:
-        with _tfrecord_writer(temporary) as write_record:
+        with record_writer(temporary) as write_record:
             for _ in shard.items:
                 picture = next(pictures)
                 has_boxes |= len(picture.boxes) > 0
@@ -198,16 +196,6 @@ def _write_shard(output, shard, pictures, bar):
         "has_boxes": has_boxes,
         "has_masks": has_masks,
     }
-
-
-@contextlib.contextmanager
-def _tfrecord_writer(path):
-    """Yields the write function of a TFRecord file; TensorFlow's storage errors become OSError."""
-    try:
-        with tf.io.TFRecordWriter(str(path)) as writer:
-            yield writer.write
-    except tf.errors.ResourceExhaustedError as error:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
 
 def _document(listing, shards, state, source):

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 
 from e2wsol.backbones.base import Architecture, BackboneOptions, EndPoints, scaled
+from e2wsol.backbones.efficientnet import EFFICIENTNET_B0, EFFICIENTNET_B7
 from e2wsol.backbones.inception import INCEPTION_V3
 from e2wsol.backbones.mobilenet import MOBILENET_V1
 from e2wsol.backbones.resnet import RESNET50, RESNET50_SE
@@ -18,6 +19,8 @@ ARCHITECTURES = {
     "resnet50_se": RESNET50_SE,
     "mobilenet_v1": MOBILENET_V1,
     "inception_v3": INCEPTION_V3,
+    "efficientnet_b0": EFFICIENTNET_B0,
+    "efficientnet_b7": EFFICIENTNET_B7,
 }
 
 __all__ = ["ARCHITECTURES", "Architecture", "BackboneOptions", "architecture", "build", "scaled"]
@@ -60,4 +63,7 @@ def _resolved(options, family):
         raise UserError(
             f"--backbone_conventions={conventions}: {options.backbone} follows {', '.join(family.conventions)} only"
         )
+    if options.output_stride not in family.output_strides:
+        choices = ", ".join(map(str, family.output_strides))
+        raise UserError(f"--output_stride={options.output_stride}: {options.backbone} has {choices} only")
     return dataclasses.replace(options, preprocessing=scheme, backbone_conventions=conventions)

@@ -20,7 +20,7 @@ class BackboneOptions:
     backbone: str = option("vgg16", "network under the method: see e2wsol.backbones.ARCHITECTURES")
     backbone_width: float = option(1.0, "multiplies every channel count; below 1 for small machines", minimum=0.01)
     backbone_batch_norm: bool = option(False, "VGG only: batch normalization after each convolution")
-    output_stride: int = option(16, "input size over map size", choices=(8, 16))
+    output_stride: int = option(16, "input size over map size", choices=(8, 16, 32))
     backbone_conventions: str = option(
         "auto",
         "whose padding, epsilons and activations, where frameworks differ; auto is the backbone's own",
@@ -46,6 +46,9 @@ class Architecture:
       classifier_initializer: keras initializer (name or config) of the classifiers' kernels.
       gate_positions: end points after which the methods' attention layers stand as released.
       trunk: end point where BAS and its like cut the network into a trunk and a tail.
+      levels: the three end points that SPOL fuses, shallow to deep: at strides 8, 16 and 32 where the output
+        stride is 32, else as near to that as it allows.
+      output_strides: those of BackboneOptions.output_stride that it can have.
       conventions: those of CONVENTIONS that it can follow, its own first.
       applications: name in keras.applications whose ImageNet weights fit, or None.
       application_layers: our layer name -> that model's layer name, where they differ.
@@ -61,6 +64,8 @@ class Architecture:
     classifier_initializer: str | dict
     gate_positions: tuple[str, ...]
     trunk: str
+    levels: tuple[str, str, str]
+    output_strides: tuple[int, ...] = (8, 16)
     conventions: tuple[str, ...] = CONVENTIONS
     applications: str | None = None
     application_layers: dict[str, str] = dataclasses.field(default_factory=dict)

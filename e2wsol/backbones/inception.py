@@ -136,6 +136,7 @@ INCEPTION_V3 = Architecture(
     classifier_initializer="he_normal",
     gate_positions=("mixed_6a", "mixed_7a", "mixed_7c"),
     trunk="mixed_6e",
+    levels=("mixed_5d", "mixed_6e", "mixed_7c"),
     conventions=("torch",),
     applications="InceptionV3",
     applications_order=(

@@ -65,6 +65,7 @@ MOBILENET_V1 = Architecture(
     classifier_initializer="he_normal",
     gate_positions=("block6", "block12", "block13"),
     trunk="block11",
+    levels=("block5", "block11", "block13"),
     conventions=("tensorflow", "torch"),
     applications="MobileNet",
 )

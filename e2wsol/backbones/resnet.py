@@ -10,6 +10,8 @@ from e2wsol.layers import BatchNormalization
 
 # Channels inside the bottlenecks and number of blocks.
 _GROUPS = ((64, 3), (128, 4), (256, 6), (512, 3))
+# Strides of the groups at output stride 32: the classification network's.
+_FULL_STRIDES = (1, 2, 2, 2)
 _FAN_OUT = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out"}}
 
 
@@ -18,7 +20,7 @@ class _Form:
     """What the two differ in.
 
     Attributes:
-      strides: of the four groups at output stride 16; the 3x3 convolution of the first block has it.
+      strides: of the four groups up to output stride 16; the 3x3 convolution of the first block has it.
       pool: max pooling 2x2 between the trunk, group2, and group3.
       squeeze_excitation: whether blocks end in it.
       last_gamma: start of the gamma of each block's last normalization; with zeros the block starts as identity.
@@ -33,7 +35,7 @@ class _Form:
 def build(x, options, end_points, *, form):
     """End points conv0, pool0, groupG_blockB, groupG and, with form.pool, pool1 behind group2.
 
-    14x14 at 224 pixels with output stride 16.
+    14x14 at 224 pixels with output stride 16. With 32 it is the classification network, without pool1.
     """
     width, conventions = options.backbone_width, options.backbone_conventions
     x = _conv_bn(x, scaled(64, width), 7, 2, "conv0", conventions)
@@ -42,7 +44,8 @@ def build(x, options, end_points, *, form):
     x = keras.layers.MaxPooling2D(3, 2, padding=padding, name="pool0")(x)
     x = end_points.mark("pool0", x)
     total_stride = 4
-    for group, ((channels, blocks), stride) in enumerate(zip(_GROUPS, form.strides)):
+    full = options.output_stride == 32
+    for group, ((channels, blocks), stride) in enumerate(zip(_GROUPS, _FULL_STRIDES if full else form.strides)):
         stride = stride if total_stride * stride <= options.output_stride else 1
         total_stride *= stride
         for block in range(blocks):
@@ -50,7 +53,7 @@ def build(x, options, end_points, *, form):
             x = _bottleneck(x, scaled(channels, width), stride if block == 0 else 1, name, form, conventions)
             x = end_points.mark(name, x)
         x = end_points.mark(f"group{group}", x)
-        if form.pool and group == 2:
+        if form.pool and not full and group == 2:
             if 2 * total_stride <= options.output_stride:
                 x = keras.layers.MaxPooling2D(2, name="pool1")(x)
             x = end_points.mark("pool1", x)
@@ -95,6 +98,8 @@ RESNET50 = Architecture(
     classifier_initializer="he_normal",
     gate_positions=("group2_block0", "group3_block0", "group3"),
     trunk="group2",
+    levels=("group1", "group2", "group3"),
+    output_strides=(8, 16, 32),
     conventions=("torch",),
     applications_misfit=(
         "keras.applications.ResNet50 is another network (stride on the first 1x1 convolution of a group, biases in "
@@ -112,5 +117,7 @@ RESNET50_SE = Architecture(
     classifier_initializer="he_normal",
     gate_positions=("group2_block0", "group3_block0", "group3"),
     trunk="group2",
+    levels=("group1", "group2", "group3"),
+    output_strides=(8, 16, 32),
     conventions=("tensorflow",),
 )

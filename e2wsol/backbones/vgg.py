@@ -38,6 +38,7 @@ VGG16 = Architecture(
     classifier_initializer={"class_name": "RandomNormal", "config": {"stddev": 0.01}},
     gate_positions=("pool3", "pool4", "conv5_3"),
     trunk="conv4_3",
+    levels=("pool3", "conv4_3", "conv5_3"),
     applications="VGG16",
     application_layers={
         f"conv{block}_{unit}": f"block{block}_conv{unit}"

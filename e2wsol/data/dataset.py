@@ -25,7 +25,10 @@ class SplitInfo:
 
 @dataclasses.dataclass(frozen=True)
 class DatasetInfo:
-    """What dataset.json says; `classes` are the names in label order."""
+    """What dataset.json says; `classes` are the names in label order.
+
+    `pseudo_mask_splits` names the splits whose pictures have pseudo masks.
+    """
 
     folder: str
     name: str
@@ -35,6 +38,7 @@ class DatasetInfo:
     splits: dict[str, SplitInfo]
     has_boxes: bool
     has_masks: bool
+    pseudo_mask_splits: tuple[str, ...] = ()
 
     def split(self, name):
         """The `SplitInfo` called `name`; a UserError lists the splits there are."""
@@ -94,6 +98,7 @@ def _info(folder, document):
         splits=splits,
         has_boxes=document["has_boxes"],
         has_masks=document["has_masks"],
+        pseudo_mask_splits=tuple(document.get("pseudo_mask_splits", ())),
     )
 
 

@@ -92,22 +92,63 @@ def ten_crops(images, size):
     return tf.stack(crops, axis=-4)
 
 
+def resize_nearest(image, size):
+    """Both sides to `size`, each pixel from the one under its upper left corner, as cv2.INTER_NEAREST.
+
+    So it lies up to half a pixel beside what `resize` gives, as in the code of the papers that resize masks with it.
+
+    Args:
+      image: (H, W, c).
+      size: side in pixels.
+
+    Returns:
+      (size, size, c) tensor of the same type.
+    """
+    for axis in (0, 1):
+        source = tf.shape(image)[axis]
+        # OpenCV rounds twice: for some sizes that takes the index of an exact product down by one.
+        step = 1.0 / (size / tf.cast(source, tf.float64))
+        index = tf.cast(tf.floor(tf.range(size, dtype=tf.float64) * step), tf.int32)
+        image = tf.gather(image, tf.minimum(index, source - 1), axis=axis)
+    return image
+
+
 def _train_view(image, options, key):
-    size = options.image_size
+    return _to_uint8(_train_window(resize(image, options.resize_size), options, key))
+
+
+def _train_window(image, options, key):
+    """The crop (S, S, c), mirrored or not, that `key` draws from a resized picture (R, R, c)."""
+    size, channels = options.image_size, image.shape[-1]
     draws = tf.random.stateless_uniform([3], seed=key, alg="philox")
     offsets = tf.cast(draws[:2] * float(options.resize_size - size + 1), tf.int32)
-    image = resize(image, options.resize_size)
-    image = tf.slice(image, [offsets[0], offsets[1], 0], [size, size, 3])
+    image = tf.slice(image, [offsets[0], offsets[1], 0], [size, size, channels])
     if options.flip:
         image = tf.cond(draws[2] < 0.5, lambda: image[:, ::-1], lambda: image)
-    return _to_uint8(tf.ensure_shape(image, (size, size, 3)))
+    return tf.ensure_shape(image, (size, size, channels))
+
+
+def decode_pseudo_mask(png):
+    """PNG bytes of a record's pseudo mask to uint8 (H, W, 2): 255 * foreground, 255 * prior."""
+    return tf.io.decode_png(png, channels=3)[..., :2]
 
 
 def _to_uint8(image):
     return tf.cast(tf.clip_by_value(image, 0.0, 255.0), tf.uint8)
 
 
-def train_dataset(info, options, *, split="train", global_batch, seed, start_record=0, shard_index=0, num_shards=1):
+def train_dataset(
+    info,
+    options,
+    *,
+    split="train",
+    global_batch,
+    seed,
+    start_record=0,
+    shard_index=0,
+    num_shards=1,
+    pseudo_masks=False,
+):
     """Endless shuffled, augmented batches; a pure function of (seed, start_record).
 
     Record i of the stream (counted over all passes) has its own crop and flip drawn from (seed, i), and
@@ -122,18 +163,32 @@ def train_dataset(info, options, *, split="train", global_batch, seed, start_rec
       seed: int.
       start_record: records of the global stream to leave out.
       shard_index, num_shards: this worker's part of every global batch.
+      pseudo_masks: whether to give the pictures' pseudo masks as well, cropped and mirrored like them.
 
     Returns:
-      tf.data.Dataset of {"image": uint8 (b, S, S, 3) RGB, "label": int32 (b,)}, b = global_batch / num_shards.
+      tf.data.Dataset of {"image": uint8 (b, S, S, 3) RGB, "label": int32 (b,)}, b = global_batch / num_shards;
+      with pseudo masks also "pseudo_mask" uint8 (b, S, S, 2): 255 * foreground, 255 * prior.
+
+    Raises:
+      UserError: the batch cannot be split, the split is empty, or it has no pseudo masks and they are asked for.
     """
     if global_batch % num_shards:
         raise UserError(f"global batch of {global_batch} pictures cannot be split over {num_shards} workers")
     split_info = _nonempty(info, split)
+    if pseudo_masks and split not in info.pseudo_mask_splits:
+        raise UserError(
+            f"{info.folder}: split '{split}' has no pseudo masks; make them with python -m e2wsol.pseudo_masks"
+            f" --run_dir=RUN --data_dir={info.folder} --output=NEW_FOLDER and train on NEW_FOLDER"
+        )
 
     def prepare(index, serialized):
         record = _record(serialized, info)
-        image = _train_view(decode(record["jpeg"]), options, _key(seed, _PICTURE_STREAM, index))
-        return {"image": image, "label": record["label"]}
+        key = _key(seed, _PICTURE_STREAM, index)
+        view = {"image": _train_view(decode(record["jpeg"]), options, key), "label": record["label"]}
+        if pseudo_masks:
+            mask = resize_nearest(decode_pseudo_mask(record["pseudo_mask"]), options.resize_size)
+            view["pseudo_mask"] = _train_window(mask, options, key)
+        return view
 
     dataset = _record_stream(split_info, options, seed, start_record)
     dataset = dataset.shard(num_shards, (shard_index - start_record) % num_shards)
@@ -266,13 +321,13 @@ def find_broken_record(info, split):
                 return f"{path}: record {number} is damaged; delete the shard and run the builder again"
             if serialized is None:
                 break
-            if problem := _problem(serialized, info):
+            if problem := _problem(serialized, info, split):
                 return f"{path}: record {number}{problem}"
             number += 1
     return None
 
 
-def _problem(serialized, info):
+def _problem(serialized, info, split):
     try:
         record = schema.parse(serialized)
     except tf.errors.InvalidArgumentError:
@@ -285,4 +340,9 @@ def _problem(serialized, info):
         decode(record["jpeg"])
     except tf.errors.InvalidArgumentError:
         return f"{name} holds no readable JPEG; replace the picture and run the builder again"
+    try:
+        if split in info.pseudo_mask_splits:
+            decode_pseudo_mask(record["pseudo_mask"])
+    except tf.errors.InvalidArgumentError:
+        return f"{name} holds no readable pseudo mask; delete the shard and run python -m e2wsol.pseudo_masks again"
     return None

@@ -9,15 +9,22 @@ Feature names are those of the TensorFlow Object Detection API, so that other to
   image/class/label         int64 from 0; image/class/text: its name
   image/object/bbox/{xmin,ymin,xmax,ymax}   fractions of width and height in [0, 1], 0..n boxes
   image/segmentation/mask   optional PNG, uint8, one channel, height x width: 0 background, 1 object, 255 ignore
+  image/segmentation/pseudo_mask   optional PNG, uint8 RGB, as large as the JPEG: red 255 * foreground, green
+                            255 * prior (see e2wsol.localization.pseudo_mask), blue 0
 """
+
+import io
 
 import cv2
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from e2wsol.data.picture import Picture
 
-__all__ = ["Picture", "encode", "parse"]
+__all__ = ["Picture", "add_pseudo_mask", "encode", "parse"]
+
+_PSEUDO_MASK = "image/segmentation/pseudo_mask"
 
 _BOX_SIDES = ("xmin", "ymin", "xmax", "ymax")
 _TEXT = tf.io.FixedLenFeature([], tf.string)
@@ -31,6 +38,7 @@ _FEATURES = {
     "image/class/label": _INTEGER,
     "image/class/text": tf.io.FixedLenFeature([], tf.string, ""),
     "image/segmentation/mask": tf.io.FixedLenFeature([], tf.string, ""),
+    _PSEUDO_MASK: tf.io.FixedLenFeature([], tf.string, ""),
     **{f"image/object/bbox/{side}": tf.io.RaggedFeature(tf.float32) for side in _BOX_SIDES},
 }
 
@@ -57,6 +65,22 @@ def encode(picture):
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
 
 
+def add_pseudo_mask(serialized, draw):
+    """The bytes of a record with a pseudo mask put in, its other features as they were.
+
+    Args:
+      serialized: bytes of the record.
+      draw: draw(H, W) makes the (H, W, 2) uint8 of foreground and prior for a JPEG of that size.
+    """
+    example = tf.train.Example.FromString(serialized)
+    width, height = Image.open(io.BytesIO(example.features.feature["image/encoded"].bytes_list.value[0])).size
+    picture = draw(height, width)
+    blue_green_red = np.stack([np.zeros_like(picture[..., 0]), picture[..., 1], picture[..., 0]], axis=-1)
+    png = cv2.imencode(".png", blue_green_red)[1].tobytes()
+    example.features.feature[_PSEUDO_MASK].CopyFrom(_bytes(png))
+    return example.SerializeToString(deterministic=True)
+
+
 def _bytes(value):
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
@@ -74,7 +98,7 @@ def parse(serialized):
     Returns:
       dict of tensors: "jpeg" string; "size" int32 (2,) height and width of the annotated picture;
       "label" int32; "class_name", "filename", "source_id" string; "boxes" float32 (n, 4) pixels of
-      the annotated picture, ends exclusive; "mask" string, PNG bytes or "".
+      the annotated picture, ends exclusive; "mask" and "pseudo_mask" string, PNG bytes or "".
     """
     parsed = tf.io.parse_single_example(serialized, _FEATURES)
     size = tf.stack([parsed["image/height"], parsed["image/width"]])
@@ -88,6 +112,7 @@ def parse(serialized):
         "source_id": parsed["image/source_id"],
         "boxes": _pixels(fractions, size),
         "mask": parsed["image/segmentation/mask"],
+        "pseudo_mask": parsed[_PSEUDO_MASK],
     }
 
 

@@ -2,6 +2,7 @@
 
 from e2wsol.layers.attention_dropout import AttentionDropout
 from e2wsol.layers.convolutional_classifier import ConvolutionalClassifier
+from e2wsol.layers.corner_resize import CornerResize, corner_resize
 from e2wsol.layers.maxout_attention import MaxoutAttentionExcitation
 from e2wsol.layers.normalization import BatchNormalization
 from e2wsol.layers.orientation import ORIENTATIONS, DiagonalConv2D, orientation_conv
@@ -13,8 +14,10 @@ __all__ = [
     "AttentionDropout",
     "BatchNormalization",
     "ConvolutionalClassifier",
+    "CornerResize",
     "DiagonalConv2D",
     "MaxoutAttentionExcitation",
     "Preprocessing",
+    "corner_resize",
     "orientation_conv",
 ]

@@ -9,8 +9,10 @@ from e2wsol.methods.bas import BAS
 from e2wsol.methods.base import Method
 from e2wsol.methods.cam import CAM
 from e2wsol.methods.e2net import E2Net
+from e2wsol.methods.spol_cam import SPOLCam
+from e2wsol.methods.spol_seg import SPOLSeg
 
-METHODS = {"cam": CAM, "adl": ADL, "e2net": E2Net, "bas": BAS}
+METHODS = {"cam": CAM, "adl": ADL, "e2net": E2Net, "bas": BAS, "spol_cam": SPOLCam, "spol_seg": SPOLSeg}
 
 __all__ = ["METHODS", "Method", "MethodOptions", "create", "option_classes"]
 

@@ -1,4 +1,4 @@
-"""The contract of a method: a classifier that also says where it looked."""
+"""The contract of a method: a network that says where the object is, and mostly also what it is."""
 
 import dataclasses
 
@@ -19,11 +19,13 @@ class Method(keras.Model):
 
     Called on uint8 RGB pictures (B, S, S, 3) in 0..255 it returns a dict with "logits" (B, C)
     float32 and the features that its loss and maps need. It trains with `compile` and `fit` on
-    (pictures, integer labels), and saves as `.keras`.
+    (pictures, integer labels), and saves as `.keras`. A method with `classifies` False knows no classes:
+    its outputs have no "logits", and it need not fill in class_maps but `localize`.
 
     Hooks:
       gates(architecture, options): layers to insert into the backbone, by end point.
       heads(end_points, architecture, width, num_classes, options): dict of output tensors.
+      targets(batch): what of a batch of records it learns; the labels by default.
       loss_terms(labels, outputs, training): what training minimises.
       class_maps(outputs, labels): maps (B, k, h, w) of the classes labels (B, k).
 
@@ -36,6 +38,10 @@ class Method(keras.Model):
 
     Options = NoOptions
     protocol = "maxboxacc"
+    # Whether outputs hold "logits" of the classes; where not, `localize` returns None in their place.
+    classifies = True
+    # Whether it learns from records that e2wsol.pseudo_masks made.
+    needs_pseudo_masks = False
 
     def __init__(self, *, backbone, image_size, num_classes, options=None, name=None):
         options = options or self.Options()
@@ -65,11 +71,15 @@ class Method(keras.Model):
         """Localization maps (B, k, h, w) float32, unnormalised, of classes labels (B, k)."""
         raise NotImplementedError
 
+    def targets(self, batch):
+        """What the objective takes as labels from a batch of e2wsol.data.pipeline: int (B,)."""
+        return batch["label"]
+
     def loss_terms(self, labels, outputs, training=True):
         """The objective, picture by picture; by default the cross-entropy of the logits.
 
         Args:
-          labels: int (B,).
+          labels: int (B,), or what `targets` gives.
           outputs: what calling the model gave.
           training: whether it was called in training mode.
 
@@ -95,8 +105,8 @@ class Method(keras.Model):
         return ops.mean(losses)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Feeds compiled metrics with the logits, so that e.g. "accuracy" just works."""
-        return super().compute_metrics(x, y, y_pred["logits"], sample_weight)
+        """Feeds compiled metrics with the logits, so that e.g. "accuracy" just works; they need a classifier."""
+        return super().compute_metrics(x, y, y_pred["logits"] if self.classifies else y_pred, sample_weight)
 
     def localize(self, images, labels=None):
         """Where the evidence for a class lies.
@@ -138,9 +148,11 @@ def cross_entropy(labels, logits):
     return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
 
-def classifier(features, num_classes, architecture, name):
+def classifier(features, num_classes, architecture, name, *, dropout=0.0):
     """Global average pooling and a linear classifier: (B, h, w, c) -> float32 logits (B, num_classes)."""
     pooled = keras.layers.GlobalAveragePooling2D(name=f"{name}_gap")(features)
+    if dropout:
+        pooled = keras.layers.Dropout(dropout, name=f"{name}_dropout")(pooled)
     return keras.layers.Dense(
         num_classes, kernel_initializer=architecture.classifier_initializer, dtype=logits_dtype(), name=name
     )(pooled)

@@ -1,16 +1,34 @@
+import dataclasses
+
 import keras
 
+from e2wsol.config import option
 from e2wsol.methods.base import Method, class_activation_maps, classifier, head_features
+
+
+@dataclasses.dataclass(frozen=True)
+class CAMOptions:
+    """Class activation maps."""
+
+    cam_dropout: float = option(0.0, "dropout between pooling and classifier, in training", minimum=0.0, maximum=0.99)
 
 
 @keras.saving.register_keras_serializable(package="e2wsol")
 class CAM(Method):
     """Class activation maps (Zhou et al., CVPR 2016): the baseline of the field."""
 
+    Options = CAMOptions
+
     @classmethod
     def heads(cls, end_points, architecture, width, num_classes, options):
         features = head_features(list(end_points.values())[-1], architecture, width, "features")
-        return {"logits": classifier(features, num_classes, architecture, "linear"), "features": features}
+        logits = classifier(features, num_classes, architecture, "linear", dropout=cls.dropout(options))
+        return {"logits": logits, "features": features}
+
+    @classmethod
+    def dropout(cls, options):
+        """Probability that a pooled feature is dropped in training."""
+        return options.cam_dropout
 
     def class_maps(self, outputs, labels):
         return class_activation_maps(outputs["features"], self.get_layer("linear").kernel, labels)

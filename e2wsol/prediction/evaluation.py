@@ -14,6 +14,7 @@ from e2wsol.localization.baselines import Baselines
 from e2wsol.localization.frame import Frame
 from e2wsol.localization.metrics import LocalizationScorer
 from e2wsol.localization.parallel import in_order
+from e2wsol.prediction.classes import Classifier, ranking
 
 
 class ModelMaps:
@@ -26,19 +27,18 @@ class ModelMaps:
 
     def __init__(self, model, ten_crop_mean="probabilities"):
         self._localize = tf.function(model.localize)
-        finish = {"probabilities": tf.nn.softmax, "logits": tf.identity}[ten_crop_mean]
-        self._classify = tf.function(lambda images: finish(model(images, training=False)["logits"]))
+        self._classifier = Classifier(model, ten_crop_mean) if model.classifies else None
 
     def look(self, batch):
-        """[(find, predicted classes)] of the pictures of a batch; find(scorer) returns a Prediction."""
+        """[(find, predicted classes or None)] of the pictures of a batch; find(scorer) returns a Prediction."""
         logits, maps = self._localize(batch["image"], batch["label"])
-        scores = self._ten_crop_scores(batch["crops"]) if "crops" in batch else logits
-        ranking = np.argsort(-scores.numpy(), axis=1, kind="stable")[:, :5]
-        return [(_finder(one), classes) for one, classes in zip(maps.numpy(), ranking)]
-
-    def _ten_crop_scores(self, crops):
-        """uint8 (b, 10, S, S, 3) -> (b, C) float32, the mean over crops; one crop of all pictures at a time."""
-        return tf.add_n([self._classify(views) for views in tf.unstack(crops, axis=1)]) / crops.shape[1]
+        if self._classifier is None:
+            classes = [None] * len(maps)
+        elif "crops" in batch:
+            classes = ranking(self._classifier.probabilities(batch))
+        else:
+            classes = ranking(logits.numpy())
+        return [(_finder(one), own) for one, own in zip(maps.numpy(), classes)]
 
 
 def _finder(localization_map):
@@ -63,22 +63,24 @@ class Evaluation:
       view: PipelineOptions, how pictures come to the network.
       protocol: BoxProtocol.
       maps: where maps come from, ModelMaps or StoredMaps.
+      predictions: PredictedClasses that count instead of what `maps` predicts, or None.
       batch: pictures a batch.
       threads: that look for boxes and score them.
     """
 
-    def __init__(self, info, view, protocol, maps, *, batch, threads):
-        self.info, self.view, self.protocol, self.maps = info, view, protocol, maps
+    def __init__(self, info, view, protocol, maps, *, batch, threads, predictions=None):
+        self.info, self.view, self.protocol, self.maps, self.predictions = info, view, protocol, maps, predictions
         self.batch, self.threads = batch, threads
         self.frame = Frame.of_view(view)
 
-    def score(self, split, *, limit=0, crops=1, thresholds=(), keeper=None, shown_at=None):
+    def score(self, split, *, limit=0, crops=1, classify=True, thresholds=(), keeper=None, shown_at=None):
         """Scores a split.
 
         Args:
           split: its name.
           limit: first pictures only; 0 for all.
           crops: views that a picture's class is predicted from, 1 or 10.
+          classify: whether predicted classes are scored.
           thresholds: further thresholds to score.
           keeper: SampleKeeper that is offered every picture, or None.
           shown_at: threshold of the kept pictures' boxes.
@@ -97,7 +99,7 @@ class Evaluation:
             return picture, found, baselines.outcomes(**picture.facts)
 
         count = self.info.split(split).count
-        scored = in_order(outcomes, self._pictures(split, limit, crops), self.threads)
+        scored = in_order(outcomes, self._pictures(split, limit, crops, classify), self.threads)
         with pipeline.guard(self.info, split):
             for picture, outcome, others in tqdm(scored, total=min(limit or count, count), desc=split, unit="picture"):
                 scorer.take(outcome)
@@ -109,7 +111,7 @@ class Evaluation:
             raise UserError(f"{self.info.folder}: split {split} has no box and no mask to score against")
         return scorer, baselines
 
-    def _pictures(self, split, limit, crops):
+    def _pictures(self, split, limit, crops, classify):
         """Yields Pictures one by one."""
         batches = pipeline.eval_dataset(self.info, self.view, split=split, batch=self.batch, limit=limit, crops=crops)
         for batch in batches:
@@ -117,7 +119,10 @@ class Evaluation:
             batch = {name: value.numpy() for name, value in batch.items() if name != "crops"}
             for index, (find, classes) in enumerate(found):
                 source_id = batch["source_id"][index].decode()
-                yield Picture(source_id, batch["image"][index], find, _facts(batch, index, classes))
+                if self.predictions is not None and classify:
+                    classes = self.predictions.of(source_id)
+                facts = _facts(batch, index, classes if classify else None)
+                yield Picture(source_id, batch["image"][index], find, facts)
 
 
 def _facts(batch, index, classes):

@@ -12,9 +12,7 @@ GT_KNOWN = METRICS[0]
 def best_thresholds(method, scorer, baselines):
     """{localizer: {metric: {"0.5": threshold, ...}}} with the best score of each."""
     return {
-        name: {
-            metric: {_key(iou): counts.best(iou, metric) for iou in counts.iou_thresholds} for metric in counts.metrics
-        }
+        name: {metric: {_key(iou): counts.best(iou, metric) for iou in counts.iou_thresholds} for metric in METRICS}
         for name, counts in _localizers(method, scorer, baselines).items()
     }
 

@@ -1,6 +1,5 @@
-"""Localization maps and predicted classes that another program left in files."""
+"""Localization maps that another program left in files."""
 
-import csv
 import pathlib
 
 import numpy as np
@@ -21,25 +20,24 @@ class StoredMaps:
       size: side of the frame in pixels.
       values: "scores": a map is (size, size) in [0, 1] already and is taken as it is; "raw": a map of
         any size and range, resized and normalised as the protocol does.
-      predictions: {picture id: predicted classes, best first} or None.
 
     Raises:
       UserError: there is no such folder.
     """
 
-    def __init__(self, folder, *, size, values, predictions=None):
-        self.folder, self.size, self.values, self.predictions = pathlib.Path(folder), size, values, predictions
+    def __init__(self, folder, *, size, values):
+        self.folder, self.size, self.values = pathlib.Path(folder), size, values
         if not self.folder.is_dir():
             raise UserError(f"--maps={folder}: no such folder; give the one that holds a .npy file a picture")
 
     def look(self, batch):
-        """[(find, predicted classes or None)] of the pictures of a batch of records.
+        """[(find, None)] of the pictures of a batch of records: no class is predicted.
 
         find(scorer) reads the picture's file and returns the scorer's Prediction.
         """
         ids, files = (np.asarray(batch[name]).tolist() for name in ("source_id", "filename"))
         names = [(source_id.decode(), file.decode()) for source_id, file in zip(ids, files)]
-        return [(self._finder(*pair), self._classes(pair[0])) for pair in names]
+        return [(self._finder(*pair), None) for pair in names]
 
     def _finder(self, source_id, filename):
         def find(scorer):
@@ -84,44 +82,3 @@ class StoredMaps:
                 return self.folder / file
         others = ", ".join(dict.fromkeys(files[1:]))
         raise UserError(f"{self.folder / files[0]}: no map of picture {source_id} (nor {others} in {self.folder})")
-
-    def _classes(self, source_id):
-        if self.predictions is None:
-            return None
-        if source_id not in self.predictions:
-            raise UserError(f"--predictions: no line for picture {source_id}; give one for every picture of the split")
-        return self.predictions[source_id]
-
-
-def read_predictions(path, classes):
-    """Predicted classes from a CSV file without a header: picture id, then class numbers, best first.
-
-    Args:
-      path: the file.
-      classes: number of classes; numbers run from 0.
-
-    Returns:
-      {picture id: int array of up to five classes}.
-
-    Raises:
-      UserError: no such file, or a line that is not of that form.
-    """
-    found = {}
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            for number, row in enumerate(csv.reader(file), start=1):
-                if row:
-                    found[row[0]] = _ranking(row[1:], classes, f"{path}: line {number}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"--predictions={path}: cannot be read ({error})") from None
-    return found
-
-
-def _ranking(words, classes, where):
-    try:
-        ranking = [int(word) for word in words[:5]]
-    except ValueError:
-        raise UserError(f"{where}: '{','.join(words)}'; expected class numbers behind the picture's id") from None
-    if not ranking or not all(0 <= label < classes for label in ranking):
-        raise UserError(f"{where}: classes {ranking}; expected numbers from 0 to {classes - 1}, best first")
-    return np.array(ranking)

@@ -8,6 +8,9 @@ from e2wsol.errors import UserError
 from e2wsol.localization import protocols
 from e2wsol.methods import Method
 
+# The one class of a method that predicts none.
+OBJECT = ("object",)
+
 
 def load_model(path):
     """The method saved at `path` (.keras).
@@ -22,6 +25,11 @@ def load_model(path):
     if not isinstance(model, Method):
         raise UserError(f"{path}: a {type(model).__name__}, not a localization method of e2wsol")
     return model
+
+
+def class_names(model, names):
+    """The names of what the model tells apart: `names`, or one for all where it predicts no class."""
+    return tuple(names) if model.classifies else OBJECT
 
 
 def box_protocol(box, flags, model):

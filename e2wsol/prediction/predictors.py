@@ -10,7 +10,7 @@ from e2wsol.errors import UserError
 from e2wsol.localization import boxes, score_map
 from e2wsol.prediction import model_files, models
 
-_OUTPUTS = {"logits", "probabilities", "map", "box"}
+_OUTPUTS = {"map", "box"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,10 +34,10 @@ class MethodPredictor:
     """Runs a method and reads the boxes off its maps.
 
     Pictures are resized straight to the network's input, without a crop, so a box can reach every
-    part of the picture.
+    part of the picture. A method that predicts no class finds the one class models.OBJECT.
 
     Args:
-      model: a method: `localize`, `image_size` and `num_classes` as in methods.base.Method.
+      model: a method: `localize`, `image_size`, `num_classes` and `classifies` as in methods.base.Method.
       protocol: BoxProtocol; its default threshold counts.
       top_k: classes to localize for each picture.
 
@@ -47,9 +47,9 @@ class MethodPredictor:
     """
 
     def __init__(self, model, protocol, *, top_k=1):
-        if top_k > model.num_classes:
-            raise UserError(f"--top_k={top_k}: the model knows {model.num_classes} classes only")
-        self.num_classes = model.num_classes
+        self.num_classes = model.num_classes if model.classifies else len(models.OBJECT)
+        if top_k > self.num_classes:
+            raise UserError(f"--top_k={top_k}: the model knows {self.num_classes} classes only")
         self.about = {"protocol": protocol.name, "threshold": protocol.default_threshold}
         self._protocol = protocol
         self._top_k = top_k
@@ -61,6 +61,7 @@ class MethodPredictor:
         def localize(images):
             if self._top_k == 1:
                 logits, maps = model.localize(images)
+                logits = tf.zeros((tf.shape(maps)[0], 1)) if logits is None else logits
                 return logits, tf.argmax(logits, axis=-1)[:, None], maps[:, None]
             labels = tf.math.top_k(model(images, training=False)["logits"], self._top_k).indices
             logits, maps = model.localize(images, labels)
@@ -120,7 +121,8 @@ class SavedModelPredictor:
             raise UserError(
                 f"--model={folder}: the SavedModel gives no {missing}; make it with python -m e2wsol.export"
             )
-        self.num_classes = self._serve.structured_outputs["logits"].shape[-1]
+        probabilities = self._serve.structured_outputs.get("probabilities")
+        self.num_classes = len(models.OBJECT) if probabilities is None else probabilities.shape[-1]
 
     def prepare(self, picture):
         """The picture itself: the exported graph resizes."""
@@ -132,7 +134,7 @@ class SavedModelPredictor:
 
     def _localization(self, picture):
         output = self._serve(images=tf.constant(picture[None]))
-        probabilities = output["probabilities"].numpy()[0]
+        probabilities = output["probabilities"].numpy()[0] if "probabilities" in output else np.ones(1)
         label = probabilities.argmax()
         scores = probabilities[[label]].astype(np.float64)
         return Localization(np.array([label]), scores, output["box"].numpy(), output["map"].numpy()[0])
@@ -167,6 +169,8 @@ def load(path, box, *, top_k=1):
     else:
         model = models.load_model(file.path)
         predictor = MethodPredictor(model, models.box_protocol(box, file.flags, model), top_k=top_k)
+        if not model.classifies:
+            return predictor, models.OBJECT
     return predictor, file.class_names(predictor.num_classes)
 
 

@@ -47,8 +47,8 @@ class Loop:
       options: LoopOptions.
       folder: checkpoint folder.
       protocol: BoxProtocol of options.validate_localization.
-      callbacks: keras callbacks; they see batch logs ("loss", "accuracy", the loss's terms
-        where it has several, "learning_rate") every `log_every` steps and epoch logs (the same, and
+      callbacks: keras callbacks; they see batch logs ("loss", "accuracy" of a method that classifies, the
+        loss's terms where it has several, "learning_rate") every `log_every` steps and epoch logs (the same, and
         the scores of Validation).
     """
 
@@ -116,7 +116,8 @@ class Loop:
         logs = {name: value / counted for name, value in totals.items()}
         logs["learning_rate"] = self._learning_rate()
         logs.update(self._validate(epoch))
-        validated = logs.get("val_top1", -math.inf) if self.model.localizes else -math.inf
+        score = "val_top1" if self.model.classifies else "val_gt_known"
+        validated = logs.get(score, -math.inf) if self.model.localizes else -math.inf
         improved = validated > self.best
         self.best = max(self.best, validated)
         self._save(best=improved)
@@ -132,7 +133,7 @@ class Loop:
             done += steps
 
     def _steps(self, batches, number, callbacks):
-        """Runs `number` steps; returns the sums of their "loss" and "accuracy"."""
+        """Runs `number` steps; returns the sums of their results."""
         results = []
         for _ in range(number):
             callbacks.on_train_batch_begin(self.step)
@@ -170,6 +171,7 @@ class Loop:
                 start_record=self.step * self.options.batch_size,
                 shard_index=context.input_pipeline_id,
                 num_shards=context.num_input_pipelines,
+                pseudo_masks=self.model.needs_pseudo_masks,
             )
             return dataset.rebatch(per_replica, drop_remainder=True)
 
@@ -180,17 +182,19 @@ class Loop:
         return {name: self.strategy.reduce("MEAN", value, axis=None) for name, value in results.items()}
 
     def _replica_step(self, batch):
-        images, labels = batch["image"], batch["label"]
+        images, targets = batch["image"], self.model.targets(batch)
         with tf.GradientTape() as tape:
             outputs = self.model(images, training=True)
-            terms = {name: tf.reduce_mean(term) for name, term in self.model.loss_terms(labels, outputs, True).items()}
+            terms = {name: tf.reduce_mean(term) for name, term in self.model.loss_terms(targets, outputs, True).items()}
             loss = sum(terms.values())
             # The optimizer sums gradients over replicas; the loss of the global batch is a mean.
             scaled = loss / self.strategy.num_replicas_in_sync
         variables = self.model.trainable_variables
         self.optimizer.apply(tape.gradient(scaled, variables), variables)
-        correct = tf.equal(tf.argmax(outputs["logits"], axis=-1, output_type=tf.int32), labels)
-        results = {"loss": loss, "accuracy": tf.reduce_mean(tf.cast(correct, tf.float32))}
+        results = {"loss": loss}
+        if self.model.classifies:
+            correct = tf.equal(tf.argmax(outputs["logits"], axis=-1, output_type=tf.int32), batch["label"])
+            results["accuracy"] = tf.reduce_mean(tf.cast(correct, tf.float32))
         return results if len(terms) == 1 else results | terms
 
     def _validate(self, epoch):

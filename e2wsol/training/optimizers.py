@@ -1,4 +1,6 @@
 import dataclasses
+import itertools
+import operator
 import re
 
 import keras
@@ -15,6 +17,12 @@ class OptimizerOptions:
     learning_rate: float = option(0.01, "base learning rate", minimum=0.0)
     learning_rate_steps: tuple[float, ...] = option((), "epochs after which the learning rate drops", minimum=0.0)
     learning_rate_factor: float = option(0.1, "factor of each drop", minimum=0.0)
+    learning_rate_decay_epochs: int = option(
+        0,
+        "N: at the start of epoch e = 0, 1, 2, ... the rate is multiplied by 1 - e/N, on top of the times before, as "
+        "SPOL's classifier trains; 0 for steps or a constant rate",
+        minimum=0,
+    )
     momentum: float = option(0.9, "Nesterov momentum", minimum=0.0)
     weight_decay: float = option(0.0, "L2: this times the variable is added to its gradient", minimum=0.0)
     weight_decay_variables: str = option(".*kernel", "pattern of the variable paths that decay")
@@ -100,7 +108,13 @@ def create(options, steps_per_epoch):
 
 
 def schedule(options, steps_per_epoch):
-    """Step decay: the base rate times factor ** (number of drops that lie at or before the step)."""
+    """The learning rate: constant, or a Keras schedule of the step.
+
+    Step decay: the base rate times factor ** (number of drops that lie at or before the step).
+    With learning_rate_decay_epochs = N: in epoch e the base rate times the product of 1 - i/N, i = 0 .. e.
+    """
+    if options.learning_rate_decay_epochs:
+        return _product_decay(options, steps_per_epoch)
     if not options.learning_rate_steps:
         return options.learning_rate
     if list(options.learning_rate_steps) != sorted(set(options.learning_rate_steps)):
@@ -111,6 +125,15 @@ def schedule(options, steps_per_epoch):
     boundaries = [round(epoch * steps_per_epoch) - 1 for epoch in options.learning_rate_steps]
     values = [options.learning_rate * options.learning_rate_factor**drop for drop in range(len(boundaries) + 1)]
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
+
+
+def _product_decay(options, steps_per_epoch):
+    epochs = options.learning_rate_decay_epochs
+    if options.learning_rate_steps:
+        raise UserError(f"--learning_rate_decay_epochs={epochs}: give it or --learning_rate_steps, not both")
+    shares = itertools.accumulate((1 - epoch / epochs for epoch in range(epochs + 1)), operator.mul)
+    boundaries = [epoch * steps_per_epoch - 1 for epoch in range(1, epochs + 1)]
+    return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [options.learning_rate * s for s in shares])
 
 
 def parse_multiplier(text):

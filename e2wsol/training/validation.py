@@ -37,13 +37,15 @@ class Validation:
         return "val" in self.info.splits and self.info.split("val").count > 0
 
     def scores(self):
-        """{"val_top1", "val_top5"} in [0, 1] and, with a protocol and any true box, "val_gt_known"."""
+        """{"val_top1", "val_top5"} in [0, 1] of a classifier and, with a protocol and any true box, "val_gt_known"."""
         totals = {}
+        if not self.model.classifies and self.protocol is None:
+            return totals
         with pipeline.guard(self.info, "val"):
             for batch in self._batches():
                 sums = {name: float(value) for name, value in self._step(batch).items()}
                 totals = {name: totals.get(name, 0.0) + value for name, value in sums.items()}
-        scores = {f"val_{name}": totals[name] / totals["pictures"] for name in ("top1", "top5")}
+        scores = {f"val_{name}": totals[name] / totals["pictures"] for name in ("top1", "top5") if name in totals}
         if totals.get("located"):
             scores["val_gt_known"] = totals["gt_known"] / totals["located"]
         return scores
@@ -98,10 +100,11 @@ class Validation:
         else:
             logits, maps = self.model.localize(batch["image"], labels)
             located = self._located(maps, batch)
-        ranks = {"top1": 1, "top5": min(5, self.model.num_classes)}
-        right = {name: tf.cast(tf.math.in_top_k(labels, logits, rank), tf.float32) for name, rank in ranks.items()}
-        sums = {name: tf.reduce_sum(weight * hits) for name, hits in right.items()}
-        return {**sums, "pictures": tf.reduce_sum(weight), **located}
+        sums = {"pictures": tf.reduce_sum(weight), **located}
+        ranks = {"top1": 1, "top5": min(5, self.model.num_classes)} if self.model.classifies else {}
+        for name, rank in ranks.items():
+            sums[name] = tf.reduce_sum(weight * tf.cast(tf.math.in_top_k(labels, logits, rank), tf.float32))
+        return sums
 
     def _located(self, maps, batch):
         """Hits of the boxes of maps (b, h, w), and pictures with a true box."""

@@ -110,7 +110,9 @@ def averaging(result):
 
 
 def cropping(result):
-    """From how many views classes were predicted; empty where it is one and the protocol takes no more."""
+    """Where predicted classes came from: a file, or how many views; empty where it is one, as the protocol has it."""
+    if result.get("predictions"):
+        return result["predictions"]
     crops, usual = result.get("crops", 1), result.get("protocol_crops", 1)
     if crops == usual == 1:
         return ""
@@ -155,7 +157,7 @@ def leaving_out(result):
     """Says that pictures without a box leave the denominator; empty where they count as misses."""
     if not result.get("skip_empty"):
         return ""
-    return f"pictures without a pixel above the threshold are left out, as protocol {result['protocol']} has it"
+    return "pictures without a pixel above the threshold are left out (--skip_empty)"
 
 
 def threshold_of(score):

@@ -8,6 +8,9 @@ from e2wsol.errors import UserError
 from e2wsol.layers import BatchNormalization
 from e2wsol.methods.e2net import E2NetOptions
 
+# EfficientNet-B7 has some 800 layers.
+ALL = [pytest.param(name, marks=[pytest.mark.slow] * (name == "efficientnet_b7")) for name in backbones.ARCHITECTURES]
+
 
 def shapes(network):
     return {name: tuple(tensor.shape[1:]) for name, tensor in network.output.items()}
@@ -64,6 +67,19 @@ def test_inception_v3_has_bas_sizes():
     }
 
 
+def test_resnet50_at_stride_32_is_the_classification_network():
+    found = shapes(build("resnet50", output_stride=32))
+    assert "pool1" not in found and len(found) == 2 + 4 + sum((3, 4, 6, 3))
+    for group, shape in enumerate(((56, 56, 256), (28, 28, 512), (14, 14, 1024), (7, 7, 2048))):
+        assert found[f"group{group}_block0"] == found[f"group{group}"] == shape
+    assert list(shapes(build("resnet50_se", 64, width=0.05, output_stride=32)).values())[-1][:2] == (2, 2)
+
+
+def test_output_stride_that_a_backbone_does_not_have():
+    with pytest.raises(UserError, match="--output_stride=32: vgg16 has 8, 16 only"):
+        build("vgg16", 32, width=0.05, output_stride=32)
+
+
 def test_mobilenet_v1_without_the_stride_of_block_6():
     found = shapes(build("mobilenet_v1"))
     assert found["conv1"] == (112, 112, 32) and found["block5"] == (28, 28, 256)
@@ -72,7 +88,7 @@ def test_mobilenet_v1_without_the_stride_of_block_6():
     assert list(found) == ["conv1", *(f"block{block}" for block in range(1, 14))]
 
 
-@pytest.mark.parametrize("backbone", backbones.ARCHITECTURES)
+@pytest.mark.parametrize("backbone", ALL)
 def test_output_stride(backbone):
     for stride, image_size in ((8, 64), (16, 96)):
         network = build(backbone, image_size, width=0.1, output_stride=stride)
@@ -80,11 +96,13 @@ def test_output_stride(backbone):
         assert height == width == image_size // stride
 
 
-@pytest.mark.parametrize("backbone", backbones.ARCHITECTURES)
-def test_trunk_and_gate_positions_are_end_points(backbone):
+@pytest.mark.parametrize("backbone", ALL)
+def test_trunk_levels_and_gate_positions_are_end_points(backbone):
     family = backbones.architecture(backbone)
     found = shapes(build(backbone, 64, width=0.05))
-    assert {family.trunk, *family.gate_positions} <= set(found)
+    assert {family.trunk, *family.gate_positions, *family.levels} <= set(found)
+    sides = [found[name][0] for name in family.levels]
+    assert len(sides) == 3 and sides[0] == 8 and sides == sorted(sides, reverse=True)
 
 
 # BAS' totals (bas.md, section 2) less its heads: 3x3 to 1024, 3x3 to 1024, 1x1 to 200, and 3x3 from the trunk to 200.
@@ -167,7 +185,9 @@ def test_gate_at_a_wrong_position_lists_the_end_points():
 
 
 def test_unknown_backbone_lists_the_valid_ones():
-    with pytest.raises(UserError, match="--backbone=vgg: unknown; choose one of inception_v3, mobilenet_v1, resnet50"):
+    with pytest.raises(
+        UserError, match="--backbone=vgg: unknown; choose one of efficientnet_b0, efficientnet_b7, inception"
+    ):
         build("vgg")
 
 

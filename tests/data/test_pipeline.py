@@ -1,12 +1,15 @@
+import dataclasses
+import json
+
 import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_records import made_picture, write_dataset
+from made_records import made_picture, write_dataset, write_shard
 
-from e2wsol.data import dataset, pipeline
+from e2wsol.data import dataset, pipeline, schema
 from e2wsol.errors import UserError
 
 OPTIONS = pipeline.PipelineOptions(image_size=16, resize_size=20, shuffle_buffer=8)
@@ -224,3 +227,97 @@ def test_an_empty_split(tmp_path):
     info = dataset.load(write_dataset(tmp_path, {"train": [[]]}))
     with pytest.raises(UserError, match="split 'train' holds no picture"):
         pipeline.train_dataset(info, OPTIONS, global_batch=2, seed=0)
+
+
+def self_masked(picture):
+    """The record of a picture with a pseudo mask that is its own red and green, and the mask."""
+    mask = pipeline.decode(picture.jpeg).numpy()[..., :2]
+    return schema.add_pseudo_mask(schema.encode(picture), lambda height, width: mask), mask
+
+
+@pytest.fixture(scope="module")
+def masked_records(tmp_path_factory):
+    """Pictures of many sizes, each masked by itself; train has masks, test has none."""
+    folder = tmp_path_factory.mktemp("masked")
+    train = [made_picture(i, i % 3, height=21 + 3 * i, width=58 - 2 * i) for i in range(12)]
+    write_dataset(folder, {"train": [train[:7], train[7:]], "test": [[made_picture(50, 0)]]})
+    document = json.loads((folder / dataset.FILE_NAME).read_text())
+    shards = [
+        write_shard(folder / f"m{i}", [self_masked(p)[0] for p in part])
+        for i, part in enumerate((train[:7], train[7:]))
+    ]
+    document["splits"]["train"]["shards"] = shards
+    (folder / dataset.FILE_NAME).write_text(json.dumps(document | {"pseudo_mask_splits": ["train"]}))
+    return folder, train
+
+
+def test_pseudo_masks_change_nothing_else(masked_records):
+    info = dataset.load(masked_records[0])
+    settings = {"global_batch": 5, "seed": 3, "start_record": 4}
+    plain = pipeline.train_dataset(info, OPTIONS, **settings)
+    masked = pipeline.train_dataset(info, OPTIONS, pseudo_masks=True, **settings)
+    assert masked.element_spec == plain.element_spec | {"pseudo_mask": tf.TensorSpec((5, 16, 16, 2), tf.uint8)}
+    for one, other in zip(plain.take(4), masked.take(4)):
+        for name in ("image", "label"):
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_pseudo_masks_have_the_crop_and_flip_of_their_pictures(masked_records, flip):
+    """All windows of all resized pictures are known; each must come with the same window of its resized mask."""
+    folder, train = masked_records
+    options = dataclasses.replace(OPTIONS, flip=flip)
+    windows = {}
+    for picture in train:
+        mask = self_masked(picture)[1]
+        resized = pipeline.resize(pipeline.decode(picture.jpeg), 20).numpy().astype(np.uint8)
+        nearest = cv2.resize(mask, (20, 20), interpolation=cv2.INTER_NEAREST)
+        for y in range(5):
+            for x in range(5):
+                pair = resized[y : y + 16, x : x + 16], nearest[y : y + 16, x : x + 16]
+                windows[pair[0].tobytes()] = (*pair, False)
+                windows[pair[0][:, ::-1].tobytes()] = (*(one[:, ::-1] for one in pair), True)
+    stream = pipeline.train_dataset(dataset.load(folder), options, global_batch=48, seed=1, pseudo_masks=True)
+    flips = []
+    for batch in stream.take(3):
+        for image, mask in zip(batch["image"].numpy(), batch["pseudo_mask"].numpy()):
+            _, expected, flipped = windows[image.tobytes()]
+            np.testing.assert_array_equal(mask, expected)
+            flips.append(flipped)
+    assert 0.3 < np.mean(flips) < 0.7 if flip else not any(flips)
+
+
+def test_missing_pseudo_masks(masked_records, records):
+    info = dataset.load(masked_records[0])
+    with pytest.raises(
+        UserError, match=r"split 'test' has no pseudo masks; make them with python -m e2wsol\.pseudo_masks"
+    ):
+        pipeline.train_dataset(info, OPTIONS, split="test", global_batch=2, seed=0, pseudo_masks=True)
+    with pytest.raises(UserError, match=f"^{records}: split 'train' has no pseudo masks"):
+        pipeline.train_dataset(dataset.load(records), OPTIONS, global_batch=2, seed=0, pseudo_masks=True)
+
+
+def test_guard_names_the_record_without_a_readable_pseudo_mask(tmp_path):
+    write_dataset(tmp_path, {"train": [[made_picture(i, 0) for i in range(3)]]})
+    document = json.loads((tmp_path / dataset.FILE_NAME).read_text())
+    (tmp_path / dataset.FILE_NAME).write_text(json.dumps(document | {"pseudo_mask_splits": ["train"]}))
+    info = dataset.load(tmp_path)
+    with (
+        pytest.raises(UserError, match=r"record 0 \(made/0\) holds no readable pseudo mask"),
+        pipeline.guard(info, "train"),
+    ):
+        next(iter(pipeline.train_dataset(info, OPTIONS, global_batch=2, seed=0, pseudo_masks=True)))
+
+
+@pytest.mark.parametrize("size", [16, 224, 256])
+def test_nearest_resize_agrees_with_opencv(size):
+    """In the graph of tf.data as in eager mode, also where an exact product is rounded down."""
+    sizes = [*range(1, 90), 186, 198, 210, 234, 372, 500]
+    rows = (np.arange(source, dtype=np.float32)[:, None, None] for source in sizes)
+    stream = tf.data.Dataset.from_tensor_slices(sizes).map(
+        lambda source: pipeline.resize_nearest(tf.range(source)[:, None, None], size)
+    )
+    for row, streamed in zip(rows, stream, strict=True):
+        expected = cv2.resize(row, (size, size), interpolation=cv2.INTER_NEAREST)[..., None]
+        np.testing.assert_array_equal(streamed, expected)
+        np.testing.assert_array_equal(pipeline.resize_nearest(row, size), expected)

@@ -44,6 +44,27 @@ def test_no_boxes_and_no_mask():
     assert record["boxes"].shape == (0, 4) and record["mask"] == b""
 
 
+def test_a_pseudo_mask_is_added_to_what_was_there():
+    plain = schema.encode(made_picture(7, 2, height=33, width=47, boxes=[(1, 2, 3, 4)]))
+    assert round_trip(made_picture(7, 2))["pseudo_mask"] == b""
+    asked = []
+
+    def draw(height, width):
+        asked.append((height, width))
+        return np.random.default_rng(0).integers(0, 256, (height, width, 2), dtype=np.uint8)
+
+    masked = schema.add_pseudo_mask(plain, draw)
+    assert asked == [(33, 47)]
+    stored = schema.parse(masked)["pseudo_mask"].numpy()
+    decoded = cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    np.testing.assert_array_equal(decoded, np.pad(draw(33, 47), ((0, 0), (0, 0), (0, 1))), "red, green and no blue")
+    before, after = (tf.train.Example.FromString(record) for record in (plain, masked))
+    del after.features.feature["image/segmentation/pseudo_mask"]
+    assert after == before
+    again = schema.add_pseudo_mask(masked, lambda height, width: np.zeros((height, width, 2), np.uint8))
+    assert schema.parse(again)["pseudo_mask"] != stored and schema.parse(again)["jpeg"] == schema.parse(plain)["jpeg"]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 20_000), st.integers(1, 20_000), st.data())
 def test_whole_pixels_come_back_exactly(height, width, data):

@@ -5,7 +5,7 @@ from e2wsol.errors import UserError
 from e2wsol.localization import protocols
 from e2wsol.localization.frame import Frame
 from e2wsol.localization.metrics import LocalizationScorer
-from e2wsol.prediction.map_files import StoredMaps, read_predictions
+from e2wsol.prediction.map_files import StoredMaps
 
 SCORES = np.linspace(0.1, 0.9, 64).reshape(8, 8).astype(np.float32)
 
@@ -75,24 +75,3 @@ def test_missing_map_names_the_file(tmp_path):
     (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(UserError, match=r"cut\.npy: cannot be read"):
         StoredMaps(tmp_path, size=8, values="scores").read("cut.jpg")
-
-
-def test_predictions(tmp_path):
-    file = tmp_path / "classes.csv"
-    file.write_text('a.jpg,3,0,1,2,4,5\n"b, c.jpg",1\n\n')
-    found = read_predictions(file, 6)
-    assert {name: classes.tolist() for name, classes in found.items()} == {"a.jpg": [3, 0, 1, 2, 4], "b, c.jpg": [1]}
-    maps = StoredMaps(tmp_path, size=8, values="scores", predictions=found)
-    assert maps.look(batch("b, c.jpg"))[0][1].tolist() == [1]
-    with pytest.raises(UserError, match=r"--predictions: no line for picture z\.jpg"):
-        maps.look(batch("z.jpg"))
-
-
-@pytest.mark.parametrize("line", ["a.jpg,x", "a.jpg", "a.jpg,6", "a.jpg,-1"])
-def test_bad_predictions_name_the_line(tmp_path, line):
-    file = tmp_path / "classes.csv"
-    file.write_text(f"b.jpg,0\n{line}\n")
-    with pytest.raises(UserError, match=r"classes\.csv: line 2: .*expected .*numbers"):
-        read_predictions(file, 6)
-    with pytest.raises(UserError, match=r"--predictions=.*none\.csv: cannot be read"):
-        read_predictions(tmp_path / "none.csv", 6)

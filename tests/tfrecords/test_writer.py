@@ -169,7 +169,7 @@ def test_a_full_disk_is_an_oserror(tmp_path, monkeypatch):
         def write(self, record):
             raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
-    monkeypatch.setattr(writer.tf.io, "TFRecordWriter", FullWriter)
+    monkeypatch.setattr(tf.io, "TFRecordWriter", FullWriter)
     with pytest.raises(OSError, match="No space left"):
         write(tmp_path)
     assert not list(tmp_path.glob("*.tfrecord"))

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import keras
@@ -79,6 +80,13 @@ def test_multipliers_act_on_gradient_and_decay():
     assert_close(train(optimizer, 4), expected)
 
 
+def test_multiplier_0_stops_everything():
+    before = [np.asarray(variable.value) for variable in variables()]
+    after = train(NesterovMomentum(0.1, 0.9, l2=0.5, l2_pattern=".*", multipliers=[(".*", 0.0)]), 3)
+    for one, other in zip(before, after):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_patterns_are_of_the_whole_path_and_the_first_match_wins():
     optimizer = NesterovMomentum(multipliers=[("conv", 5.0), ("conv1.*", 0.1), (".*kernel", 3.0)])
     assert optimizer.multiplier("conv1/kernel") == 0.1 and optimizer.multiplier("conv2/kernel") == 3.0
@@ -132,6 +140,17 @@ def test_fractions_of_epochs_and_another_factor():
     options = OptimizerOptions(learning_rate=1.0, learning_rate_steps=(0.5,), learning_rate_factor=0.3)
     assert rate_at(options, 10, 4) == 1.0 and rate_at(options, 10, 5) == pytest.approx(0.3)
     assert rate_at(OptimizerOptions(learning_rate=0.3), 10, 10**6) == 0.3
+
+
+def test_product_decay():
+    """SPOL's classifier: a rate that is multiplied in place at the start of each epoch."""
+    options, rate = OptimizerOptions(learning_rate=0.05, learning_rate_decay_epochs=5), 0.05
+    for epoch in range(5):
+        rate *= 1 - epoch / 5
+        assert [rate_at(options, 7, step) for step in (7 * epoch, 7 * epoch + 6)] == pytest.approx([rate] * 2)
+    assert rate_at(options, 7, 35) == rate_at(options, 7, 1000) == 0
+    with pytest.raises(UserError, match="--learning_rate_decay_epochs=5: give it or --learning_rate_steps"):
+        optimizers.schedule(dataclasses.replace(options, learning_rate_steps=(2.0,)), 7)
 
 
 def test_steps_out_of_order_are_an_error():

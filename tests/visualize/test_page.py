@@ -128,7 +128,7 @@ def test_new_figures_of_the_evaluator():
     )
     made["scores"][0]["interval"] = [0.512, 0.683]
     text = Checker(page(made, made_up.samples(), [])).text
-    for expected in ("51.2 68.3", "41.0 49.0", "50.0 52.0", "at 0.370", "95% confidence", "left out, as protocol"):
+    for expected in ("51.2 68.3", "41.0 49.0", "50.0 52.0", "at 0.370", "95% confidence", "left out (--skip_empty)"):
         assert expected in text.replace("\N{EN DASH}", " ")
     assert "MaxBoxAccV2, mean over IoU 0.5, 0.7" in text and "45.0" in text and "all contours" in text
 

@@ -83,7 +83,7 @@ def test_says_that_pictures_are_left_out_and_how_many_count():
     made = made_up.result(skip_empty=True)
     made["scores"][1]["pictures"] = 97
     text = score_table(made)
-    assert "Denominators: pictures without a pixel above the threshold are left out, as protocol e2net has it" in text
+    assert "Denominators: pictures without a pixel above the threshold are left out (--skip_empty)" in text
     assert "100/97" in text and "Denominators" not in score_table(made_up.result())
 
 

@@ -1,0 +1,174 @@
+"""Predicts the classes of a split's pictures and writes them to a file.
+
+python -m e2wsol.classify --run_dir=runs/spol_cls_cub --input_size=685
+python -m e2wsol.evaluate --run_dir=runs/spol_seg_cub --predictions=runs/spol_cls_cub/test.jsonl
+
+One JSON line a picture: its id, the five best classes, best first, and their probabilities. The file gets its name
+when it is whole; a run that was stopped starts again from the first picture and ends with the same file. Where it is
+there already, made by the same checkpoint from the same records, there is nothing to do. FILE.about.json says
+what it was made with.
+"""
+
+import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+
+import dataclasses
+import json
+import os
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from e2wsol import cli, files
+from e2wsol.config import from_mapping, option
+from e2wsol.data import dataset, pipeline
+from e2wsol.errors import UserError
+from e2wsol.evaluate import crops_to_take
+from e2wsol.localization import protocols
+from e2wsol.prediction import class_files
+from e2wsol.prediction.classes import Classifier, ranking
+from e2wsol.prediction.models import box_protocol, load_model
+from e2wsol.prediction.resized_model import at_image_size
+from e2wsol.training.run_folder import RunFolder
+
+FORMAT = "e2wsol-classes/1"
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifyOptions:
+    """Whose classes of which pictures."""
+
+    run_dir: str = option("", "run folder of python -m e2wsol.train, of any method that classifies")
+    checkpoint: str = option("", "a .keras file; empty for the run's best checkpoint, or its last without validation")
+    data_dir: str = option("", "records to classify; empty for those of the training")
+    split: str = option("test", "split to classify")
+    output: str = option("", "the .jsonl file; empty for SPLIT.jsonl in the run folder")
+    input_size: int = option(
+        0, "whole pictures are resized to this for the network; 0 for the run's evaluation view", minimum=0
+    )
+    batch: int = option(32, "pictures a batch", minimum=1)
+    crops: str = option(
+        "auto",
+        "views that a class is predicted from: 1, or the mean over 10 crops; auto as the run's protocol says",
+        choices=("auto", "1", "10"),
+    )
+
+
+def main(options, positional):
+    """Looks whether it is done, else classifies picture by picture."""
+    cli.no_arguments(positional)
+    if not options.run_dir:
+        raise UserError("--run_dir is missing: give a run folder of python -m e2wsol.train")
+    run = RunFolder(options.run_dir)
+    flags = run.flags()
+    view = from_mapping(pipeline.PipelineOptions, flags)
+    info = dataset.load(options.data_dir or view.data_dir)
+    if list(info.classes) != run.classes():
+        raise UserError(f"--data_dir={info.folder}: other classes than those of the run ({run.dataset_file})")
+    output = pathlib.Path(options.output or run.path / f"{options.split}.jsonl")
+    if output.suffix != ".jsonl":
+        raise UserError(f"--output={output}: give a name that ends in .jsonl")
+    model_file = pathlib.Path(options.checkpoint or run.model_file())
+    model = load_model(str(model_file))
+    protocol = box_protocol(protocols.BoxOptions(), flags, model)
+    if options.input_size:
+        model = at_image_size(model, options.input_size)
+        view = whole_pictures(options)
+    crops = crops_to_take(options.crops, protocol, view)
+    about = made_with(options, info, model_file, view, crops, protocol.ten_crop_mean)
+    if finished(output, about):
+        print(f"{output}: classes by this checkpoint are there already, nothing to do")
+        return
+    classifier = Classifier(model, protocol.ten_crop_mean or "probabilities")
+    hits, count = write(output, about, predicted(classifier, info, view, options, crops))
+    top1, top5 = 100 * hits / count
+    print(f"wrote {output}: {count} pictures, Top-1 {top1:.1f} %, Top-5 {top5:.1f} % right")
+
+
+def whole_pictures(options):
+    """The PipelineOptions of --input_size.
+
+    Raises:
+      UserError: ten crops are asked for.
+    """
+    if options.crops == "10":
+        raise UserError(f"--input_size={options.input_size}: whole pictures, not crops; give --crops=1")
+    size = options.input_size
+    return pipeline.PipelineOptions(image_size=size, resize_size=size, eval_crop="none")
+
+
+def made_with(options, info, model_file, view, crops, ten_crop_mean):
+    """What decides the classes, as FILE.about.json says it."""
+    return {
+        "format": FORMAT,
+        "model_sha256": dataset.sha256(model_file),
+        "data": info.name,
+        "data_sha256": dataset.sha256(pathlib.Path(info.folder) / dataset.FILE_NAME),
+        "split": options.split,
+        "pictures": info.split(options.split).count,
+        "image_size": view.image_size,
+        "resize_size": view.resize_size,
+        "eval_crop": view.eval_crop,
+        "crops": crops,
+        "mean_of": ten_crop_mean if crops == 10 else None,
+    }
+
+
+def about_file(output):
+    """Where it is said what the file of classes was made with."""
+    return output.with_name(f"{output.name}.about.json")
+
+
+def finished(output, about):
+    """Whether `output` is whole and was made as `about` says.
+
+    Raises:
+      UserError: there is a file of that name that this command did not make.
+    """
+    if not output.exists():
+        return False
+    try:
+        found = json.loads(about_file(output).read_text(encoding="utf-8"))
+        written = found.pop("sha256")
+    except (OSError, ValueError, KeyError, AttributeError):
+        raise UserError(
+            f"--output={output}: exists and has no valid {about_file(output).name}; delete it, or give another name"
+        ) from None
+    return found == about and dataset.sha256(output) == written
+
+
+def predicted(classifier, info, view, options, crops):
+    """Yields (picture id, label, five best classes, their probabilities) in the order of the records."""
+    batches = pipeline.eval_dataset(info, view, split=options.split, batch=options.batch, crops=crops)
+    count = info.split(options.split).count
+    with pipeline.guard(info, options.split), tqdm(total=count, desc="classify", unit="picture") as bar:
+        for batch in batches:
+            probabilities = classifier.probabilities(batch)
+            best = ranking(probabilities)
+            for index, source_id in enumerate(batch["source_id"].numpy()):
+                own = best[index]
+                yield source_id.decode(), int(batch["label"][index]), own, probabilities[index, own]
+            bar.update(len(best))
+
+
+def write(output, about, predictions):
+    """Writes the file and what it was made with; returns (right among the first 1 and 5: (2,) int, pictures)."""
+    hits, count = np.zeros(2, int), 0
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = output.with_name(f".tmp-{output.name}")  # what a stopped run leaves there is written over
+    with open(temporary, "w", encoding="utf-8") as file:
+        for source_id, label, classes, probabilities in predictions:
+            file.write(class_files.line(source_id, classes, probabilities))
+            hits += (classes[0] == label, label in classes)
+            count += 1
+    # First what it was made with: stopped between the two, the file is not yet there, or not the one described.
+    record = about | {"sha256": dataset.sha256(temporary)}
+    files.write_text(about_file(output), json.dumps(record, indent=1) + "\n")
+    os.replace(temporary, output)
+    return hits, count
+
+
+if __name__ == "__main__":
+    tf.config.experimental.enable_op_determinism()  # on a GPU too, a run that was stopped ends with the same bits
+    cli.run(main, ClassifyOptions, description=__doc__)

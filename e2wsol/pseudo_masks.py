@@ -1,0 +1,141 @@
+"""Makes SPOL's pseudo masks: copies records and puts a mask into every training picture.
+
+python -m e2wsol.pseudo_masks --run_dir=runs/spol_cam_cub --data_dir=records/cub --output=records/cub_spol
+
+The run's map of the true class becomes the picture's foreground and Gaussian prior (see
+e2wsol.localization.pseudo_mask). The copy's other splits are those of --data_dir; OUTPUT/pseudo_masks.png shows
+some masks. The same command again goes on where it was stopped. Any method with class maps will do.
+"""
+
+import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+
+import dataclasses
+import os
+import pathlib
+
+import cv2
+import tensorflow as tf
+from tqdm import tqdm
+
+from e2wsol import cli, files
+from e2wsol.config import from_mapping, option
+from e2wsol.data import dataset, pipeline, schema
+from e2wsol.data.masked_records import MaskedRecords
+from e2wsol.errors import UserError
+from e2wsol.localization import pseudo_mask
+from e2wsol.prediction.models import load_model
+from e2wsol.prediction.pseudo_masks import MaskMaker
+from e2wsol.training.run_folder import RunFolder
+from e2wsol.visualize.pseudo_masks import sheet
+
+SPLIT = "train"
+SHEET = "pseudo_masks.png"
+
+
+@dataclasses.dataclass(frozen=True)
+class PseudoMaskOptions:
+    """Which maps of which pictures, and how they become masks."""
+
+    run_dir: str = option("", "run folder of python -m e2wsol.train whose maps are used")
+    checkpoint: str = option("", "a .keras file; empty for the run's best checkpoint, or its last without validation")
+    data_dir: str = option("", "records to copy; empty for those of the training")
+    output: str = option("", "folder for the records with masks, such as records/cub_spol")
+    mask_input_size: int = option(
+        0,
+        "whole pictures are resized to this for the network; 0 for the run's --resize_size (released: 256)",
+        minimum=0,
+    )
+    mask_size: int = option(256, "side of the frame in which contours are looked for, pixels", minimum=8)
+    mask_band_low: float = option(
+        pseudo_mask.BAND[0], "lowest foreground of the pixels that make contours", minimum=0.0, maximum=1.0
+    )
+    mask_band_high: float = option(
+        pseudo_mask.BAND[1], "highest foreground of the pixels that make contours", minimum=0.0, maximum=1.0
+    )
+    mask_min_area: float = option(
+        pseudo_mask.MIN_AREA, "contours of a smaller area give no Gaussian, square pixels of --mask_size", minimum=0.5
+    )
+    batch: int = option(32, "pictures a batch", minimum=1)
+    threads: int = option(0, "threads that make and encode masks; 0 for one a core", minimum=0)
+    samples: int = option(12, f"masks that {SHEET} shows", minimum=1)
+
+    def __post_init__(self):
+        if self.mask_band_low > self.mask_band_high:
+            raise UserError(
+                f"--mask_band_low={self.mask_band_low}: must be at most --mask_band_high={self.mask_band_high}"
+            )
+
+
+def main(options, positional):
+    """Looks at what is done, then makes the masks that are missing."""
+    cli.no_arguments(positional)
+    for flag in ("run_dir", "output"):
+        if not getattr(options, flag):
+            raise UserError(f"--{flag} is missing: see python -m e2wsol.pseudo_masks --help")
+    run = RunFolder(options.run_dir)
+    view = from_mapping(pipeline.PipelineOptions, run.flags())
+    info = dataset.load(options.data_dir or view.data_dir)
+    if list(info.classes) != run.classes():
+        raise UserError(f"--data_dir={info.folder}: other classes than those of the run ({run.dataset_file})")
+    if not info.split(SPLIT).count:
+        raise UserError(f"--data_dir={info.folder}: split '{SPLIT}' holds no picture")
+    input_size = options.mask_input_size or view.resize_size
+    model_file = pathlib.Path(options.checkpoint or run.model_file())
+    copy = MaskedRecords(info.folder, options.output, made_with(options, input_size, model_file), (SPLIT,))
+    if copy.finished:
+        print(f"{options.output}: pseudo masks of this checkpoint are there already, nothing to do")
+        return
+    maker = MaskMaker(
+        load_model(str(model_file)),
+        info,
+        input_size=input_size,
+        batch=options.batch,
+        threads=options.threads or os.cpu_count(),
+        size=options.mask_size,
+        band=(options.mask_band_low, options.mask_band_high),
+        min_area=options.mask_min_area,
+    )
+    write(copy, maker, info, options.samples)
+    print(f"wrote {options.output}: {info.split(SPLIT).count} pseudo masks, {copy.without_prior} without a prior")
+
+
+def made_with(options, input_size, model_file):
+    """What decides the masks, as it is recorded with them.
+
+    Raises:
+      UserError: there is no such checkpoint.
+    """
+    if not model_file.is_file():
+        raise UserError(f"--checkpoint={model_file}: no such file; give a .keras file")
+    names = ("mask_size", "mask_band_low", "mask_band_high", "mask_min_area")
+    rules = {name: getattr(options, name) for name in names}
+    return {"model_sha256": dataset.sha256(model_file), "mask_input_size": input_size, **rules}
+
+
+def write(copy, maker, info, samples):
+    """Writes the records that are missing, then the sheet of samples."""
+    count = info.split(SPLIT).count
+    with tqdm(total=count, initial=copy.pictures_done, desc="pseudo masks", unit="picture") as bar:
+
+        def records(split, file):
+            for result in maker.records(info.split(split), str(file)):
+                yield result
+                bar.update()
+
+        copy.write(records, lambda made: write_sheet(made, samples))
+
+
+def write_sheet(info, count):
+    """Writes SHEET into the folder of records with pseudo masks: the first `count` pictures of its training split."""
+    stored = tf.data.TFRecordDataset(list(info.split(SPLIT).files)).take(count).map(schema.parse)
+    samples = [
+        (pipeline.decode(record["jpeg"]).numpy(), pipeline.decode_pseudo_mask(record["pseudo_mask"]).numpy())
+        for record in stored
+    ]
+    png = cv2.imencode(".png", sheet(samples)[..., ::-1])[1].tobytes()
+    files.write_bytes(pathlib.Path(info.folder) / SHEET, png)
+
+
+if __name__ == "__main__":
+    tf.config.experimental.enable_op_determinism()  # on a GPU too, a run that was stopped ends with the same bits
+    cli.run(main, PseudoMaskOptions, description=__doc__)
