@@ -44,13 +44,16 @@ def create(method, backbone="vgg16", output_stride=16, options=()):
 
 
 def stirred(model):
-    """Small random numbers in every variable that starts at a constant, so that it counts."""
+    """Small random numbers in every variable above the backbone that starts at a constant, so that it counts."""
     rng = np.random.default_rng(1)
     for weight in model.weights:
-        if len(weight.shape) == 1 and "seed" not in weight.path:
+        if len(weight.shape) == 1 and weight.path.startswith("spol_") and "seed" not in weight.path:
             weight.assign(np.abs(weight + rng.normal(0, 0.1, weight.shape)))
-    head = model.get_layer("spol_head")  # features of the made-up weights are small
-    head.kernel.assign(100 * head.kernel)
+        if weight.path.endswith("conv3_bn/gamma"):  # without it ResNet's features double with every block
+            weight.assign(0.1 * weight)
+    product, _ = Plain(model).fused()
+    head = model.get_layer("spol_head")
+    head.kernel.assign(head.kernel / product.std())
     return model
 
 
@@ -124,8 +127,8 @@ def test_network_and_round_trip(method, backbone, output_stride, tmp_path):
     else:
         expected, found = head[..., 0], outputs["map"]
         assert "logits" not in outputs
-    assert expected.std() > 1e-3
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+    assert expected.std() > 1e-3 * np.abs(expected).max()
+    np.testing.assert_allclose(found, expected, atol=1e-2 * expected.std())
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert again.get_config() == model.get_config()
