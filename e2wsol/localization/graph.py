@@ -103,7 +103,11 @@ def _sigmoid(scores, protocol):
     return _rounded(ops.where(scores < 0, power, ops.ones_like(power)) / (1 + power), protocol)
 
 
-_NORMALIZATIONS = {"min_max": _stretched, "sigmoid": _sigmoid}
+def _stretched_sigmoid(scores, protocol):
+    return _stretched(_sigmoid(scores, protocol), protocol)
+
+
+_NORMALIZATIONS = {"min_max": _stretched, "sigmoid": _sigmoid, "sigmoid_min_max": _stretched_sigmoid}
 
 
 def _rounded(values, protocol):

@@ -34,7 +34,8 @@ class BoxProtocol:
     Attributes:
       name: how flags and results call it.
       source: the code that it reproduces.
-      normalization: how a map comes to [0, 1], "min_max" (stretched) or "sigmoid" (it holds logits).
+      normalization: how a map comes to [0, 1], "min_max" (stretched), "sigmoid" (it holds logits), or
+        "sigmoid_min_max" (it holds logits, whose sigmoid is stretched; no reference does, see `of_logits`).
       stretch_first: whether that happens at the map's own size and then it is resized to the frame,
         which may leave its maximum below 1, rather than resized and then normalised.
       interpolation: how a map is resized to the frame, "linear" or "cubic", as cv2.resize does, or
@@ -267,6 +268,13 @@ _SPOL = BoxProtocol(
     ten_crop_mean=None,
 )
 _BY_NAME = {rules.name: rules for rules in (_BAS, _E2NET, _MAXBOXACC, _MAXBOXACCV2, _MNPO, _PXAP, _SPOL)}
+
+
+def of_logits(protocol):
+    """The protocol for maps that hold logits: where it stretches maps of scores, it stretches their sigmoid."""
+    if protocol.normalization != "min_max":
+        return protocol
+    return dataclasses.replace(protocol, normalization="sigmoid_min_max")
 
 
 def names():

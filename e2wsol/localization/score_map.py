@@ -110,7 +110,11 @@ def _sigmoid(scores, protocol):
     return protocol.rounded(np.where(scores < 0, power, 1.0) / (1 + power))
 
 
-_NORMALIZATIONS = {"min_max": _stretched, "sigmoid": _sigmoid}
+def _stretched_sigmoid(scores, protocol):
+    return _stretched(_sigmoid(scores, protocol), protocol)
+
+
+_NORMALIZATIONS = {"min_max": _stretched, "sigmoid": _sigmoid, "sigmoid_min_max": _stretched_sigmoid}
 
 
 def to_gray(score_map, protocol):

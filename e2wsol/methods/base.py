@@ -40,6 +40,8 @@ class Method(keras.Model):
     protocol = "maxboxacc"
     # Whether outputs hold "logits" of the classes; where not, `localize` returns None in their place.
     classifies = True
+    # Whether `localize` gives logits of the object, which a protocol that stretches scores takes the sigmoid of first.
+    maps_are_logits = False
     # Whether it learns from records that e2wsol.pseudo_masks made.
     needs_pseudo_masks = False
 

@@ -37,6 +37,7 @@ class SPOLSeg(Method):
     Options = SPOLSegOptions
     protocol = "spol"
     classifies = False
+    maps_are_logits = True
     needs_pseudo_masks = True
 
     @classmethod

@@ -44,4 +44,5 @@ def box_protocol(box, flags, model):
     threshold = box.threshold
     if threshold < 0 and not box.protocol:  # the run's threshold belongs to the run's protocol
         threshold = flags.get("threshold", -1.0)
+    protocol = protocols.of_logits(protocol) if model.maps_are_logits else protocol
     return protocol if threshold < 0 else dataclasses.replace(protocol, default_threshold=threshold)

@@ -20,6 +20,7 @@ MIXED = [
     dataclasses.replace(protocols.get("bas"), name="relative", relative_threshold=True, stretch_first=False),
     dataclasses.replace(protocols.get("bas"), name="float64", precision="float64", component="contour_area"),
     dataclasses.replace(protocols.get("maxboxacc"), name="absolute", relative_threshold=False, stretch_first=True),
+    dataclasses.replace(protocols.of_logits(protocols.get("maxboxacc")), name="logits"),
 ]
 SIZE = 20
 _COMPILED = {}

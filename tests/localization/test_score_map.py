@@ -91,3 +91,16 @@ def test_sigmoid_of_the_frames_size():
     assert (to_score_map(np.full((1, 1), 3.0), 5, SPOL) == np.float32(1 / (1 + np.exp(-3)))).all()
     logits[0, 0] = np.nan
     assert not to_score_map(logits, 2, SPOL).any()
+
+
+@pytest.mark.parametrize("name", ["maxboxacc", "bas", "e2net", "spol"])
+def test_protocols_of_scores_stretch_the_sigmoid_of_logits(name):
+    logits = 3 * np.random.default_rng(0).standard_normal((9, 9))
+    rules = protocols.get(name)
+    of_logits = protocols.of_logits(rules)
+    if name == "spol":
+        assert of_logits is rules
+        return
+    expected = stretched(1 / (1 + np.exp(-logits)))
+    tolerance = {"float64": 1e-12, "float32": 3e-7}[rules.precision]
+    np.testing.assert_allclose(to_score_map(logits, 9, of_logits), expected, rtol=0, atol=tolerance)
