@@ -104,7 +104,8 @@ def _sigmoid(scores, protocol):
 
 
 def _stretched_sigmoid(scores, protocol):
-    return _stretched(_sigmoid(scores, protocol), protocol)
+    # In float32, so that NumPy and the graph agree: the last bit of a float64 exponential is the library's own.
+    return _stretched(ops.cast(ops.cast(_sigmoid(scores, protocol), "float32"), "float64"), protocol)
 
 
 _NORMALIZATIONS = {"min_max": _stretched, "sigmoid": _sigmoid, "sigmoid_min_max": _stretched_sigmoid}

