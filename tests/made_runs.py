@@ -9,9 +9,9 @@ from e2wsol.localization.protocols import BoxOptions
 
 COMMANDS = {
     "train": (train.main, train.OPTION_CLASSES),
-    "evaluate": (evaluate.main, (evaluate.EvaluateOptions, BoxOptions)),
+    "evaluate": (evaluate.main, evaluate.OPTION_CLASSES),
     "export": (export.main, (export.ExportOptions, BoxOptions)),
-    "predict": (predict.main, (predict.PredictOptions, BoxOptions)),
+    "predict": (predict.main, predict.OPTION_CLASSES),
 }
 TINY = (
     *("--image_size=32", "--resize_size=36", "--backbone_width=0.03", "--shuffle_buffer=8", "--data_threads=1"),

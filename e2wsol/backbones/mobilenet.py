@@ -65,6 +65,9 @@ MOBILENET_V1 = Architecture(
     classifier_initializer="he_normal",
     gate_positions=("block6", "block12", "block13"),
     trunk="block11",
+    dual_gradient_layer="block12",
+    branch_levels=("block11", "block12", "block13"),
+    gradient_layer="block12",
     conventions=("tensorflow", "torch"),
     applications="MobileNet",
 )

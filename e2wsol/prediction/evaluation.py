@@ -22,10 +22,11 @@ class ModelMaps:
     Args:
       model: Method.
       ten_crop_mean: "probabilities" or "logits", what is averaged where a batch brings ten crops.
+      localize: what gives (logits, maps) of (images, labels); by default the model's.
     """
 
-    def __init__(self, model, ten_crop_mean="probabilities"):
-        self._localize = tf.function(model.localize)
+    def __init__(self, model, ten_crop_mean="probabilities", *, localize=None):
+        self._localize = tf.function(localize or model.localize)
         finish = {"probabilities": tf.nn.softmax, "logits": tf.identity}[ten_crop_mean]
         self._classify = tf.function(lambda images: finish(model(images, training=False)["logits"]))
 
@@ -34,7 +35,11 @@ class ModelMaps:
         logits, maps = self._localize(batch["image"], batch["label"])
         scores = self._ten_crop_scores(batch["crops"]) if "crops" in batch else logits
         ranking = np.argsort(-scores.numpy(), axis=1, kind="stable")[:, :5]
-        return [(_finder(one), classes) for one, classes in zip(maps.numpy(), ranking)]
+        return list(zip(self.finders(maps), ranking))
+
+    def finders(self, maps):
+        """find(scorer) of each picture, from maps (B, h, w)."""
+        return [_finder(one) for one in maps.numpy()]
 
     def _ten_crop_scores(self, crops):
         """uint8 (b, 10, S, S, 3) -> (b, C) float32, the mean over crops; one crop of all pictures at a time."""
@@ -94,20 +99,33 @@ class Evaluation:
 
         def outcomes(picture):
             found = scorer.outcome(picture.find(scorer), **picture.facts)
-            return picture, found, baselines.outcomes(**picture.facts)
+            return found, baselines.outcomes(**picture.facts)
 
+        for picture, (outcome, others) in self.each(split, outcomes, limit=limit, crops=crops):
+            scorer.take(outcome)
+            baselines.take(others)
+            if keeper is not None:
+                facts = {"source_id": picture.source_id, **picture.facts}
+                keeper.offer(picture.image, facts, outcome, scorer.position(0.5, shown_at))
+        self.check_scored(scorer, split)
+        return scorer, baselines
+
+    def each(self, split, function, *, limit=0, crops=1):
+        """Calls function(Picture) for every picture of a split, in threads.
+
+        Yields:
+          (Picture, what the function gave), in order; a bar shows the progress.
+        """
         count = self.info.split(split).count
-        scored = in_order(outcomes, self._pictures(split, limit, crops), self.threads)
+        pictures = self._pictures(split, limit, crops)
+        found = in_order(lambda picture: (picture, function(picture)), pictures, self.threads)
         with pipeline.guard(self.info, split):
-            for picture, outcome, others in tqdm(scored, total=min(limit or count, count), desc=split, unit="picture"):
-                scorer.take(outcome)
-                baselines.take(others)
-                if keeper is not None:
-                    facts = {"source_id": picture.source_id, **picture.facts}
-                    keeper.offer(picture.image, facts, outcome, scorer.position(0.5, shown_at))
+            yield from tqdm(found, total=min(limit or count, count), desc=split, unit="picture")
+
+    def check_scored(self, scorer, split):
+        """Raises a UserError where a scorer met nothing to score against."""
         if not scorer.located and not scorer.pixels.pictures:
             raise UserError(f"{self.info.folder}: split {split} has no box and no mask to score against")
-        return scorer, baselines
 
     def _pictures(self, split, limit, crops):
         """Yields Pictures one by one."""

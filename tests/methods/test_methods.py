@@ -17,7 +17,9 @@ from e2wsol.localization.boxes import extract_box
 from e2wsol.localization.score_map import to_score_map
 from e2wsol.methods.adl import ADLOptions
 from e2wsol.methods.bas import BAS, BASOptions
+from e2wsol.methods.dgl import DGLOptions
 from e2wsol.methods.e2net import E2NetOptions
+from e2wsol.methods.mnpo import MNPO, MNPOOptions
 from e2wsol.training.optimizers import NesterovMomentum
 
 SIZE, CLASSES = 32, 4
@@ -48,7 +50,16 @@ def stirred(model):
 
 
 # The pairs that the fast run takes: every method, and a backbone with batch normalization.
-QUICK = (("cam", "vgg16"), ("adl", "vgg16"), ("e2net", "vgg16"), ("bas", "vgg16"), ("bas", "mobilenet_v1"))
+QUICK = (
+    ("cam", "vgg16"),
+    ("adl", "vgg16"),
+    ("e2net", "vgg16"),
+    ("bas", "vgg16"),
+    ("bas", "mobilenet_v1"),
+    ("dgl", "vgg16"),
+    ("mnpo", "vgg16"),
+    ("mnpos", "vgg16"),
+)
 # Tracing the networks for a SavedModel takes the longest.
 QUICK_EXPORTS = (("bas", "vgg16"),)
 
@@ -77,10 +88,12 @@ def test_contract(method, backbone, tmp_path):
 
 
 def map_side(model):
-    """Side of the features that the maps lie on: BAS's saliency is the trunk's, the others' maps are the last ones."""
+    """Side of the features that the maps lie on, the last ones if not those of BAS's trunk or a layer of gradients."""
+    if type(model) is MNPO:  # fuses at the picture's own size
+        return model.image_size
     end_points = model.backbone.output
-    name = model.architecture.trunk if isinstance(model, BAS) else list(end_points)[-1]
-    return end_points[name].shape[1]
+    last = model.architecture.trunk if isinstance(model, BAS) else list(end_points)[-1]
+    return end_points[getattr(model, "gradient_layer", last)].shape[1]
 
 
 def check_localize(model):
@@ -174,6 +187,9 @@ def test_positions_are_the_backbones_own_or_as_asked():
             E2NetOptions(("pool3",), 0.7, "minmax", ("horizontal", "left_oblique"), True, "cam_max"),
         ),
         ("bas", BASOptions(0.7, 0.05, 2, True, "own", 3, 80, "normal")),
+        ("mnpo", MNPOOptions(1.5)),
+        ("mnpos", MNPOOptions(3.0, "pool3")),
+        ("dgl", DGLOptions("pool3", 4.0, 0.25)),
     ],
 )
 def test_config_is_complete(method, options, tmp_path):
@@ -206,5 +222,5 @@ def test_half_precision_keeps_logits_and_maps_in_float32():
 
 
 def test_unknown_method_lists_the_valid_ones():
-    with pytest.raises(UserError, match="--method=cma: unknown; choose one of adl, bas, cam, e2net"):
+    with pytest.raises(UserError, match="--method=cma: unknown; choose one of adl, bas, cam, dgl, e2net"):
         create("cma")
