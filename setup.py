@@ -34,6 +34,6 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.18"],
         "tfds": TFDS,
-        "dev": [*TFDS, "hypothesis>=6.100", "pytest>=8.0", "ruff>=0.5"],
+        "dev": [*TFDS, "hypothesis>=6.100", "pytest>=8.0", "pytest-xdist>=3.5", "ruff>=0.5"],
     },
 )

@@ -131,14 +131,15 @@ def best_ious_at_levels(image, levels, true_boxes, protocol):
     if protocol.clip_ends:
         boxes = _clip_ends(boxes, image.shape)
     count = int(image.max()) + 1
-    ious = component_tree.highest_at_levels(best_iou(boxes, true_boxes, protocol), ranges, count)
-    nothing = best_iou(protocol.box_of_nothing(image.shape)[None], true_boxes, protocol)
-    return np.concatenate([ious, nothing])[_rows(levels, count)]
+    boxes = np.concatenate([boxes, protocol.box_of_nothing(image.shape)[None]])
+    ious = best_iou(boxes, true_boxes, protocol)
+    highest = component_tree.highest_at_levels(ious[:-1], ranges, count)
+    return np.append(highest, ious[-1])[_rows(levels, count)]
 
 
 def _rows(levels, count):
     """Rows of the levels in a table of `count` rows from level -1, and one more for those above."""
-    return np.clip(np.asarray(levels, np.int64) + 1, 0, count)
+    return np.minimum(np.maximum(np.asarray(levels, np.int64) + 1, 0), count)  # np.clip takes thrice as long
 
 
 def extract_box(localization_map, *, image_size, threshold=None, protocol="maxboxacc", size=224):
@@ -193,5 +194,7 @@ _COMPONENT_BOUNDS = {"contour_area": _largest_contour, "pixel_count": _most_pixe
 
 def _clip_ends(boxes, shape):
     """(..., 4) boxes whose ends are inside a (height, width) image."""
-    height, width = shape
-    return np.minimum(boxes, np.array((width, height, width - 1, height - 1), np.int32))
+    boxes = boxes.copy()
+    for side, size in ((2, shape[1]), (3, shape[0])):  # NumPy is slow over a short last axis
+        np.minimum(boxes[..., side], size - 1, out=boxes[..., side])
+    return boxes

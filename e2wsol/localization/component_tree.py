@@ -13,7 +13,8 @@ for the level's mask, to the pixel, ties included:
 - A hole's contour runs on the pixels around it: its box is the hole's, grown by one on each side.
 
 Maps lie flat with a margin of one pixel and rows of a power of two, so that coordinates come from
-an index without a division. Indices are unsigned, which spares the test for negative ones.
+an index without a division. Indices are unsigned, which spares the test for negative ones. Holes are
+filled and pixels put in order in pixel_order.py.
 """
 
 import threading
@@ -22,18 +23,13 @@ import numpy as np
 
 from e2wsol.localization import neighbours
 from e2wsol.localization.compiled import compiled
+from e2wsol.localization.pixel_order import ALL_PIXELS, CELL, MASK_SHIFT, OUTSIDE, read, read_holes
 
 COMPONENTS = ("contour_area", "pixel_count")
 MOST_LEVELS = 2**15 - 2  # the planes are int16, the margin is -1
 
 _ONE, _FOUR = np.uintp(1), np.uintp(4)
-_OUTSIDE = np.int16(-1)
 _NO_RANK = -(2**62)
-
-# What is looked up of a pixel together, in one place: `following` is the next pixel of the same value,
-# 0 where there is none, with the pixel's mask of neighbours that come before it above _MASK_SHIFT.
-_CELL = np.dtype([("following", np.uint32), ("label", np.uint32)])
-_MASK_SHIFT, _ALL_PIXELS = np.uintp(24), np.uintp(2**24 - 1)
 
 # A component while it grows; positions are flat indices, columns count the margin.
 _COMPONENT = np.dtype(
@@ -62,18 +58,16 @@ def largest_boxes(image, component):
       (top + 1, 4) int32 x0, y0, x1, y1 with exclusive ends, top being the largest value; row t + 1
       is of the pixels above t, from -1 to top - 1.
     """
-    space, top = _workspace(image)
+    space = _workspace(image)
     height, width = image.shape
     by_area = component == "contour_area"
     if by_area:
-        _fill_holes(space, height, width, top)
-        plane, gains, half = space.filled, neighbours.AREA_GAINS, (height - 1) * (width - 1)
+        gains, half = neighbours.AREA_GAINS, (height - 1) * (width - 1)
     else:
-        plane, gains, half = space.plane, neighbours.PIXEL_GAINS, height * width // 2
-    _set_before(plane, height, width, space.masks)
-    heads = _in_order(plane, space.masks, height, width, top, space.cells)
+        gains, half = neighbours.PIXEL_GAINS, height * width // 2
+    heads = read(image, by_area, *space.planes, space.sides[-1])
     tables = neighbours.COUNTS_8, space.groups_8
-    return _largest(heads, space.cells, space.nodes, height, width, gains, half, by_area, *tables)
+    return _largest(heads, space.cells, space.nodes, *space.sides, gains, half, by_area, *tables)
 
 
 def contour_boxes(image):
@@ -86,31 +80,30 @@ def contour_boxes(image):
       (boxes (n, 4) int32 x0, y0, x1, y1 with exclusive ends, levels (n, 2) int32): a contour has this
       box at the levels from levels[:, 0] to levels[:, 1], both included; the lowest is -1.
     """
-    space, top = _workspace(image)
-    _set_before(space.plane, *image.shape, space.masks)
-    found = np.concatenate([_outer_contours(space, *image.shape, top), _hole_contours(space, *image.shape, top)])
+    space = _workspace(image)
+    heads = read(image, False, *space.planes, space.sides[-1])
+    found = np.concatenate([_outer_contours(space, heads), _hole_contours(space, len(heads) - 1)])
     return found[:, :4], found[:, 4:]
 
 
-def _outer_contours(space, height, width, top):
-    heads = _in_order(space.plane, space.masks, height, width, top, space.cells)
+def _outer_contours(space, heads):
+    height, width, stride = space.sides
     lowest = int(np.flatnonzero(heads)[0])
     space.filled[:] = lowest  # where these components end
-    lists = np.arange(top, lowest, -1), heads, space.cells, space.nodes, space.found
-    found = _contours(*lists, space.filled, 0, width, neighbours.COUNTS_8, space.groups_8)
+    values = np.arange(len(heads) - 1, lowest, -1)
+    found = _contours(values, heads, *space.memory, space.filled, 0, stride, neighbours.COUNTS_8, space.groups_8)
     everything = np.array([[0, 0, width, height, -1, lowest - 1]], np.int32)
     return np.concatenate([everything, found])
 
 
-def _hole_contours(space, height, width, top):
+def _hole_contours(space, top):
     """Holes are the components, 4-connected, of the pixels up to a level, but for what touches the margin.
 
     A pixel is in one from its own value until just below its value in the filled map.
     """
-    _fill_holes(space, height, width, top)
-    heads = _holes_in_order(space.plane, space.filled, space.masks, height, width, top, space.cells)
-    lists = np.arange(top + 1), heads, space.cells, space.nodes, space.found
-    return _contours(*lists, space.filled, 1, width, neighbours.COUNTS_4, space.groups_4)
+    heads = read_holes(*space.planes, *space.sides, top)
+    values, stride = np.arange(top + 1), space.sides[-1]
+    return _contours(values, heads, *space.memory, space.filled, 1, stride, neighbours.COUNTS_4, space.groups_4)
 
 
 @compiled
@@ -135,235 +128,53 @@ def highest_at_levels(values, levels, count):
 class _Workspace:
     """Arrays for the maps of one size: fresh memory a map would cost as much as the work on it.
 
-    Attributes, all flat and with the margin but for `nodes`:
+    Attributes, flat and with the margin where nothing else is said:
+      sides: height, width and the stride of a row, a power of two.
       plane: int16 map.
       filled: int16 map with its holes filled.
-      masks: uint8, see _set_before.
-      cells: _CELL of each pixel.
-      entries: the same memory as uint32, for linked lists with two entries a pixel.
+      masks: uint8 neighbours that come before each pixel.
+      cells: CELL of each pixel.
+      planes: all of these and `cells` as uint32, as pixel_order.read takes them.
       nodes: components; no two of the pixels at which they start share an edge.
       found: (n, 6) int32 contours; of those that end another pixel has made each what it was.
+      memory: what _contours works in.
       groups_8, groups_4: see neighbours.offsets.
     """
 
     def __init__(self, height, width):
-        self.shape = height, width
         stride = 1 << (width + 1).bit_length()
         size = (height + 2) * stride
-        if size > _ALL_PIXELS:
+        if size > ALL_PIXELS:
             raise ValueError(f"a map of {height}x{width} pixels is larger than the component tree can be")
-        self.plane, self.filled = np.full(size, _OUTSIDE), np.full(size, _OUTSIDE)
-        self.inside = self.plane.reshape(-1, stride)[1:-1, 1 : width + 1]
+        self.sides = height, width, stride
+        self.plane, self.filled = np.full(size, OUTSIDE), np.full(size, OUTSIDE)
         self.masks = np.zeros(size, np.uint8)
-        self.cells = np.empty(size, _CELL)
-        self.entries = self.cells.view(np.uint32)
+        self.cells = np.empty(size, CELL)
         self.nodes = np.empty((height * width + 1) // 2, _COMPONENT)
         self.found = np.empty((height * width, 6), np.int32)
         self.groups_8, self.groups_4 = (
             neighbours.offsets(groups, stride) for groups in (neighbours.GROUPS_8, neighbours.GROUPS_4)
         )
 
+        self.planes = self.plane, self.filled, self.masks, self.cells, self.cells.view(np.uint32)
+        self.memory = self.cells, self.nodes, self.found
+
 
 _THREAD = threading.local()
 
 
 def _workspace(image):
-    """The thread's _Workspace with the image in its plane, and the image's largest value."""
-    top = int(image.max())
-    if top > MOST_LEVELS or (image.dtype != np.uint8 and image.min() < 0):
-        raise ValueError(f"values must lie between 0 and {MOST_LEVELS}, not {image.min()} and {top}")
+    """The thread's _Workspace for images of this size.
+
+    Raises:
+      ValueError: a value is not from 0 to MOST_LEVELS.
+    """
+    if image.dtype != np.uint8 and not (image.min() >= 0 and image.max() <= MOST_LEVELS):
+        raise ValueError(f"values must lie between 0 and {MOST_LEVELS}, not {image.min()} and {image.max()}")
     space = getattr(_THREAD, "space", None)
-    if space is None or space.shape != image.shape:
+    if space is None or space.sides[:2] != image.shape:
         space = _THREAD.space = _Workspace(*image.shape)
-    space.inside[:] = image
-    return space, top
-
-
-def _fill_holes(space, height, width, top):
-    """Fills the holes of every level at once: `space.filled` from `space.plane`.
-
-    A pixel gets the lowest value that a 4-connected way to the margin cannot stay below. Two sweeps
-    bring it to pixels with a way that turns little; a flood in order of level does the rest.
-    """
-    space.filled[:] = _OUTSIDE
-    _sweep_down(space.plane, space.filled, height, width)
-    _sweep_up(space.plane, space.filled, height, width)
-    _flood(space.plane, space.filled, height, width, np.zeros(top + 1, np.uint32), space.entries)
-
-
-@compiled
-def _row_stride(width):
-    stride = 1
-    while stride < width + 2:
-        stride *= 2
-    return stride
-
-
-@compiled
-def _sweep_down(plane, filled, height, width):
-    stride = np.uintp(_row_stride(width))
-    for row in range(1, height + 1):
-        pixel = np.uintp(row) * stride + _ONE
-        level = _OUTSIDE
-        for _ in range(width):
-            level = max(plane[pixel], min(filled[pixel - stride], level))
-            filled[pixel] = level
-            pixel += _ONE
-
-
-@compiled
-def _sweep_up(plane, filled, height, width):
-    stride = np.uintp(_row_stride(width))
-    for row in range(height, 0, -1):
-        pixel = np.uintp(row) * stride + np.uintp(width)
-        level = _OUTSIDE
-        for _ in range(width):
-            # What waits for the pixel before comes last: that chain is what takes the time.
-            level = max(plane[pixel], min(min(filled[pixel], filled[pixel + stride]), level))
-            filled[pixel] = level
-            pixel -= _ONE
-
-
-@compiled
-def _queue_starts(plane, filled, height, width, heads, following):
-    """Lowers pixels that a neighbour shows to be too high, and lists them by their value; 0 ends a list."""
-    stride = _row_stride(width)
-    for row in range(1, height + 1):
-        if not _is_too_high(plane, filled, row * stride, width, stride):
-            continue
-        pixel = np.uintp(row * stride)
-        for _ in range(width):
-            pixel += _ONE
-            around = min(filled[pixel - _ONE], filled[pixel + _ONE])
-            around = min(around, min(filled[pixel - np.uintp(stride)], filled[pixel + np.uintp(stride)]))
-            level = max(plane[pixel], around)
-            if level < filled[pixel]:
-                filled[pixel] = level
-                following[pixel] = heads[np.uintp(level)]
-                heads[np.uintp(level)] = pixel
-
-
-@compiled
-def _is_too_high(plane, filled, start, width, stride):
-    """Whether a row has a pixel above both its value and a neighbour; without a branch, so that it is vectorised."""
-    above = filled[start - stride : start]
-    here = filled[start : start + stride]
-    below = filled[start + stride : start + 2 * stride]
-    values = plane[start : start + stride]
-    found = False
-    for x in range(width):
-        column = np.uintp(x) + _ONE
-        around = min(min(above[column], below[column]), min(here[column - _ONE], here[column + _ONE]))
-        found |= max(around, values[column]) < here[column]
-    return found
-
-
-@compiled
-def _flood(plane, filled, height, width, heads, following):
-    """Lowers what is still too high, in order of level, so that the flood lowers a pixel once at most.
-
-    So there are two entries a pixel: one for where the flood starts, one for where it comes by.
-    """
-    _queue_starts(plane, filled, height, width, heads, following)
-    size, stride = np.uintp(plane.size), np.uintp(_row_stride(width))
-    for level in range(heads.size):
-        while heads[level] != 0:
-            pixel = np.uintp(heads[level])
-            heads[level] = following[pixel]
-            if pixel >= size:
-                pixel -= size
-            if filled[pixel] != level:
-                continue  # lowered further in the meantime, from a lower level
-            for neighbour in (pixel - stride, pixel - _ONE, pixel + _ONE, pixel + stride):
-                lowered = max(plane[neighbour], np.int16(level))
-                if lowered < filled[neighbour]:
-                    filled[neighbour] = lowered
-                    following[neighbour + size] = heads[np.uintp(lowered)]
-                    heads[np.uintp(lowered)] = neighbour + size
-
-
-@compiled
-def _set_before(plane, height, width, masks):
-    """For each pixel the neighbours that come before it, in order of falling values and of the raster.
-
-    Args:
-      plane: int16 map.
-      height, width: of the map.
-      masks: (plane.size,) uint8, gets a bit for each of neighbours.STEPS; the margin comes last.
-    """
-    stride = _row_stride(width)
-    for row in range(1, height + 1):
-        above = plane[(row - 1) * stride : row * stride]
-        here = plane[row * stride : (row + 1) * stride]
-        below = plane[(row + 1) * stride : (row + 2) * stride]
-        out = masks[row * stride : (row + 1) * stride]
-        for x in range(width):
-            left, middle, right = np.uintp(x), np.uintp(x) + _ONE, np.uintp(x) + _ONE + _ONE
-            value = here[middle]
-            mask = np.uint8(above[left] >= value)
-            mask |= np.uint8(above[middle] >= value) << 1
-            mask |= np.uint8(above[right] >= value) << 2
-            mask |= np.uint8(here[left] >= value) << 3
-            mask |= np.uint8(here[right] > value) << 4
-            mask |= np.uint8(below[left] > value) << 5
-            mask |= np.uint8(below[middle] > value) << 6
-            mask |= np.uint8(below[right] > value) << 7
-            out[middle] = mask
-
-
-@compiled
-def _in_order(plane, masks, height, width, top, cells):
-    """Lists the pixels of each value in raster order.
-
-    Args:
-      plane: int16 map.
-      masks: see _set_before.
-      height, width: of the map.
-      top: its largest value.
-      cells: (plane.size,) _CELL, gets masks and lists.
-
-    Returns:
-      (top + 1,) uint32 first pixel of each value, 0 where there is none.
-    """
-    stride = _row_stride(width)
-    heads = np.zeros(top + 1, np.uint32)
-    for row in range(height, 0, -1):
-        pixel = np.uintp(row * stride + width)
-        for _ in range(width):
-            value = np.uintp(plane[pixel])
-            cells[pixel].following = np.uintp(heads[value]) | np.uintp(masks[pixel]) << _MASK_SHIFT
-            heads[value] = pixel
-            pixel -= _ONE
-    return heads
-
-
-@compiled
-def _holes_in_order(plane, filled, masks, height, width, top, cells):
-    """As _in_order, of the pixels that are ever in a hole alone and against raster order.
-
-    In rising order, against that of the masks: who comes before there comes after here.
-    """
-    stride = _row_stride(width)
-    heads = np.zeros(top + 1, np.uint32)
-    for row in range(1, height + 1):
-        pixel = np.uintp(row * stride)
-        for _ in range(width):
-            pixel += _ONE
-            if filled[pixel] != plane[pixel]:
-                value = np.uintp(plane[pixel])
-                mask = np.uintp(masks[pixel]) ^ np.uintp(255)
-                cells[pixel].following = np.uintp(heads[value]) | mask << _MASK_SHIFT
-                heads[value] = pixel
-    return heads
-
-
-@compiled
-def _lowest(heads):
-    """The smallest value of the map."""
-    value = 0
-    while heads[value] == 0:
-        value += 1
-    return value
+    return space
 
 
 @compiled
@@ -399,29 +210,31 @@ def _absorb(nodes, node, other):
 
 
 @compiled
-def _largest(heads, cells, nodes, height, width, gains, half, last_wins, counts, offsets):
+def _largest(heads, cells, nodes, height, width, stride, gains, half, last_wins, counts, offsets):
     """The boxes of `largest_boxes`.
 
     Args:
-      heads, cells: pixels by value, see _in_order.
+      heads, cells: pixels by value, see pixel_order.read.
       nodes: memory for _COMPONENT.
-      height, width: of the map.
+      height, width, stride: of the map and its rows.
       gains: (256,) int32, what a pixel adds to its component's size by its mask.
       half: of the largest size that there can be.
       last_wins: of equal sizes, whether the component counts that starts last or first.
       counts, offsets: components around a pixel by its mask, see neighbours.py.
     """
-    columns = np.uintp(_row_stride(width) - 1)
+    columns = np.uintp(stride - 1)
     sign = 1 if last_wins else -1
     boxes = np.empty((heads.size, 4), np.int32)
     started = best = np.uintp(0)
     highest = _NO_RANK
-    lowest = _lowest(heads)
-    for value in range(heads.size - 1, lowest, -1):
+    lowest = 0
+    while heads[lowest] == 0:
+        lowest += 1
+    for value in range(len(boxes) - 1, lowest, -1):
         pixel = np.uintp(heads[value])
         while pixel != 0:
             following = np.uintp(cells[pixel].following)
-            mask = following >> _MASK_SHIFT
+            mask = following >> MASK_SHIFT
             position, column = np.int32(pixel), np.int32(pixel & columns)
             if counts[mask] == 0:
                 node = started
@@ -448,7 +261,7 @@ def _largest(heads, cells, nodes, height, width, gains, half, last_wins, counts,
             rank = _rank(nodes, node, sign)
             best = node if rank > highest else best  # two assignments that need no branch
             highest = max(rank, highest)
-            pixel = following & _ALL_PIXELS
+            pixel = following & ALL_PIXELS
         # No component ever ranked above `highest`; but the one that did have it may have moved its
         # start or have been absorbed without getting larger, and then another may be above it.
         if nodes[best].parent != best or _rank(nodes, best, sign) != highest:
@@ -496,29 +309,29 @@ def _is_whole(box, height, width):
 
 
 @compiled
-def _contours(values, heads, cells, nodes, found, ends, margin, width, counts, offsets):
+def _contours(values, heads, cells, nodes, found, ends, margin, stride, counts, offsets):
     """The contours of components that only grow, outer ones or holes, with the levels that they hold for.
 
     Args:
       values: (V,) integers in the order in which their pixels join.
-      heads, cells: pixels by value, see _in_order, and the neighbours that have joined before.
+      heads, cells: pixels by value, see pixel_order.read, and the neighbours that have joined before.
       nodes, found: memory, see _Workspace.
       ends: (plane.size,) int16, the value at which the component of a pixel stops to be one.
       margin: pixels that a contour's box is larger than the component, on each side.
-      width: of the map.
+      stride: of its rows.
       counts, offsets: components around a pixel by its mask, see neighbours.py.
 
     Returns:
       (n, 6) int32 x0, y0, x1, y1, first level, last level; part of `found`.
     """
-    columns = np.uintp(_row_stride(width) - 1)
+    columns = np.uintp(stride - 1)
     written = 0
     started = np.uintp(0)
     for value in values:
         pixel = np.uintp(heads[value])
         while pixel != 0:
             following = np.uintp(cells[pixel].following)
-            mask = following >> _MASK_SHIFT
+            mask = following >> MASK_SHIFT
             column = np.int32(pixel & columns)
             row = np.int32(pixel) - column
             if counts[mask] == 0:
@@ -531,13 +344,12 @@ def _contours(values, heads, cells, nodes, found, ends, margin, width, counts, o
                 for group in range(1, counts[mask]):
                     other = _root(nodes, np.uintp(cells[pixel + offsets[mask * _FOUR + np.uintp(group)]].label))
                     if other != node:
-                        if nodes[other].size > nodes[node].size:
+                        if other < node:  # the one that is there longer stays
                             node, other = other, node
                         written = _write(found, written, nodes, other, columns, margin, value)
                         if not _is_inside(nodes, other, node):
                             written = _write(found, written, nodes, node, columns, margin, value)
                         _absorb(nodes, node, other)
-                nodes[node].size += 1
                 outside = column < nodes[node].left or column > nodes[node].right
                 if outside or row < nodes[node].first or row > nodes[node].last:
                     written = _write(found, written, nodes, node, columns, margin, value)
@@ -546,7 +358,7 @@ def _contours(values, heads, cells, nodes, found, ends, margin, width, counts, o
                     nodes[node].left = min(nodes[node].left, column)
                     nodes[node].right = max(nodes[node].right, column)
             cells[pixel].label = node
-            pixel = following & _ALL_PIXELS
+            pixel = following & ALL_PIXELS
     for index in range(started):
         node = np.uintp(index)
         if nodes[node].parent == node:

@@ -2,6 +2,8 @@
 
 import collections
 import concurrent.futures
+import contextlib
+import sys
 import threading
 
 import numpy as np
@@ -11,14 +13,15 @@ from e2wsol.localization.pxap import PixelCounter
 from e2wsol.localization.score_map import to_score_map
 
 
-def in_order(function, items, threads):
+def in_order(function, items, threads, chunk=16):
     """Calls a function in threads; pays where it lets other threads run, as the kernels and NumPy do.
 
     Args:
       function: called with one item; it must be safe in several threads.
-      items: any iterable; at most 2 * threads of its items are taken ahead of the results, so a
-        stream of any length needs little memory.
+      items: any iterable; at most 2 * threads * chunk of its items are taken ahead of the results,
+        so a stream of any length needs little memory.
       threads: how many; 1 calls the function in this thread.
+      chunk: items that a thread is handed at a time: handing over costs tens of microseconds.
 
     Yields:
       The results in the order of the items; an exception of the function, or of `items`, comes
@@ -27,18 +30,65 @@ def in_order(function, items, threads):
     if threads == 1:
         yield from map(function, items)
         return
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool, _quick_switches():
         waiting = collections.deque()
         try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
+            for some in _chunks(items, chunk):
+                waiting.append(pool.submit(_outcomes, function, *some))
                 if len(waiting) == 2 * threads:
-                    yield waiting.popleft().result()
+                    yield from _results(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield from _results(waiting.popleft())
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _chunks(items, size):
+    """Yields (list of `size` items or, at the end, fewer; the exception that the items ended in, or None)."""
+    items = iter(items)
+    chunk = []
+    while True:
+        try:
+            chunk.append(next(items))
+        except StopIteration:
+            yield chunk, None
+            return
+        except Exception as error:
+            yield chunk, error
+            return
+        if len(chunk) == size:
+            yield chunk, None
+            chunk = []
+
+
+def _outcomes(function, items, error):
+    """(results of the items up to the first that fails; its exception, else `error`)."""
+    results = []
+    try:
+        for item in items:
+            results.append(function(item))
+    except Exception as failure:
+        return results, failure
+    return results, error
+
+
+def _results(future):
+    results, error = future.result()
+    yield from results
+    if error is not None:
+        raise error
+
+
+@contextlib.contextmanager
+def _quick_switches(seconds=1e-4):
+    """Threads ask for the interpreter sooner than after Python's 5 ms, ten times what a map takes."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(seconds, before))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def warm_up():

@@ -64,11 +64,39 @@ def _resized(scores, size, protocol):
     for axis in (1, 0):
         if scores.shape[axis] == size:  # taps of 1 and 0
             continue
-        taps = resize_taps(scores.shape[axis], size, protocol.interpolation)
-        shape = (1, -1) if axis else (-1, 1)
-        parts = [np.take(scores, index, axis) * weight.reshape(shape) for index, weight in taps]
-        scores = protocol.rounded(sum(parts))
+        enlarge = _enlarge_rows if axis else _enlarge_columns
+        scores = protocol.rounded(enlarge(scores, *_tap_tables(scores.shape[axis], size, protocol.interpolation)))
     return scores
+
+
+@functools.cache
+def _tap_tables(source, target, interpolation):
+    """resize_taps as (indices (taps, target) intp, weights (taps, target) float64)."""
+    indices, weights = zip(*resize_taps(source, target, interpolation))
+    return np.stack(indices).astype(np.intp), np.stack(weights).astype(np.float64)
+
+
+@compiled
+def _enlarge_rows(scores, indices, weights):
+    """(h, w) -> (h, target), the taps summed in their order: a sum's last bit depends on it."""
+    enlarged = np.zeros((scores.shape[0], indices.shape[1]))
+    for y in range(scores.shape[0]):
+        for tap in range(indices.shape[0]):
+            for x in range(indices.shape[1]):
+                enlarged[y, x] += scores[y, indices[tap, x]] * weights[tap, x]
+    return enlarged
+
+
+@compiled
+def _enlarge_columns(scores, indices, weights):
+    """(h, w) -> (target, w), as _enlarge_rows."""
+    enlarged = np.zeros((indices.shape[1], scores.shape[1]))
+    for y in range(indices.shape[1]):
+        for tap in range(indices.shape[0]):
+            weight, source = weights[tap, y], indices[tap, y]
+            for x in range(scores.shape[1]):
+                enlarged[y, x] += scores[source, x] * weight
+    return enlarged
 
 
 def _stretched(scores, protocol):

@@ -145,9 +145,7 @@ def _charts(drawn):
 def shown_at(result):
     """In words, at which threshold the pictures' boxes were taken; the evaluator's choice."""
     thresholds = result["thresholds"]
-    chosen = thresholds.get("validation")
-    if isinstance(chosen, dict):
-        chosen = chosen.get("0.5")
+    chosen = (thresholds.get("validation") or {}).get("0.5")
     if chosen is not None:
         return f"threshold {chosen:.3f}, chosen on validation"
     default = thresholds.get("protocol")
@@ -199,8 +197,8 @@ def glossary(result):
 
 def settings(result):
     """How the result was made, by name: versions, commit, seconds, flags."""
-    pairs = {**result.get("versions", {}), "git commit": result.get("git_commit"), "seconds": result.get("seconds")}
-    pairs |= {f"--{name}": value for name, value in result.get("flags", {}).items()}
+    pairs = {**(result.get("versions") or {}), "git commit": result.get("git_commit"), "seconds": result.get("seconds")}
+    pairs |= {f"--{name}": value for name, value in (result.get("flags") or {}).items()}
     return {name: value for name, value in pairs.items() if value is not None}
 
 

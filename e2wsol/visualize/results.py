@@ -11,10 +11,9 @@ import numpy as np
 from e2wsol.data import dataset
 from e2wsol.errors import UserError
 from e2wsol.localization.baselines import CENTRE_BOX
+from e2wsol.visualize.result_shape import RESULT, mismatch
 
 THRESHOLD_KINDS = ("protocol", "validation", "best")
-_KEYS = ("dataset", "method", "checkpoint", "protocol", "thresholds", "scores", "classification", "curves")
-_SCORE_KEYS = ("localizer", "metric", "iou", "threshold_from", "value", "pictures")
 _SAMPLE_KEYS = (
     "ids",
     "images",
@@ -71,24 +70,24 @@ def load_result(file):
 
 
 def _problem(result):
-    if not isinstance(result, dict):
-        return f"holds a {type(result).__name__}, not an object"
-    for key in _KEYS:
-        if key not in result:
-            return f"has no {key!r}"
-    for key in ("dataset", "thresholds", "classification", "curves"):
-        if not isinstance(result[key], dict):
-            return f"{key!r} is no object"
-    if not isinstance(result["scores"], list) or not result["scores"]:
-        return "'scores' is no list of scores"
-    for number, score in enumerate(result["scores"]):
-        missing = [key for key in _SCORE_KEYS if not isinstance(score, dict) or key not in score]
-        if missing:
-            return f"scores[{number}] has no {missing[0]!r}"
-        for key in ("iou", "value", "threshold"):
-            if not isinstance(score.get(key), (int, float, type(None))):
-                return f"scores[{number}] has {key!r} = {score[key]!r}, not a number"
-    return None
+    problem = mismatch(result, RESULT)
+    if problem:
+        return problem
+    if not result["scores"]:
+        return "scores is empty"
+    count = len(result["curves"].get("thresholds") or ())
+    for name, curves in result["curves"].items():
+        if name != "thresholds" and any(len(curve) != count for curve in curves.values()):
+            return f"curves.{name} does not have a value for each of {count} thresholds"
+    return _of_sizes(result["sizes"]) if result.get("sizes") else None
+
+
+def _of_sizes(sizes):
+    names = sizes["names"]
+    if len(sizes["bounds"]) != len(names) - 1:
+        return f"sizes has {len(sizes['bounds'])} bounds for {len(names)} names"
+    strange = [score["size"] for score in sizes["scores"] if score["size"] not in names]
+    return f"sizes has scores of {strange[0]!r}, which is none of {', '.join(names)}" if strange else None
 
 
 def score_rows(result):

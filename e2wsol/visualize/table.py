@@ -71,7 +71,9 @@ def _cell(score):
 
 
 def _percent(value, interval=None):
-    """A share in per cent, as 81.2 or 81.2 [78.0, 84.1]."""
+    """A share in per cent, as 81.2 or 81.2 [78.0, 84.1]; a dash where there is none."""
+    if value is None:
+        return "-"
     text = f"{100 * value:.1f}"
     return text if interval is None else f"{text} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
@@ -103,7 +105,7 @@ def _max_box_acc_lines(result):
     lines = []
     for localizer, found in (result.get("max_box_acc") or {}).items():
         if found["mean"] is not None:
-            parts = ", ".join(f"IoU {key} {_percent(value)}" for key, value in found.items() if key[0].isdigit())
+            parts = ", ".join(f"IoU {key} {_percent(value)}" for key, value in found.items() if key[:1].isdigit())
             lines.append(f"{name} {localizer}: {parts}, mean {_percent(found['mean'], found['mean_interval'])}")
     return lines
 

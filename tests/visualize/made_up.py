@@ -30,7 +30,7 @@ def result(**changes):
         "protocol": "e2net",
         "threshold_split": "validation",
         "image_size": 32,
-        "thresholds": {"protocol": 0.1, "validation": 0.3, "best": {"0.5": 0.2}},
+        "thresholds": {"protocol": 0.1, "validation": {"0.5": 0.3}, "best": {"0.5": 0.2}},
         "scores": scores,
         "classification": {"top1": 0.81, "top5": 0.97},
         "pxap": {METHOD: 0.456, "centre Gaussian": 0.321},
@@ -41,6 +41,26 @@ def result(**changes):
         "seconds": 1.5,
     }
     return made | changes
+
+
+def full_result():
+    """With everything that the evaluator writes today."""
+    found = result()
+    scores = [{**score, "interval": [0.5, 0.7]} for score in found["scores"]]
+    names = METHOD, "centre Gaussian"
+    return found | {
+        "scores": scores,
+        "sizes": {"names": ["small", "large"], "bounds": [0.2], "scores": [{"size": "small", **scores[0]}]},
+        "overlaps": {
+            "from": [0.0, 0.5],
+            "counts": [{"localizer": METHOD, "threshold_from": "validation", "pictures": [40, 60]}],
+        },
+        "max_box_acc": {name: {"0.5": 0.7, "mean": 0.7, "mean_interval": [0.6, 0.8]} for name in names},
+        "bootstrap": {"level": 0.95},
+        "piou": dict.fromkeys(names, 0.4),
+        "piou_thresholds": dict.fromkeys(names, 0.3),
+        "pixel_intervals": {name: {"pxap": [0.4, 0.5], "piou": None} for name in names},
+    }
 
 
 def _score(localizer, kind, threshold, hits):

@@ -1,11 +1,15 @@
+import copy
 import json
 
 import made_up
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from e2wsol.errors import UserError
-from e2wsol.visualize import results
+from e2wsol.visualize import page, results
+from e2wsol.visualize.table import score_table
 
 
 def test_rows_are_grouped_by_metric_then_localizer():
@@ -22,15 +26,15 @@ def test_rows_are_grouped_by_metric_then_localizer():
     ("text", "found"),
     [
         ("{", "no JSON"),
-        ("[]", "holds a list"),
-        ("{}", "has no 'dataset'"),
-        (json.dumps(made_up.result(scores=[])), "'scores'"),
+        ("[]", "it is .., not an object"),
+        ("{}", "it has no 'dataset'"),
+        (json.dumps(made_up.result(scores=[])), "scores is empty"),
         (json.dumps(made_up.result(scores=[{"metric": "x"}])), r"scores\[0\] has no 'localizer'"),
-        (
-            json.dumps(made_up.result()).replace("0.61,", '"x",', 1).replace("0.61}", '"x"}', 1),
-            "'value' = 'x', not a number",
-        ),
-        (json.dumps(made_up.result(curves=[])), "'curves' is no object"),
+        (json.dumps(made_up.result(curves=[])), "curves is .., not an object"),
+        (json.dumps(made_up.result(curves={"thresholds": [0.1], "a": {"b": []}})), "curves.a .* each of 1 thresholds"),
+        (json.dumps(made_up.result(sizes={"names": []})), "sizes has no 'bounds'"),
+        (json.dumps(made_up.result(max_box_acc={"cam": 3})), "max_box_acc.cam is 3, not an object"),
+        (json.dumps(made_up.result(pixel_intervals={"cam": {"pxap": [1]}})), "cam.pxap is .*, not a pair of numbers"),
     ],
 )
 def test_malformed_result_is_named(tmp_path, text, found):
@@ -39,6 +43,41 @@ def test_malformed_result_is_named(tmp_path, text, found):
     with pytest.raises(UserError, match=found) as error:
         results.load_result(file)
     assert str(file) in str(error.value)
+
+
+KINDS = [None, True, 3, -0.5, "text", [], [1], {}, {"a": 1}]
+
+
+def places(value, path=()):
+    """Paths of all values inside a value that JSON gave."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield *path, key
+        yield from places(one, (*path, key))
+
+
+def with_value(document, path, value):
+    document = copy.deepcopy(document)
+    inner = document
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return document
+
+
+@settings(max_examples=200, deadline=None)
+@given(path=st.sampled_from(list(places(made_up.full_result()))), value=st.sampled_from(KINDS))
+def test_a_mangled_result_is_a_page_or_one_line(tmp_path_factory, path, value):
+    """Whatever stands in whatever place: never a traceback."""
+    file = tmp_path_factory.mktemp("mangled") / "result.json"
+    file.write_text(json.dumps(with_value(made_up.full_result(), path, value)))
+    try:
+        result = results.load_result(file)
+    except UserError as error:
+        assert str(file) in str(error) and "\n" not in str(error)
+        return
+    assert result["method"] in page.page(result, None, [])
+    assert result["method"] in score_table(result)
 
 
 def test_missing_result(tmp_path):
