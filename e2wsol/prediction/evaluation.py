@@ -26,7 +26,7 @@ class ModelMaps:
     """
 
     def __init__(self, model, ten_crop_mean="probabilities", *, localize=None):
-        self._localize = tf.function(localize or model.localize)
+        self._localize = tf.function(localize or model.localize, autograph=False)
         finish = {"probabilities": tf.nn.softmax, "logits": tf.identity}[ten_crop_mean]
         self._classify = tf.function(lambda images: finish(model(images, training=False)["logits"]))
 
@@ -110,15 +110,18 @@ class Evaluation:
         self.check_scored(scorer, split)
         return scorer, baselines
 
-    def each(self, split, function, *, limit=0, crops=1):
+    def each(self, split, function, *, limit=0, crops=1, chunk=16):
         """Calls function(Picture) for every picture of a split, in threads.
+
+        Args:
+          chunk: pictures that a thread is handed at a time.
 
         Yields:
           (Picture, what the function gave), in order; a bar shows the progress.
         """
         count = self.info.split(split).count
         pictures = self._pictures(split, limit, crops)
-        found = in_order(lambda picture: (picture, function(picture)), pictures, self.threads)
+        found = in_order(lambda picture: (picture, function(picture)), pictures, self.threads, chunk)
         with pipeline.guard(self.info, split):
             yield from tqdm(found, total=min(limit or count, count), desc=split, unit="picture")
 

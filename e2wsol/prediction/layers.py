@@ -65,7 +65,8 @@ def score(evaluation, split, *, limit=0, crops=1, keepers=None, shown_at=None):
         own = {name: scorer.outcome(found[name], **picture.facts) for name, scorer in scorers.items()}
         return own, baselines.outcomes(**picture.facts)
 
-    for picture, (found, others) in evaluation.each(split, outcomes, limit=limit, crops=crops):
+    chunk = max(1, 16 // len(names))  # outcomes of many maps are large
+    for picture, (found, others) in evaluation.each(split, outcomes, limit=limit, crops=crops, chunk=chunk):
         baselines.take(others)
         for name, outcome in found.items():
             scorers[name].take(outcome)

@@ -56,7 +56,8 @@ def test_all_layers_are_those_asked_for_one_by_one(model):
         for name in ("dgl", "gradcam", "gradcampp"):
             [single] = localize(model, localizer=(name,), layer=(layer,)).values()
             assert single.shape == maps[f"{name}/{layer}"].shape
-            np.testing.assert_allclose(stretched(maps[f"{name}/{layer}"]), stretched(single), atol=1e-3)
+            largest = np.abs(single).max()
+            np.testing.assert_allclose(maps[f"{name}/{layer}"], single, rtol=0, atol=1e-4 * largest)
 
 
 def test_usual_layers_and_order():
@@ -98,9 +99,9 @@ def test_layers_become_one_map(model, fusion, combine):
 
 
 def test_scales_are_the_network_at_other_sizes(model):
-    options = {"localizer": ("gradcam",), "layer": ("conv4_3",)}
+    options = {"localizer": ("dgl",), "layer": ("conv4_3",)}
     localizer = Localizer(model, LocalizerOptions(**options, scales=(0.5, 1.0)))
-    assert localizer.names == ("gradcam/conv4_3-scales_0.5_1",)
+    assert localizer.names == ("dgl/conv4_3-scales_0.5_1",)
     logits, maps = localizer.localize(IMAGES, LABELS)
     half = type(model).from_config({**model.get_config(), "image_size": 32})
     half.set_weights(model.get_weights())
@@ -145,7 +146,7 @@ def test_no_cam_without_a_linear_classifier():
 
 
 def test_scale_that_the_network_cannot_take():
-    with pytest.raises(UserError, match="--scales: no 40 pixels for a network of 64 .--image_size=40"):
+    with pytest.raises(UserError, match=r"--scales: no 40 pixels for a network of 64 .--image_size=40"):
         Localizer(create("bas"), LocalizerOptions(localizer=("dgl",), scales=(0.625,)))
 
 
