@@ -4,8 +4,9 @@ python benchmarks/localize.py --backbone=vgg16
 
 All take turns, so that what disturbs the machine disturbs all: the forward pass of a CAM network alone; each
 localizer at its usual layer; DGL with its two gradients taken through the whole network, weights included, as
-backward() of a script does; the forward pass of MNPOs' network and its map. Medians. The last line is one JSON
-object; a ratio is time over that of the forward pass of the same network.
+backward() of a script does; the forward pass of MNPOs' network and its map. Medians, of the clock and of the
+processors' time, which other programs disturb less. The last line is one JSON object; a ratio is time (cpu_ratio:
+processors' time) over that of the forward pass of the same network.
 """
 
 import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
@@ -25,6 +26,7 @@ from e2wsol.config import option
 from e2wsol.localizers import LOCALIZERS, Localizer, LocalizerOptions
 from e2wsol.localizers.dgl import cost, dual_gradients
 
+FORWARD = "forward"
 WHOLE = "dgl, whole backward passes"
 
 
@@ -45,27 +47,28 @@ def main(options, backbone, positional):
     shape = (options.batch_size, options.image_size, options.image_size, 3)
     images = tf.constant(rng.integers(0, 256, shape, dtype=np.uint8))
     labels = tf.constant(rng.integers(0, options.num_classes, options.batch_size, dtype=np.int32))
-    seconds = _seconds(cases(options, backbone), images, labels, options.repeats)
+    times = _times(cases(options, backbone), images, labels, options.repeats)
     print(f"{backbone.backbone}, {options.image_size} pixels, {options.batch_size} pictures a call")
-    print("| | ms a picture | of the forward pass |\n|---|---|---|")
+    print("| | ms a picture | of the forward pass | of its processors' time |\n|---|---|---|---|")
     figures = {"backbone": backbone.backbone}
-    for (network, name), value in seconds.items():
-        ratio = value / seconds[network, "forward"]
-        print(f"| {network}: {name} | {1000 * value / options.batch_size:.0f} | {ratio:.2f} |")
-        if name != "forward":
-            figures[name.replace(", ", "_").replace(" ", "_") + "_ratio"] = round(ratio, 3)
+    for (network, name), own in times.items():
+        clock, cpu = (one / other for one, other in zip(own, times[network, FORWARD]))
+        print(f"| {network}: {name} | {1000 * own[0] / options.batch_size:.0f} | {clock:.2f} | {cpu:.2f} |")
+        if name != FORWARD:
+            key = name.replace(", ", "_").replace(" ", "_")
+            figures |= {f"{key}_ratio": round(clock, 3), f"{key}_cpu_ratio": round(cpu, 3)}
     print(json.dumps(figures))
 
 
 def cases(options, backbone):
-    """{(network, name): function of pictures and labels}; "forward" is the network's forward pass."""
+    """{(network, name): function of pictures and labels}; FORWARD is the network's forward pass."""
     cam, mnpos = (_network(name, options, backbone) for name in ("cam", "mnpos"))
     layer = cam.architecture.dual_gradient_layer
-    found = {("cam", "forward"): _forward(cam)}
+    found = {("cam", FORWARD): _forward(cam)}
     for name in LOCALIZERS:
         found["cam", f"{name} {layer}" if name == "dgl" else name] = _localizer(cam, name)
     found["cam", WHOLE] = _whole_backward(cam, layer)
-    return {**found, ("mnpos", "forward"): _forward(mnpos), ("mnpos", "mnpos"): mnpos.localize}
+    return {**found, ("mnpos", FORWARD): _forward(mnpos), ("mnpos", "mnpos"): mnpos.localize}
 
 
 def _network(method, options, backbone):
@@ -100,17 +103,19 @@ def _whole_backward(model, layer):
     return localize
 
 
-def _seconds(functions, images, labels, repeats):
-    compiled = {name: tf.function(function) for name, function in functions.items()}
+def _times(functions, images, labels, repeats):
+    """{name: (seconds by the clock, seconds of all processors)}, medians."""
+    compiled = {name: tf.function(each).get_concrete_function(images, labels) for name, each in functions.items()}
     times = {name: [] for name in functions}
     for function in compiled.values():
-        function(images, labels)  # traces
+        function(images, labels)  # warms up
     for _ in range(repeats):
         for name, function in compiled.items():
-            start = time.perf_counter()
+            start = time.perf_counter(), time.process_time()
             keras.tree.map_structure(lambda tensor: tensor.numpy(), function(images, labels))
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
+            end = time.perf_counter(), time.process_time()
+            times[name].append((end[0] - start[0], end[1] - start[1]))
+    return {name: tuple(map(statistics.median, zip(*values))) for name, values in times.items()}
 
 
 if __name__ == "__main__":
