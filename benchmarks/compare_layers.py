@@ -18,8 +18,11 @@ _COLUMNS = (0, 1, 2, 3, 5)  # of compare_runs.row: classes are the same for all 
 
 def main(folder, name="cam"):
     """Prints the table of all maps of the runs NAME-seedN under `folder`."""
-    rows = {}
+    rows, order = {}, {}
     for run in sorted(pathlib.Path(folder).glob(f"{name}-seed*")):
+        for table in sorted((run / "localizers").glob("*/layers.json")):
+            layers = [one["layer"] for one in json.loads(table.read_text(encoding="utf-8"))["rows"]]
+            order |= {layer: place for place, layer in enumerate(layers)}
         files = sorted((run / "localizers").glob("*/*/result.json"))
         for result in (json.loads(file.read_text(encoding="utf-8")) for file in files):
             rows.setdefault(result["method"], []).append(row(result, result["method"]))
@@ -30,11 +33,18 @@ def main(folder, name="cam"):
     print("| | runs | " + " | ".join(HEADS) + " |")
     print("|---" * (len(HEADS) + 2) + "|")
     means = {}
-    for title, found in sorted(rows.items(), key=lambda pair: ("/" not in pair[0], pair[0].split("/")[0])):
+    for title in sorted(rows, key=lambda title: place_of(title, order)):
+        found = rows[title]
         columns = [[one[column] for one in found] for column in _COLUMNS]
         print(f"| {title} | {len(found)} | " + " | ".join(map(cell, columns)) + " |")
         means[title] = [None if None in column else round(statistics.mean(column), 4) for column in columns]
     print(json.dumps({"columns": ["threshold from validation unless best t", *HEADS], "means": means}))
+
+
+def place_of(title, order):
+    """Sorts "localizer/layer" by localizer, then from input to output; baselines come last."""
+    localizer, _, layer = title.partition("/")
+    return not layer, localizer, order.get(layer, -1)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ MOBILENET_V1 = Architecture(
     trunk="block11",
     dual_gradient_layer="block10",
     branch_levels=("block11", "block12", "block13"),
-    gradient_layer="block12",
+    gradient_layer="block10",
     conventions=("tensorflow", "torch"),
     applications="MobileNet",
 )
