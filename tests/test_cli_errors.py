@@ -19,7 +19,7 @@ def errors(capsys):
     ("flags", "expected"),
     [
         (["--method=cma"], "--method=cma: unknown; choose one of cam, adl, e2net, bas"),
-        (["--backbone=vgg"], "--backbone=vgg: unknown; choose one of inception_v3, mobilenet_v1, resnet50"),
+        (["--backbone=vgg"], "--backbone=vgg: unknown; choose one of inception_v3, inception_v3_slim, mobilenet_v1"),
         (
             ["--protocol=e2"],
             "--protocol=e2: unknown; choose one of bas, dgl, e2net, maxboxacc, maxboxaccv2, mnpo, pxap, spol",
