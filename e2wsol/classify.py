@@ -24,12 +24,12 @@ from e2wsol import cli, files
 from e2wsol.config import from_mapping, option
 from e2wsol.data import dataset, pipeline
 from e2wsol.errors import UserError
-from e2wsol.evaluate import crops_to_take
 from e2wsol.localization import protocols
 from e2wsol.prediction import class_files
 from e2wsol.prediction.classes import Classifier, ranking
 from e2wsol.prediction.models import box_protocol, load_model
 from e2wsol.prediction.resized_model import at_image_size
+from e2wsol.prediction.subjects import crops_to_take
 from e2wsol.training.run_folder import RunFolder
 
 FORMAT = "e2wsol-classes/1"

@@ -13,6 +13,7 @@ from e2wsol.config import option
 from e2wsol.data import images
 from e2wsol.errors import UserError
 from e2wsol.localization.protocols import BoxOptions
+from e2wsol.localizers import LocalizerOptions
 from e2wsol.prediction import inputs, predictors
 from e2wsol.prediction.formats import FORMATS, RESERVED_STEMS, Detection, Prediction
 from e2wsol.visualize import overlay
@@ -39,15 +40,21 @@ class PredictOptions:
     batch: int = option(8, "pictures that go through the network at once", minimum=1)
 
 
-def main(options, box, arguments):
+OPTION_CLASSES = (PredictOptions, BoxOptions, LocalizerOptions)
+
+
+def main(options, box, looking, arguments):
     """Finds the object in pictures: python -m e2wsol.predict --model=RUN_FOLDER --output=DIR PICTURES_OR_FOLDERS.
+
+    --localizer=dgl --layer=conv5_1 looks for it through another localizer than the method's own; its maps want
+    their own --threshold, see the result.json that e2wsol.evaluate writes for them.
 
     Exit status: 0 when all is well; 2 for a wrong flag or path; 3 when a picture could not be read: each
     such picture is named on standard error and left out, the others are written.
     """
     output = pathlib.Path(options.output)
     pictures = inputs.find_pictures(arguments, leave_out=output / _OVERLAYS, reserved=RESERVED_STEMS)
-    predictor, names = predictors.load(options.model, box, top_k=options.top_k)
+    predictor, names = predictors.load(options.model, box, top_k=options.top_k, looking=looking)
     overlay_folder = output / _OVERLAYS if options.overlays else None
     predictions = predict(predictor, names, pictures, batch=options.batch, overlay_folder=overlay_folder)
     about = {"model": options.model, **predictor.about}
@@ -124,4 +131,4 @@ def _prediction(file, size, localization, class_names):
 
 
 if __name__ == "__main__":
-    cli.run(main, PredictOptions, BoxOptions)
+    cli.run(main, *OPTION_CLASSES)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Some hundred labelled photos on two CPU cores: records, training, scores, report.
 #   scripts/run_photos.sh METHOD SET FOLDER START_WEIGHTS [further flags of e2wsol.train]
-# METHOD is e2net or bas; SET is cub10 (ten classes of CUB-200-2011) or animals (twelve of Caltech-101, with
+# METHOD is e2net, bas, mnpo or dgl; SET is cub10 (ten classes of CUB-200-2011) or animals (twelve of Caltech-101, with
 # outlines); START_WEIGHTS is an .npz of MobileNetV1, or none.
 set -euo pipefail
 source "$(dirname "$0")/environment.sh"

@@ -10,9 +10,9 @@ from e2wsol.localization.protocols import BoxOptions
 COMMANDS = {
     "train": (train.main, train.OPTION_CLASSES),
     "classify": (classify.main, (classify.ClassifyOptions,)),
-    "evaluate": (evaluate.main, (evaluate.EvaluateOptions, BoxOptions)),
+    "evaluate": (evaluate.main, evaluate.OPTION_CLASSES),
     "export": (export.main, (export.ExportOptions, BoxOptions)),
-    "predict": (predict.main, (predict.PredictOptions, BoxOptions)),
+    "predict": (predict.main, predict.OPTION_CLASSES),
     "pseudo_masks": (pseudo_masks.main, (pseudo_masks.PseudoMaskOptions,)),
 }
 TINY = (

@@ -22,7 +22,7 @@ def errors(capsys):
         (["--backbone=vgg"], "--backbone=vgg: unknown; choose one of efficientnet_b0, efficientnet_b7, inception"),
         (
             ["--protocol=e2"],
-            "--protocol=e2: unknown; choose one of bas, e2net, maxboxacc, maxboxaccv2, mnpo, pxap, spol",
+            "--protocol=e2: unknown; choose one of bas, dgl, e2net, maxboxacc, maxboxaccv2, mnpo, pxap, spol",
         ),
         (["--strategy=all"], "--strategy=all: unknown; choose one of none, mirrored"),
         (["--ose_orientations=original,diagonal"], "--ose_orientations=diagonal: unknown; choose one of original"),
@@ -84,7 +84,7 @@ def test_damaged_shard_is_named_while_training(tiny_records, tmp_path, capsys):
         (["--checkpoint=nowhere.keras"], "nowhere.keras: cannot be loaded"),
         (
             ["--protocol=e2"],
-            "--protocol=e2: unknown; choose one of bas, e2net, maxboxacc, maxboxaccv2, mnpo, pxap, spol",
+            "--protocol=e2: unknown; choose one of bas, dgl, e2net, maxboxacc, maxboxaccv2, mnpo, pxap, spol",
         ),
         (["--threshold=low"], "--threshold=low: expected a number"),
         (["--threshold=2"], "--threshold=2.0: must be at most 1"),

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from made_runs import run
 
-from e2wsol import evaluate
 from e2wsol.config import from_mapping
 from e2wsol.data import dataset, pipeline
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
-from e2wsol.prediction import models
+from e2wsol.prediction import models, subjects
 
 
 @pytest.fixture(scope="module")
@@ -194,11 +193,11 @@ def test_ten_crops_by_flag(result, tiny_run, capsys):
 def test_ten_crops_without_a_margin():
     bare, protocol = pipeline.PipelineOptions(image_size=32, resize_size=32), protocols.get("bas")
     with pytest.raises(UserError, match=r"--crops=10: .* --resize_size=32 and --image_size=32"):
-        evaluate.crops_to_take("10", protocol, bare)
-    assert evaluate.crops_to_take("auto", protocol, bare) == evaluate.crops_to_take("1", protocol, bare) == 1
+        subjects.crops_to_take("10", protocol, bare)
+    assert subjects.crops_to_take("auto", protocol, bare) == subjects.crops_to_take("1", protocol, bare) == 1
     margin = dataclasses.replace(bare, resize_size=36)
-    assert evaluate.crops_to_take("auto", protocol, margin) == evaluate.crops_to_take("10", protocol, margin) == 10
-    assert evaluate.crops_to_take("auto", protocols.get("e2net"), margin) == 1
+    assert subjects.crops_to_take("auto", protocol, margin) == subjects.crops_to_take("10", protocol, margin) == 10
+    assert subjects.crops_to_take("auto", protocols.get("e2net"), margin) == 1
 
 
 def test_batch_size_does_not_matter(result, tiny_run):

@@ -17,6 +17,7 @@ from e2wsol.data import images
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
 from e2wsol.localization.protocols import BoxOptions
+from e2wsol.localizers import LocalizerOptions
 from e2wsol.prediction import inputs, model_files, predictors
 
 SIZE = 32
@@ -285,7 +286,7 @@ def test_main_writes_the_format(run_folder, tmp_path, name, expected):
         save(tmp_path / "in" / place, red_box_picture(40, 50, (5, 5, 30, 30)))
     output = tmp_path / "out"
     options = predict.PredictOptions(model=str(run_folder), output=str(output), format=name)
-    assert predict.main(options, BoxOptions(), [str(tmp_path / "in")]) == 0
+    assert predict.main(options, BoxOptions(), LocalizerOptions(), [str(tmp_path / "in")]) == 0
     written = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
     assert written == expected | {"overlays/x.jpg", "overlays/sub/x.jpg"}
 
@@ -293,7 +294,10 @@ def test_main_writes_the_format(run_folder, tmp_path, name, expected):
 def test_main_with_another_protocol(run_folder, tmp_path):
     save(tmp_path / "in" / "x.png", red_box_picture(40, 50, (5, 5, 30, 30)))
     options = predict.PredictOptions(model=str(run_folder), output=str(tmp_path / "out"))
-    assert predict.main(options, BoxOptions(protocol="bas", threshold=0.4), [str(tmp_path / "in")]) == 0
+    assert (
+        predict.main(options, BoxOptions(protocol="bas", threshold=0.4), LocalizerOptions(), [str(tmp_path / "in")])
+        == 0
+    )
     document = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert (document["protocol"], document["threshold"]) == ("bas", 0.4)
     predictor, _ = predictors.load(run_folder, BoxOptions(protocol="bas", threshold=0.4))

@@ -6,7 +6,7 @@ import keras
 
 from e2wsol.backbones.base import Architecture, BackboneOptions, EndPoints, scaled
 from e2wsol.backbones.efficientnet import EFFICIENTNET_B0, EFFICIENTNET_B7
-from e2wsol.backbones.inception import INCEPTION_V3
+from e2wsol.backbones.inception import INCEPTION_V3, INCEPTION_V3_SLIM
 from e2wsol.backbones.mobilenet import MOBILENET_V1
 from e2wsol.backbones.resnet import RESNET50, RESNET50_SE
 from e2wsol.backbones.vgg import VGG16
@@ -19,6 +19,7 @@ ARCHITECTURES = {
     "resnet50_se": RESNET50_SE,
     "mobilenet_v1": MOBILENET_V1,
     "inception_v3": INCEPTION_V3,
+    "inception_v3_slim": INCEPTION_V3_SLIM,
     "efficientnet_b0": EFFICIENTNET_B0,
     "efficientnet_b7": EFFICIENTNET_B7,
 }

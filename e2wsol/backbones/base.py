@@ -42,13 +42,19 @@ class Architecture:
         and marks end points on the way, the last of them being the final features.
       preprocessing: the scheme of its usual start weights.
       conv_bias: whether its convolutions carry a bias; heads on it follow.
-      head_channels: channels of the 3x3 convolution in front of each classifier, 0 for none.
+      head_channels: channels of the 3x3 convolutions in front of each classifier, 0 for none.
+      head_convolutions: how many there are.
+      head_initializer: keras initializer of their kernels.
       classifier_initializer: keras initializer (name or config) of the classifiers' kernels.
       gate_positions: end points after which the methods' attention layers stand as released.
       trunk: end point where BAS and its like cut the network into a trunk and a tail.
       levels: the three end points that SPOL fuses, shallow to deep: at strides 8, 16 and 32 where the output
         stride is 32, else as near to that as it allows.
       output_strides: those of BackboneOptions.output_stride that it can have.
+      dual_gradient_layer: end point in whose gradients DGL looks for the object.
+      branch_levels: end points that MNPO's parallel branch reads: one of twice the last side at output
+        stride 16, two of the last.
+      gradient_layer: end point in whose gradients MNPOs looks for the object.
       conventions: those of CONVENTIONS that it can follow, its own first.
       applications: name in keras.applications whose ImageNet weights fit, or None.
       application_layers: our layer name -> that model's layer name, where they differ.
@@ -65,7 +71,12 @@ class Architecture:
     gate_positions: tuple[str, ...]
     trunk: str
     levels: tuple[str, str, str]
+    dual_gradient_layer: str
+    branch_levels: tuple[str, str, str]
+    gradient_layer: str
     output_strides: tuple[int, ...] = (8, 16)
+    head_convolutions: int = 1
+    head_initializer: str = "he_normal"
     conventions: tuple[str, ...] = CONVENTIONS
     applications: str | None = None
     application_layers: dict[str, str] = dataclasses.field(default_factory=dict)

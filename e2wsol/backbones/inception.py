@@ -1,4 +1,10 @@
-"""InceptionV3 in PyTorch's port with BAS' strides: 28x28 up to mixed_6e, then 14x14, no auxiliary classifier."""
+"""InceptionV3 without auxiliary classifier in two forms: PyTorch's port with BAS' strides, and slim's up to mixed_6e.
+
+Their layers have the same names, so that start weights of one fit the other but for gamma.
+"""
+
+import dataclasses
+import functools
 
 import keras
 
@@ -71,55 +77,89 @@ _MIXED = {
 }
 
 
-def build(x, options, end_points):
-    """End points conv2d_1a .. conv2d_4a, pool1, pool2, mixed_5b .. mixed_7c; 14x14 at 224 pixels, output stride 16."""
+@dataclasses.dataclass(frozen=True)
+class _Form:
+    """What the two differ in.
+
+    Attributes:
+      same_padding: TensorFlow's "same" everywhere, and averages over the pixels inside the picture;
+        else two convolutions of the stem without padding, pools of the stem that round up, and
+        averages that count the zeros around the picture.
+      last: the last block.
+      strided: the block that has stride 2 at output stride 16.
+      gamma: whether batch normalization scales.
+      momentum: of the moving statistics.
+    """
+
+    same_padding: bool
+    last: str
+    strided: str
+    gamma: bool
+    momentum: float
+
+
+def build(x, options, end_points, *, form):
+    """End points conv2d_1a .. conv2d_4a, pool1, pool2, mixed_5b .. the last; 14x14 at 224 pixels, output stride 16."""
+    convolution = functools.partial(_convolution, width=options.backbone_width, form=form)
     for step in _STEM:
         name = step if isinstance(step, str) else step[0]
-        x = _ceil_pool(x, name) if isinstance(step, str) else _convolution(x, *step, options=options)
+        x = _pool(x, name, form) if isinstance(step, str) else convolution(x, *step)
         x = end_points.mark(name, x)
     for name, branches in _MIXED.items():
-        stride = 2 if name == "mixed_7a" and options.output_stride == 16 else 1
-        outputs = [feature for steps in branches for feature in _branch(x, name, steps, stride, options)]
+        stride = 2 if name == form.strided and options.output_stride == 16 else 1
+        outputs = [feature for steps in branches for feature in _branch(x, name, steps, stride, convolution, form)]
         x = keras.layers.Concatenate(name=f"{name}_concat")(outputs)
         x = end_points.mark(name, x)
+        if name == form.last:
+            break
 
 
-def _branch(x, block, steps, stride, options):
+def _branch(x, block, steps, stride, convolution, form):
     """Features at the end of one branch, in a list; the last step has the block's stride."""
     for number, step in enumerate(steps, start=1):
         last_stride = stride if number == len(steps) else 1
         if step == _AVERAGE:
-            # Counts the zeros around the picture, as PyTorch does and a padded Keras layer does not.
-            x = keras.layers.ZeroPadding2D(1)(x)
-            x = keras.layers.AveragePooling2D(3, 1)(x)
+            x = _average(x, form)
         elif step == _MAXIMUM:
-            x, padding = pad_window(x, 3, last_stride, options.backbone_conventions)
+            x, padding = pad_window(x, 3, last_stride, _conventions(form))
             x = keras.layers.MaxPooling2D(3, last_stride, padding=padding, name=f"{block}_branch_pool")(x)
         elif isinstance(step, list):
-            return [_convolution(x, f"{block}_{name}", *rest, options=options) for name, *rest in step]
+            return [convolution(x, f"{block}_{name}", *rest) for name, *rest in step]
         else:
             name, channels, size = step
-            x = _convolution(x, f"{block}_{name}", channels, size, last_stride, options=options)
+            x = convolution(x, f"{block}_{name}", channels, size, last_stride)
     return [x]
 
 
-def _convolution(x, name, channels, size, stride=1, padding=None, *, options):
-    if padding is None:
-        x, padding = pad_window(x, size, stride, options.backbone_conventions)
-    x = keras.layers.Conv2D(
-        scaled(channels, options.backbone_width), size, stride, padding=padding, use_bias=False, name=name
-    )(x)
-    x = BatchNormalization(momentum=0.9, epsilon=1e-3, name=f"{name}_bn")(x)
+def _convolution(x, name, channels, size, stride=1, padding=None, *, width, form):
+    if padding is None or form.same_padding:
+        x, padding = pad_window(x, size, stride, _conventions(form))
+    x = keras.layers.Conv2D(scaled(channels, width), size, stride, padding=padding, use_bias=False, name=name)(x)
+    x = BatchNormalization(momentum=form.momentum, epsilon=1e-3, scale=form.gamma, name=f"{name}_bn")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
-def _ceil_pool(x, name):
-    """Max pooling 3x3 with stride 2, padding 1 and the ceiling: side // 2 + 1 windows from -1 on.
+def _conventions(form):
+    return "tensorflow" if form.same_padding else "torch"
+
+
+def _pool(x, name, form):
+    """Max pooling 3x3 with stride 2: "same", or padding 1 and the ceiling: side // 2 + 1 windows from -1 on.
 
     Zeros serve as padding because the features are not negative.
     """
+    if form.same_padding:
+        return keras.layers.MaxPooling2D(3, 2, padding="same", name=name)(x)
     x = keras.layers.ZeroPadding2D(((1, 2), (1, 2)))(x)
     return keras.layers.MaxPooling2D(3, 2, name=name)(x)
+
+
+def _average(x, form):
+    """Mean over 3x3 pixels; a padded Keras layer does not count those outside, as TensorFlow, PyTorch counts zeros."""
+    if form.same_padding:
+        return keras.layers.AveragePooling2D(3, 1, padding="same")(x)
+    x = keras.layers.ZeroPadding2D(1)(x)
+    return keras.layers.AveragePooling2D(3, 1)(x)
 
 
 def _names(branches):
@@ -128,8 +168,15 @@ def _names(branches):
         yield from (name for name, _, _ in (step if isinstance(step, list) else [step]))
 
 
+_APPLICATIONS_ORDER = (
+    *(step[0] for step in _STEM if not isinstance(step, str)),
+    *(f"{block}_{name}" for block, branches in _MIXED.items() for name in _names(branches)),
+)
+
 INCEPTION_V3 = Architecture(
-    build=build,
+    build=functools.partial(
+        build, form=_Form(same_padding=False, last="mixed_7c", strided="mixed_7a", gamma=True, momentum=0.9)
+    ),
     preprocessing="imagenet",
     conv_bias=False,
     head_channels=0,
@@ -137,10 +184,31 @@ INCEPTION_V3 = Architecture(
     gate_positions=("mixed_6a", "mixed_7a", "mixed_7c"),
     trunk="mixed_6e",
     levels=("mixed_5d", "mixed_6e", "mixed_7c"),
+    dual_gradient_layer="mixed_6e",
+    branch_levels=("mixed_6e", "mixed_7a", "mixed_7c"),
+    gradient_layer="mixed_7b",
     conventions=("torch",),
     applications="InceptionV3",
-    applications_order=(
-        *(step[0] for step in _STEM if not isinstance(step, str)),
-        *(f"{block}_{name}" for block, branches in _MIXED.items() for name in _names(branches)),
+    applications_order=_APPLICATIONS_ORDER,
+)
+
+INCEPTION_V3_SLIM = Architecture(
+    build=functools.partial(
+        build, form=_Form(same_padding=True, last="mixed_6e", strided="mixed_6a", gamma=False, momentum=0.999)
     ),
+    preprocessing="imagenet_bgr",
+    conv_bias=False,
+    head_channels=1024,
+    head_convolutions=2,
+    head_initializer="glorot_uniform",
+    classifier_initializer="glorot_uniform",
+    gate_positions=("mixed_5b", "mixed_6a", "mixed_6e"),
+    trunk="mixed_5d",
+    levels=("mixed_5d", "mixed_6a", "mixed_6e"),
+    dual_gradient_layer="mixed_6e",
+    branch_levels=("mixed_5d", "mixed_6a", "mixed_6e"),
+    gradient_layer="mixed_6d",
+    conventions=("tensorflow",),
+    applications="InceptionV3",
+    applications_order=_APPLICATIONS_ORDER,
 )

@@ -66,6 +66,9 @@ MOBILENET_V1 = Architecture(
     gate_positions=("block6", "block12", "block13"),
     trunk="block11",
     levels=("block5", "block11", "block13"),
+    dual_gradient_layer="block10",
+    branch_levels=("block11", "block12", "block13"),
+    gradient_layer="block10",
     conventions=("tensorflow", "torch"),
     applications="MobileNet",
 )

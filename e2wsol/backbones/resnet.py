@@ -1,4 +1,7 @@
-"""ResNet-50 in two forms: PyTorch's with BAS' strides, and E2Net's with squeeze-and-excitation and TF padding."""
+"""ResNet-50 in two forms: with BAS' strides, and with squeeze-and-excitation as E2Net has it.
+
+With output stride 8 and TensorFlow's conventions they are the networks of DGL, in tensorpack's layout.
+"""
 
 import dataclasses
 import functools
@@ -12,6 +15,8 @@ from e2wsol.layers import BatchNormalization
 _GROUPS = ((64, 3), (128, 4), (256, 6), (512, 3))
 # Strides of the groups at output stride 32: the classification network's.
 _FULL_STRIDES = (1, 2, 2, 2)
+# Start of the gamma of each block's last normalization; with zeros the block starts as identity.
+_LAST_GAMMA = {"torch": "ones", "tensorflow": "zeros"}
 _FAN_OUT = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out"}}
 
 
@@ -23,13 +28,11 @@ class _Form:
       strides: of the four groups up to output stride 16; the 3x3 convolution of the first block has it.
       pool: max pooling 2x2 between the trunk, group2, and group3.
       squeeze_excitation: whether blocks end in it.
-      last_gamma: start of the gamma of each block's last normalization; with zeros the block starts as identity.
     """
 
     strides: tuple[int, ...]
     pool: bool
     squeeze_excitation: bool
-    last_gamma: str
 
 
 def build(x, options, end_points, *, form):
@@ -72,7 +75,7 @@ def _bottleneck(x, channels, stride, name, form, conventions):
     shortcut = x
     x = _conv_bn(x, channels, 1, 1, f"{name}_conv1", conventions)
     x = _conv_bn(x, channels, 3, stride, f"{name}_conv2", conventions)
-    x = _conv_bn(x, 4 * channels, 1, 1, f"{name}_conv3", conventions, activation=None, gamma=form.last_gamma)
+    x = _conv_bn(x, 4 * channels, 1, 1, f"{name}_conv3", conventions, activation=None, gamma=_LAST_GAMMA[conventions])
     if form.squeeze_excitation:
         x = _squeeze_excite(x, channels, name)
     if stride != 1 or shortcut.shape[-1] != 4 * channels:
@@ -89,9 +92,7 @@ def _squeeze_excite(x, channels, name):
 
 
 RESNET50 = Architecture(
-    build=functools.partial(
-        build, form=_Form(strides=(1, 2, 1, 1), pool=True, squeeze_excitation=False, last_gamma="ones")
-    ),
+    build=functools.partial(build, form=_Form(strides=(1, 2, 1, 1), pool=True, squeeze_excitation=False)),
     preprocessing="imagenet",
     conv_bias=False,
     head_channels=0,
@@ -100,7 +101,9 @@ RESNET50 = Architecture(
     trunk="group2",
     levels=("group1", "group2", "group3"),
     output_strides=(8, 16, 32),
-    conventions=("torch",),
+    dual_gradient_layer="group3_block0",
+    branch_levels=("group2", "group3_block0", "group3"),
+    gradient_layer="group3_block1",
     applications_misfit=(
         "keras.applications.ResNet50 is another network (stride on the first 1x1 convolution of a group, biases in "
         "the convolutions, epsilon 1.001e-5)"
@@ -108,9 +111,7 @@ RESNET50 = Architecture(
 )
 
 RESNET50_SE = Architecture(
-    build=functools.partial(
-        build, form=_Form(strides=(1, 2, 2, 1), pool=False, squeeze_excitation=True, last_gamma="zeros")
-    ),
+    build=functools.partial(build, form=_Form(strides=(1, 2, 2, 1), pool=False, squeeze_excitation=True)),
     preprocessing="imagenet_bgr",
     conv_bias=False,
     head_channels=0,
@@ -119,5 +120,8 @@ RESNET50_SE = Architecture(
     trunk="group2",
     levels=("group1", "group2", "group3"),
     output_strides=(8, 16, 32),
+    dual_gradient_layer="group3_block0",
+    branch_levels=("group1", "group3_block0", "group3"),
+    gradient_layer="group3_block1",
     conventions=("tensorflow",),
 )

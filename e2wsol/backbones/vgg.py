@@ -39,6 +39,9 @@ VGG16 = Architecture(
     gate_positions=("pool3", "pool4", "conv5_3"),
     trunk="conv4_3",
     levels=("pool3", "conv4_3", "conv5_3"),
+    dual_gradient_layer="conv5_1",
+    branch_levels=("conv4_2", "conv5_1", "conv5_3"),
+    gradient_layer="conv5_2",
     applications="VGG16",
     application_layers={
         f"conv{block}_{unit}": f"block{block}_conv{unit}"

@@ -236,6 +236,17 @@ _MNPO = dataclasses.replace(
     best_by_metric=True,
     ten_crop_mean="logits",
 )
+_DGL = dataclasses.replace(
+    _MAXBOXACC,
+    name="dgl",
+    source=(
+        "none: the authors of DGL released no evaluation; MaxBoxAcc with the maps of their demo, stretched before they "
+        "are resized, and the threshold that github.com/zchengquan/g2m gives for its table"
+    ),
+    stretch_first=True,
+    interpolation="linear",
+    default_threshold=0.15,
+)
 _SPOL = BoxProtocol(
     name="spol",
     source="github.com/weijun88/SPOL cub200-seg/test.py, imagenet-seg/test.py",
@@ -267,7 +278,7 @@ _SPOL = BoxProtocol(
     best_by_metric=False,
     ten_crop_mean=None,
 )
-_BY_NAME = {rules.name: rules for rules in (_BAS, _E2NET, _MAXBOXACC, _MAXBOXACCV2, _MNPO, _PXAP, _SPOL)}
+_BY_NAME = {rules.name: rules for rules in (_BAS, _DGL, _E2NET, _MAXBOXACC, _MAXBOXACCV2, _MNPO, _PXAP, _SPOL)}
 
 
 def of_logits(protocol):

@@ -8,11 +8,24 @@ from e2wsol.methods.adl import ADL
 from e2wsol.methods.bas import BAS
 from e2wsol.methods.base import Method
 from e2wsol.methods.cam import CAM
+from e2wsol.methods.dgl import DGL
 from e2wsol.methods.e2net import E2Net
+from e2wsol.methods.mnpo import MNPO
+from e2wsol.methods.mnpos import MNPOs
 from e2wsol.methods.spol_cam import SPOLCam
 from e2wsol.methods.spol_seg import SPOLSeg
 
-METHODS = {"cam": CAM, "adl": ADL, "e2net": E2Net, "bas": BAS, "spol_cam": SPOLCam, "spol_seg": SPOLSeg}
+METHODS = {
+    "cam": CAM,
+    "adl": ADL,
+    "e2net": E2Net,
+    "bas": BAS,
+    "mnpo": MNPO,
+    "mnpos": MNPOs,
+    "dgl": DGL,
+    "spol_cam": SPOLCam,
+    "spol_seg": SPOLSeg,
+}
 
 __all__ = ["METHODS", "Method", "MethodOptions", "create", "option_classes"]
 
@@ -25,8 +38,9 @@ class MethodOptions:
 
 
 def option_classes():
-    """The option dataclasses of all methods, for a command's flags."""
-    return [method.Options for method in METHODS.values() if dataclasses.fields(method.Options)]
+    """The option dataclasses of all methods, each once, for a command's flags."""
+    classes = dict.fromkeys(method.Options for method in METHODS.values())
+    return [options for options in classes if dataclasses.fields(options)]
 
 
 def create(name, *, backbone, image_size, num_classes, options=()):

@@ -50,9 +50,11 @@ class Method(keras.Model):
         family = backbones.architecture(backbone.backbone)
         network = backbones.build(backbone, image_size, self.gates(family, options))
         images = keras.Input((image_size, image_size, 3), dtype="uint8", name="images")
-        outputs = self.heads(network(images), family, backbone.backbone_width, num_classes, options)
+        end_points = network(images)
+        outputs = self.heads(end_points, family, backbone.backbone_width, num_classes, options)
         super().__init__(images, outputs, name=name or type(self).__name__.lower())
         self.backbone = network
+        self.end_points = dict(end_points)  # symbolic, as the heads read them
         self.architecture = family
         self.backbone_options = backbone
         self.image_size = image_size
@@ -151,7 +153,7 @@ def cross_entropy(labels, logits):
 
 
 def classifier(features, num_classes, architecture, name, *, dropout=0.0):
-    """Global average pooling and a linear classifier: (B, h, w, c) -> float32 logits (B, num_classes)."""
+    """Global average pooling, dropout and a linear classifier: (B, h, w, c) -> float32 logits (B, num_classes)."""
     pooled = keras.layers.GlobalAveragePooling2D(name=f"{name}_gap")(features)
     if dropout:
         pooled = keras.layers.Dropout(dropout, name=f"{name}_dropout")(pooled)
@@ -165,18 +167,25 @@ def logits_dtype():
     return "float64" if keras.config.dtype_policy().name == "float64" else "float32"
 
 
-def head_features(features, architecture, width, name):
-    """The 3x3 convolution with ReLU in front of a classifier, where the architecture has one."""
+def head_features(features, architecture, width, name, dropout=0.0):
+    """The 3x3 convolutions with ReLU in front of a classifier, as many as the architecture has: name_1 .. name.
+
+    Before each of them a share `dropout` of the numbers is dropped in training.
+    """
     if not architecture.head_channels:
         return features
-    return keras.layers.Conv2D(
-        backbones.scaled(architecture.head_channels, width),
-        3,
-        padding="same",
-        activation="relu",
-        kernel_initializer="he_normal",
-        name=name,
-    )(features)
+    for number in range(1, architecture.head_convolutions + 1):
+        if dropout:
+            features = keras.layers.Dropout(dropout, name=f"{name}_dropout{number}")(features)
+        features = keras.layers.Conv2D(
+            backbones.scaled(architecture.head_channels, width),
+            3,
+            padding="same",
+            activation="relu",
+            kernel_initializer=architecture.head_initializer,
+            name=name if number == architecture.head_convolutions else f"{name}_{number}",
+        )(features)
+    return features
 
 
 def class_activation_maps(features, kernel, labels):

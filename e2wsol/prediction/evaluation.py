@@ -23,22 +23,28 @@ class ModelMaps:
     Args:
       model: Method.
       ten_crop_mean: "probabilities" or "logits", what is averaged where a batch brings ten crops.
+      localize: what gives (logits, maps) of (images, labels); by default the model's.
     """
 
-    def __init__(self, model, ten_crop_mean="probabilities"):
-        self._localize = tf.function(model.localize)
+    def __init__(self, model, ten_crop_mean="probabilities", *, localize=None):
+        self._localize = tf.function(localize or model.localize, autograph=False)
         self._classifier = Classifier(model, ten_crop_mean) if model.classifies else None
 
     def look(self, batch):
         """[(find, predicted classes or None)] of the pictures of a batch; find(scorer) returns a Prediction."""
         logits, maps = self._localize(batch["image"], batch["label"])
+        found = self.finders(maps)
         if self._classifier is None:
-            classes = [None] * len(maps)
+            classes = [None] * len(found)
         elif "crops" in batch:
             classes = ranking(self._classifier.probabilities(batch))
         else:
             classes = ranking(logits.numpy())
-        return [(_finder(one), own) for one, own in zip(maps.numpy(), classes)]
+        return list(zip(found, classes))
+
+    def finders(self, maps):
+        """find(scorer) of each picture, from maps (B, h, w)."""
+        return [_finder(one) for one in maps.numpy()]
 
 
 def _finder(localization_map):
@@ -96,20 +102,37 @@ class Evaluation:
 
         def outcomes(picture):
             found = scorer.outcome(picture.find(scorer), **picture.facts)
-            return picture, found, baselines.outcomes(**picture.facts)
+            return found, baselines.outcomes(**picture.facts)
 
+        for picture, (outcome, others) in self.each(split, outcomes, limit=limit, crops=crops, classify=classify):
+            scorer.take(outcome)
+            baselines.take(others)
+            if keeper is not None:
+                facts = {"source_id": picture.source_id, **picture.facts}
+                keeper.offer(picture.image, facts, outcome, scorer.position(0.5, shown_at))
+        self.check_scored(scorer, split)
+        return scorer, baselines
+
+    def each(self, split, function, *, limit=0, crops=1, classify=True, chunk=16):
+        """Calls function(Picture) for every picture of a split, in threads.
+
+        Args:
+          split, limit, crops, classify: as in `score`.
+          chunk: pictures that a thread is handed at a time.
+
+        Yields:
+          (Picture, what the function gave), in order; a bar shows the progress.
+        """
         count = self.info.split(split).count
-        scored = in_order(outcomes, self._pictures(split, limit, crops, classify), self.threads)
+        pictures = self._pictures(split, limit, crops, classify)
+        found = in_order(lambda picture: (picture, function(picture)), pictures, self.threads, chunk)
         with pipeline.guard(self.info, split):
-            for picture, outcome, others in tqdm(scored, total=min(limit or count, count), desc=split, unit="picture"):
-                scorer.take(outcome)
-                baselines.take(others)
-                if keeper is not None:
-                    facts = {"source_id": picture.source_id, **picture.facts}
-                    keeper.offer(picture.image, facts, outcome, scorer.position(0.5, shown_at))
+            yield from tqdm(found, total=min(limit or count, count), desc=split, unit="picture")
+
+    def check_scored(self, scorer, split):
+        """Raises a UserError where a scorer met nothing to score against."""
         if not scorer.located and not scorer.pixels.pictures:
             raise UserError(f"{self.info.folder}: split {split} has no box and no mask to score against")
-        return scorer, baselines
 
     def _pictures(self, split, limit, crops, classify):
         """Yields Pictures one by one."""

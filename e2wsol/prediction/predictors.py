@@ -8,6 +8,7 @@ import tensorflow as tf
 from e2wsol.data import pipeline
 from e2wsol.errors import UserError
 from e2wsol.localization import boxes, score_map
+from e2wsol.localizers import Localizer, LocalizerOptions
 from e2wsol.prediction import model_files, models
 
 _OUTPUTS = {"map", "box"}
@@ -37,7 +38,8 @@ class MethodPredictor:
     part of the picture. A method that predicts no class finds the one class models.OBJECT.
 
     Args:
-      model: a method: `localize`, `image_size`, `num_classes` and `classifies` as in methods.base.Method.
+      model: a method, or a Localizer on one: `localize`, `image_size`, `num_classes` and `classifies` as in
+        methods.base.Method.
       protocol: BoxProtocol; its default threshold counts.
       top_k: classes to localize for each picture.
 
@@ -140,13 +142,14 @@ class SavedModelPredictor:
         return Localization(np.array([label]), scores, output["box"].numpy(), output["map"].numpy()[0])
 
 
-def load(path, box, *, top_k=1):
+def load(path, box, *, top_k=1, looking=None):
     """The predictor of a --model flag and the names of its classes.
 
     Args:
       path: run folder, .keras file or SavedModel folder.
       box: protocols.BoxOptions; a SavedModel has them built in.
       top_k: see MethodPredictor; a SavedModel localizes one class.
+      looking: LocalizerOptions; with a localizer the maps are its instead of the method's.
 
     Returns:
       (predictor, tuple of class names).
@@ -154,12 +157,15 @@ def load(path, box, *, top_k=1):
     Raises:
       UserError: no such model, or an option that the model cannot follow.
     """
+    looking = looking or LocalizerOptions()
+    looking.check()
     file = model_files.find(path)
     if file.is_saved_model:
         for flag, value, built_in in (
             ("protocol", box.protocol, ""),
             ("threshold", box.threshold, -1),
             ("top_k", top_k, 1),
+            ("localizer", ",".join(looking.localizer), ""),
         ):
             if value != built_in:
                 raise UserError(
@@ -168,8 +174,13 @@ def load(path, box, *, top_k=1):
         predictor = SavedModelPredictor(file.path, file.about)
     else:
         model = models.load_model(file.path)
-        predictor = MethodPredictor(model, models.box_protocol(box, file.flags, model), top_k=top_k)
-        if not model.classifies:
+        protocol = models.box_protocol(box, file.flags, model)
+        classifies = model.classifies
+        if looking.localizer:
+            model = Localizer(model, looking)
+            model.check_single()
+        predictor = MethodPredictor(model, protocol, top_k=top_k)
+        if not classifies:
             return predictor, models.OBJECT
     return predictor, file.class_names(predictor.num_classes)
 

@@ -33,41 +33,42 @@ class SampleKeeper:
         """
         iou = float(np.nan_to_num(outcome.ious[position[1]]))
         number = next(self.order)
-        entry = (image, picture, outcome, position, iou)
+        columns = None  # of the picture, made for the few that are kept: whole outcomes would fill the memory
         for group, key in (("best", iou), ("worst", -iou), ("random", self.rng.random())):
             kept = self.groups[group]
             if self.room and (len(kept) < self.room or key > kept[0][0]):
                 change = heapq.heappush if len(kept) < self.room else heapq.heapreplace
-                change(kept, (key, number, entry))
+                columns = columns or _columns(image, picture, outcome, position, iou)
+                change(kept, (key, number, columns))
 
     def save(self, path):
         """Writes what was kept as samples.npz: see e2wsol.visualize.results for its arrays."""
-        chosen = {number: entry for kept in self.groups.values() for _, number, entry in kept}
-        entries = [chosen[number] for number in sorted(chosen)]
+        chosen = {number: columns for kept in self.groups.values() for _, number, columns in kept}
+        pictures = [chosen[number] for number in sorted(chosen)]
         with files.replacing(path) as temporary, open(temporary, "wb") as file:
             drawn = {number for _, number, _ in self.groups["random"]}
             np.savez_compressed(
-                file, **_arrays(entries), random=np.array([number in drawn for number in sorted(chosen)])
+                file, **_arrays(pictures), random=np.array([number in drawn for number in sorted(chosen)])
             )
 
 
-def _arrays(entries):
-    most = max((len(outcome.true_boxes) for _, _, outcome, _, _ in entries), default=0)
-    columns = [_columns(entry, most) for entry in entries]
+def _arrays(pictures):
+    most = max((len(columns["true_boxes"]) for columns in pictures), default=0)
     names = ("ids", "images", "maps", "predicted_boxes", "true_boxes", "ious", "labels", "predictions", "hits")
-    return {name: np.array([column[name] for column in columns]) for name in names}
+    arrays = {name: [columns[name] for columns in pictures] for name in names}
+    arrays["true_boxes"] = [
+        np.pad(boxes, ((0, most - len(boxes)), (0, 0)), constant_values=-1) for boxes in arrays["true_boxes"]
+    ]
+    return {name: np.array(values) for name, values in arrays.items()}
 
 
-def _columns(entry, most):
-    image, picture, outcome, position, iou = entry
-    true_boxes = np.full((most, 4), -1, np.float32)
-    true_boxes[: len(outcome.true_boxes)] = outcome.true_boxes
+def _columns(image, picture, outcome, position, iou):
     return {
         "ids": picture["source_id"],
         "images": image,
         "maps": np.round(outcome.prediction.score_map * 255).astype(np.uint8),
         "predicted_boxes": outcome.prediction.boxes[position[1]].astype(np.float32),
-        "true_boxes": true_boxes,
+        "true_boxes": outcome.true_boxes.astype(np.float32).reshape(-1, 4),
         "ious": iou,
         "labels": picture["label"],
         "predictions": -1 if picture["top5"] is None else int(picture["top5"][0]),

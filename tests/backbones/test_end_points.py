@@ -80,6 +80,34 @@ def test_output_stride_that_a_backbone_does_not_have():
         build("vgg16", 32, width=0.05, output_stride=32)
 
 
+def test_inception_v3_slim_ends_at_mixed_6e():
+    expected = {
+        **{"conv2d_1a": (112, 112, 32), "conv2d_2a": (112, 112, 32), "conv2d_2b": (112, 112, 64)},
+        **{"pool1": (56, 56, 64), "conv2d_3b": (56, 56, 80), "conv2d_4a": (56, 56, 192), "pool2": (28, 28, 192)},
+        **{"mixed_5b": (28, 28, 256), "mixed_5c": (28, 28, 288), "mixed_5d": (28, 28, 288)},
+    }
+    for output_stride, side in ((8, 28), (16, 14)):
+        last = {f"mixed_6{letter}": (side, side, 768) for letter in "abcde"}
+        assert shapes(build("inception_v3_slim", output_stride=output_stride)) == {**expected, **last}
+
+
+def test_inception_v3_slim_normalises_as_slim():
+    network = build("inception_v3_slim", 64, width=0.05)
+    found = [layer for layer in network.layers if isinstance(layer, BatchNormalization)]
+    # 5 of the stem, 7 of each block 5b to 5d, 4 of 6a, 10 of each block 6b to 6e.
+    assert len(found) == 5 + 3 * 7 + 4 + 4 * 10
+    assert {(layer.gamma, layer.momentum, layer.epsilon) for layer in found} == {(None, 0.999, 1e-3)}
+    assert not any(weight.path.endswith(("/bias", "/gamma")) for weight in network.weights)
+
+
+def test_resnets_of_dgl_keep_28x28_without_a_pool():
+    for backbone in ("resnet50", "resnet50_se"):
+        found = shapes(build(backbone, output_stride=8, backbone_conventions="tensorflow"))
+        assert found["conv0"] == (112, 112, 64) and found["group0"] == (56, 56, 256)
+        sides = {found[f"group{group}_block{block}"][0] for group in (1, 2, 3) for block in (0, 2)}
+        assert sides == {28} and found["group3"] == (28, 28, 2048)
+
+
 def test_mobilenet_v1_without_the_stride_of_block_6():
     found = shapes(build("mobilenet_v1"))
     assert found["conv1"] == (112, 112, 32) and found["block5"] == (28, 28, 256)
@@ -186,7 +214,8 @@ def test_gate_at_a_wrong_position_lists_the_end_points():
 
 def test_unknown_backbone_lists_the_valid_ones():
     with pytest.raises(
-        UserError, match="--backbone=vgg: unknown; choose one of efficientnet_b0, efficientnet_b7, inception"
+        UserError,
+        match="--backbone=vgg: unknown; choose one of efficientnet_b0, efficientnet_b7, inception_v3, inception_v3_s",
     ):
         build("vgg")
 
@@ -204,14 +233,17 @@ def test_conventions_are_the_backbones_own_or_as_asked():
 
     assert epsilon() == epsilon(backbone_conventions="tensorflow") == 1e-3
     assert epsilon(backbone_conventions="torch") == 1e-5
-    for backbone, other in (("resnet50", "tensorflow"), ("inception_v3", "tensorflow"), ("resnet50_se", "torch")):
+    for backbone, other in (("inception_v3", "tensorflow"), ("inception_v3_slim", "torch"), ("resnet50_se", "torch")):
         with pytest.raises(UserError, match=f"--backbone_conventions={other}: {backbone} follows .* only"):
             build(backbone, 32, width=0.05, backbone_conventions=other)
 
 
-@pytest.mark.parametrize(("backbone", "gamma"), [("resnet50", 1), ("resnet50_se", 0)])
-def test_last_normalization_of_a_block_starts_as_in_its_origin(backbone, gamma):
-    network = build(backbone, 32, width=0.05)
+@pytest.mark.parametrize(
+    ("backbone", "conventions", "gamma"),
+    [("resnet50", "auto", 1), ("resnet50", "tensorflow", 0), ("resnet50_se", "auto", 0)],
+)
+def test_last_normalization_of_a_block_starts_as_in_its_origin(backbone, conventions, gamma):
+    network = build(backbone, 32, width=0.05, backbone_conventions=conventions)
     np.testing.assert_array_equal(network.get_layer("group1_block1_conv3_bn").gamma, gamma)
     np.testing.assert_array_equal(network.get_layer("group1_block1_conv2_bn").gamma, 1)
 

@@ -194,6 +194,26 @@ def test_inception_v3_has_the_stem_of_keras_applications(inceptions):
     assert_same(block(features), np.asarray(twin(features)))
 
 
+@pytest.mark.slow
+def test_inception_v3_slim_is_keras_applications_from_the_second_pool_on(inceptions, monkeypatch):
+    """Borders included: both average over the positions inside. 6a has a stride and no padding there."""
+    _, theirs, _ = inceptions
+    monkeypatch.setattr(keras.applications, "InceptionV3", lambda **_: theirs)
+    options = BackboneOptions(backbone="inception_v3_slim", output_stride=8, preprocessing="symmetric")
+    ours = network(options, image_size=72)
+    report = load_start_weights(ours, options, "imagenet")
+    assert report.not_filled == () and len(report.filled) == 4 * 70
+    assert {path.split("_")[1][0] for path in report.unused} == {"7"}
+    _, second_pool, *_ = pool_names(theirs)
+    before, their_before = "pool2", second_pool
+    for number, name in enumerate(["5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e"]):
+        block, twin = part(ours, before, f"mixed_{name}_concat"), part(theirs, their_before, f"mixed{number}")
+        features = np.random.default_rng(number).uniform(0, 1, (1, *block.input_shape[1:]))
+        found = np.asarray(block(features))
+        assert_same(found[:, 1:-1:2, 1:-1:2] if name == "6a" else found, twin(features))
+        before, their_before = f"mixed_{name}_concat", f"mixed{number}"
+
+
 def test_imagenet_does_not_fit_resnet50():
     """What the message says of keras.applications' ResNet50 holds."""
     theirs = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(32, 32, 3))

@@ -9,8 +9,8 @@ from e2wsol.localization.score_map import gray_table
 
 
 def test_unknown_protocol_lists_the_valid_ones():
-    assert protocols.names() == ("bas", "e2net", "maxboxacc", "maxboxaccv2", "mnpo", "pxap", "spol")
-    with pytest.raises(UserError, match="wsol: unknown; choose one of bas, e2net, maxboxacc, maxboxaccv2, mnpo, "):
+    assert protocols.names() == ("bas", "dgl", "e2net", "maxboxacc", "maxboxaccv2", "mnpo", "pxap", "spol")
+    with pytest.raises(UserError, match="wsol: unknown; choose one of bas, dgl, e2net, maxboxacc, maxboxaccv2, mnpo, "):
         protocols.get("wsol")
 
 

@@ -18,7 +18,9 @@ from e2wsol.localization.score_map import to_score_map
 from e2wsol.methods.adl import ADLOptions
 from e2wsol.methods.bas import BAS, BASOptions
 from e2wsol.methods.cam import CAMOptions
+from e2wsol.methods.dgl import DGLOptions
 from e2wsol.methods.e2net import E2NetOptions
+from e2wsol.methods.mnpo import MNPO, MNPOOptions
 from e2wsol.methods.spol_cam import SPOLCam, SPOLCamOptions
 from e2wsol.methods.spol_seg import SPOLSegOptions
 from e2wsol.training.optimizers import NesterovMomentum
@@ -51,7 +53,16 @@ def stirred(model):
 
 
 # The pairs that the fast run takes: every method, and a backbone with batch normalization.
-QUICK = (("cam", "vgg16"), ("adl", "vgg16"), ("e2net", "vgg16"), ("bas", "vgg16"), ("bas", "mobilenet_v1"))
+QUICK = (
+    ("cam", "vgg16"),
+    ("adl", "vgg16"),
+    ("e2net", "vgg16"),
+    ("bas", "vgg16"),
+    ("bas", "mobilenet_v1"),
+    ("dgl", "vgg16"),
+    ("mnpo", "vgg16"),
+    ("mnpos", "vgg16"),
+)
 # Tracing the networks for a SavedModel takes the longest.
 QUICK_EXPORTS = (("bas", "vgg16"),)
 
@@ -81,10 +92,13 @@ def test_contract(method, backbone, tmp_path):
 
 
 def map_side(model):
-    """Side of the features that the maps lie on: BAS's trunk, SPOL's shallowest level, the last ones of the others."""
+    """Side of the features that the maps lie on: BAS's trunk, SPOL's shallowest, that of gradients, else the last."""
+    if type(model) is MNPO:  # fuses at the picture's own size
+        return model.image_size
     end_points = model.backbone.output
     names = {BAS: model.architecture.trunk, SPOLCam: model.architecture.levels[0]}
-    return end_points[names.get(type(model), list(end_points)[-1])].shape[1]
+    last = names.get(type(model), list(end_points)[-1])
+    return end_points[getattr(model, "gradient_layer", last)].shape[1]
 
 
 def check_localize(model):
@@ -193,6 +207,9 @@ def test_positions_are_the_backbones_own_or_as_asked():
         ("bas", BASOptions(0.7, 0.05, 2, True, "own", 3, 80, "normal")),
         ("spol_cam", SPOLCamOptions("cross_entropy", 0.2)),
         ("spol_seg", SPOLSegOptions(0.3, 0.4, 0.05, 0.2)),
+        ("mnpo", MNPOOptions(1.5)),
+        ("mnpos", MNPOOptions(3.0, "pool3")),
+        ("dgl", DGLOptions("pool3", 4.0, 0.25)),
     ],
 )
 def test_config_is_complete(method, options, tmp_path):
@@ -225,7 +242,5 @@ def test_half_precision_keeps_logits_and_maps_in_float32():
 
 
 def test_unknown_method_lists_the_valid_ones():
-    with pytest.raises(
-        UserError, match="--method=cma: unknown; choose one of adl, bas, cam, e2net, spol_cam, spol_seg"
-    ):
+    with pytest.raises(UserError, match="--method=cma: unknown; choose one of adl, bas, cam, dgl, e2net, mnpo, mnpos"):
         create("cma")

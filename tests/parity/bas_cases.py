@@ -1,6 +1,5 @@
 """Checks a case of BAS: forward, maps, boxes, losses, gradients, and weights after optimizer steps."""
 
-import contextlib
 import dataclasses
 
 import keras
@@ -8,6 +7,7 @@ import kit
 import numpy as np
 import tensorflow as tf
 from bas_boxes import check_boxes, final_map_name
+from precision import float64
 from report import Report
 
 from e2wsol import methods
@@ -35,22 +35,10 @@ def check(case, arrays):
     _check_maps(report, arrays, model, case)
     _check_ten_crops(report, arrays, model)
     del model
-    with _float64():
+    with float64():
         _check_training(report, arrays, case)
         _check_zero_saliency(report, arrays, case)
     return report
-
-
-@contextlib.contextmanager
-def _float64():
-    """Models and optimizers (whose learning rate follows floatx) made inside compute in float64."""
-    try:
-        keras.config.set_floatx("float64")
-        keras.config.set_dtype_policy("float64")
-        yield
-    finally:
-        keras.config.set_floatx("float32")
-        keras.config.set_dtype_policy("float32")
 
 
 def build(case):

@@ -1,0 +1,90 @@
+import keras
+from keras import ops
+
+from e2wsol.errors import UserError
+from e2wsol.localizers.cut import Cut
+from e2wsol.methods.base import logits_dtype
+from e2wsol.methods.mnpo import MNPO, emphasized
+
+
+@keras.saving.register_keras_serializable(package="e2wsol")
+class MNPOs(MNPO):
+    """MNPO's network with a map made of gradients: of the class's logits, and of a loss (see gradient_maps).
+
+    Both are sums over the branches of the gradients with respect to the features at `mnpos_layer`.
+    """
+
+    def __init__(self, *, backbone, image_size, num_classes, options=None, name=None):
+        super().__init__(backbone=backbone, image_size=image_size, num_classes=num_classes, options=options, name=name)
+        self.gradient_layer = self.options.mnpos_layer or self.architecture.gradient_layer
+        end_points = self.backbone.output
+        if self.gradient_layer not in end_points:
+            raise UserError(
+                f"--mnpos_layer={self.gradient_layer}: no such end point; choose among {', '.join(end_points)}"
+            )
+        self._cut = None
+
+    def localize(self, images, labels=None):
+        """As Method.localize; the maps (B, h, w) have the sides of the features at `mnpos_layer`."""
+        self._cut = self._cut or Cut(self, [self.gradient_layer])
+        forward = self._cut(images)
+        logits = forward.outputs["logits"]
+        labels = ops.argmax(logits, axis=-1) if labels is None else ops.convert_to_tensor(labels)
+        if len(labels.shape) == 1:
+            return logits, self._maps(forward, labels)
+        maps = [self._maps(forward, labels[:, column]) for column in range(labels.shape[1])]
+        return logits, ops.stack(maps, axis=1)
+
+    def _maps(self, forward, labels):
+        """Maps (B, h, w) of one class a picture, labels (B,)."""
+        chosen = ops.one_hot(labels, self.num_classes, dtype=logits_dtype())
+        logits = {name: forward.outputs[name] for name in ("logits", "branch_logits")}
+        evidence, loss = forward.gradients([dict.fromkeys(logits, chosen), loss_cotangents(logits, chosen)])
+        layer = self.gradient_layer
+        return gradient_maps(forward.features[layer], evidence[layer], loss[layer], self.options.mnpo_positive_weight)
+
+
+def loss_cotangents(logits, chosen):
+    """What the release back-propagates from each branch's logits as the gradient of its loss.
+
+    Its loss is the cross-entropy with a target of 10 on the class, but the gradient that it gives for it
+    is softmax - target, without the factor 10 on the softmax that the derivative has.
+
+    Args:
+      logits: {name: (B, C)}.
+      chosen: (B, C) one-hot.
+
+    Returns:
+      {name: (B, C)}.
+    """
+    return {name: ops.softmax(values) - 10 * chosen for name, values in logits.items()}
+
+
+def gradient_maps(features, evidence, loss_gradient, positive_weight):
+    """Gradient post-processing: enhanced features, weighted by the class's gradients.
+
+    Features and loss gradient are divided by their norms, the second is taken from the first, and
+    channels are summed with the weights sum_hw(evidence), the positive ones times `positive_weight`.
+
+    Args:
+      features: (B, h, w, c).
+      evidence: (B, h, w, c) gradient of the class's logits.
+      loss_gradient: (B, h, w, c).
+      positive_weight: float.
+
+    Returns:
+      (B, h, w) float32.
+    """
+    weights = emphasized(ops.sum(ops.cast(evidence, logits_dtype()), axis=(1, 2)), positive_weight)
+    return ops.einsum("bhwc,bc->bhw", enhanced(features, loss_gradient), weights)
+
+
+def enhanced(features, loss_gradient):
+    """Both (B, h, w, c) over their norms in each picture, the second taken from the first; zeros stay zeros."""
+    return _normalized(features) - _normalized(loss_gradient)
+
+
+def _normalized(x):
+    x = ops.cast(x, logits_dtype())
+    norm = ops.sqrt(ops.sum(ops.square(x), axis=(1, 2, 3), keepdims=True))
+    return x / ops.where(norm > 0, norm, ops.ones_like(norm))

@@ -1,0 +1,77 @@
+"""Scoring the maps of many localizers and layers in one pass over a split, beside the method's own."""
+
+import numpy as np
+
+from e2wsol.localization.baselines import Baselines
+from e2wsol.localization.metrics import LocalizationScorer
+from e2wsol.prediction import figures
+from e2wsol.prediction.evaluation import ModelMaps
+
+
+class LayerMaps(ModelMaps):
+    """Maps of a Localizer and those of the method itself, each picture's by name.
+
+    Attributes:
+      names: the localizer's names.
+      own: name of the method's own maps.
+    """
+
+    def __init__(self, method, localizer, ten_crop_mean="probabilities"):
+        """Takes a Method, a Localizer of it and what ModelMaps takes."""
+        self.names, self.own = localizer.names, "own maps"
+
+        def localize(images, labels):
+            logits, maps = localizer.localize_layers(images, labels)
+            return logits, {**maps, self.own: method.localize(images, labels)[1]}
+
+        super().__init__(method, ten_crop_mean, localize=localize)
+
+    def finders(self, maps):
+        """For each picture find(scorers), which returns a Prediction for each of {name: scorer}."""
+        maps = {name: np.asarray(each) for name, each in maps.items()}
+        return [_finder({name: each[index] for name, each in maps.items()}) for index in range(len(maps[self.own]))]
+
+
+def _finder(maps):
+    return lambda scorers: {name: scorer.locate(maps[name]) for name, scorer in scorers.items()}
+
+
+def best_thresholds(evaluation, split, *, limit=0):
+    """{name: what figures.best_thresholds gives} of all maps, from one pass over a split."""
+    scorers, baselines = score(evaluation, split, limit=limit)
+    return {name: figures.best_thresholds(name, scorer, baselines) for name, scorer in scorers.items()}
+
+
+def score(evaluation, split, *, limit=0, crops=1, keepers=None, shown_at=None):
+    """Scores all maps of a split, each by its own scorer.
+
+    Args:
+      evaluation: Evaluation on LayerMaps.
+      split, limit, crops: as in Evaluation.score.
+      keepers: {name: SampleKeeper} that are offered every picture.
+      shown_at: {name: threshold of the kept pictures' boxes}.
+
+    Returns:
+      ({name: LocalizationScorer}, Baselines).
+
+    Raises:
+      UserError: as Evaluation.score.
+    """
+    rules, names = (evaluation.protocol, evaluation.frame), [*evaluation.maps.names, evaluation.maps.own]
+    scorers, baselines = {name: LocalizationScorer(*rules) for name in names}, Baselines(*rules)
+
+    def outcomes(picture):
+        found = picture.find(scorers)
+        own = {name: scorer.outcome(found[name], **picture.facts) for name, scorer in scorers.items()}
+        return own, baselines.outcomes(**picture.facts)
+
+    chunk = max(1, 16 // len(names))  # outcomes of many maps are large
+    for picture, (found, others) in evaluation.each(split, outcomes, limit=limit, crops=crops, chunk=chunk):
+        baselines.take(others)
+        for name, outcome in found.items():
+            scorers[name].take(outcome)
+            if keepers and name in keepers:
+                position = scorers[name].position(0.5, shown_at[name])
+                keepers[name].offer(picture.image, {"source_id": picture.source_id, **picture.facts}, outcome, position)
+    evaluation.check_scored(scorers[names[0]], split)
+    return scorers, baselines
