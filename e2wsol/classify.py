@@ -21,7 +21,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from e2wsol import cli, files
-from e2wsol.config import from_mapping, option
+from e2wsol.config import option
 from e2wsol.data import dataset, pipeline
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
@@ -30,7 +30,7 @@ from e2wsol.prediction.classes import Classifier, ranking
 from e2wsol.prediction.models import box_protocol, load_model
 from e2wsol.prediction.resized_model import at_image_size
 from e2wsol.prediction.subjects import crops_to_take
-from e2wsol.training.run_folder import RunFolder
+from e2wsol.prediction.trained_runs import open_run
 
 FORMAT = "e2wsol-classes/1"
 
@@ -60,12 +60,7 @@ def main(options, positional):
     cli.no_arguments(positional)
     if not options.run_dir:
         raise UserError("--run_dir is missing: give a run folder of python -m e2wsol.train")
-    run = RunFolder(options.run_dir)
-    flags = run.flags()
-    view = from_mapping(pipeline.PipelineOptions, flags)
-    info = dataset.load(options.data_dir or view.data_dir)
-    if list(info.classes) != run.classes():
-        raise UserError(f"--data_dir={info.folder}: other classes than those of the run ({run.dataset_file})")
+    run, flags, view, info = open_run(options.run_dir, options.data_dir)
     output = pathlib.Path(options.output or run.path / f"{options.split}.jsonl")
     if output.suffix != ".jsonl":
         raise UserError(f"--output={output}: give a name that ends in .jsonl")

@@ -18,14 +18,14 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from e2wsol import cli, files
-from e2wsol.config import from_mapping, option
+from e2wsol.config import option
 from e2wsol.data import dataset, pipeline, schema
 from e2wsol.data.masked_records import MaskedRecords
 from e2wsol.errors import UserError
 from e2wsol.localization import pseudo_mask
 from e2wsol.prediction.models import load_model
 from e2wsol.prediction.pseudo_masks import MaskMaker
-from e2wsol.training.run_folder import RunFolder
+from e2wsol.prediction.trained_runs import open_run
 from e2wsol.visualize.pseudo_masks import sheet
 
 SPLIT = "train"
@@ -72,11 +72,7 @@ def main(options, positional):
     for flag in ("run_dir", "output"):
         if not getattr(options, flag):
             raise UserError(f"--{flag} is missing: see python -m e2wsol.pseudo_masks --help")
-    run = RunFolder(options.run_dir)
-    view = from_mapping(pipeline.PipelineOptions, run.flags())
-    info = dataset.load(options.data_dir or view.data_dir)
-    if list(info.classes) != run.classes():
-        raise UserError(f"--data_dir={info.folder}: other classes than those of the run ({run.dataset_file})")
+    run, _, view, info = open_run(options.run_dir, options.data_dir)
     if not info.split(SPLIT).count:
         raise UserError(f"--data_dir={info.folder}: split '{SPLIT}' holds no picture")
     input_size = options.mask_input_size or view.resize_size

@@ -9,6 +9,7 @@ from e2wsol.localizers.cut import Cut
 from e2wsol.localizers.dgl import PA, cost, dual_gradients
 from e2wsol.localizers.formula import as_float
 from e2wsol.methods.base import Method, classifier, head_features
+from e2wsol.methods.gradient import GradientLocalization
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class DGLOptions:
 
 
 @keras.saving.register_keras_serializable(package="e2wsol")
-class DGL(Method):
+class DGL(GradientLocalization, Method):
     """Dual-gradients localization (Tan et al., ACM MM 2020): a plain classifier, and two gradients of it.
 
     Nothing is trained for the maps: gradients of the class's logit and of a cost with respect to the
@@ -43,7 +44,7 @@ class DGL(Method):
         super().__init__(backbone=backbone, image_size=image_size, num_classes=num_classes, options=options, name=name)
         self.gradient_layer = self.options.dgl_layer or self.architecture.dual_gradient_layer
         try:
-            self._cut = Cut(self, [self.gradient_layer])
+            self.cut = Cut(self, [self.gradient_layer])
         except UserError as error:
             raise UserError(str(error).replace("--layer=", "--dgl_layer=", 1)) from None
 
@@ -54,18 +55,8 @@ class DGL(Method):
         logits = classifier(features, num_classes, architecture, "linear", dropout=options.dgl_dropout)
         return {"logits": logits, "features": features}
 
-    def localize(self, images, labels=None):
-        """As Method.localize; the maps (B, h, w) have the sides of the features at `dgl_layer`."""
-        forward = self._cut(images)
-        logits = forward.outputs["logits"]
-        labels = ops.argmax(logits, axis=-1) if labels is None else ops.convert_to_tensor(labels)
-        if len(labels.shape) == 1:
-            return logits, self._maps(forward, labels)
-        maps = [self._maps(forward, labels[:, column]) for column in range(labels.shape[1])]
-        return logits, ops.stack(maps, axis=1)
-
-    def _maps(self, forward, labels):
-        """Maps (B, h, w) of one class a picture, labels (B,)."""
+    def maps_from(self, forward, labels):
+        """Maps (B, h, w) of one class a picture, labels (B,), from a Pass."""
         (logits,) = as_float(forward.outputs["logits"])
         chosen = ops.one_hot(labels, self.num_classes, dtype=logits.dtype)
         weights = [{"logits": chosen}, {"logits": cost(logits, chosen, self.options.dgl_pa)}]

@@ -4,11 +4,12 @@ from keras import ops
 from e2wsol.errors import UserError
 from e2wsol.localizers.cut import Cut
 from e2wsol.methods.base import logits_dtype
+from e2wsol.methods.gradient import GradientLocalization
 from e2wsol.methods.mnpo import MNPO, emphasized
 
 
 @keras.saving.register_keras_serializable(package="e2wsol")
-class MNPOs(MNPO):
+class MNPOs(GradientLocalization, MNPO):
     """MNPO's network with a map made of gradients: of the class's logits, and of a loss (see gradient_maps).
 
     Both are sums over the branches of the gradients with respect to the features at `mnpos_layer`.
@@ -22,21 +23,10 @@ class MNPOs(MNPO):
             raise UserError(
                 f"--mnpos_layer={self.gradient_layer}: no such end point; choose among {', '.join(end_points)}"
             )
-        self._cut = None
+        self.cut = Cut(self, [self.gradient_layer])
 
-    def localize(self, images, labels=None):
-        """As Method.localize; the maps (B, h, w) have the sides of the features at `mnpos_layer`."""
-        self._cut = self._cut or Cut(self, [self.gradient_layer])
-        forward = self._cut(images)
-        logits = forward.outputs["logits"]
-        labels = ops.argmax(logits, axis=-1) if labels is None else ops.convert_to_tensor(labels)
-        if len(labels.shape) == 1:
-            return logits, self._maps(forward, labels)
-        maps = [self._maps(forward, labels[:, column]) for column in range(labels.shape[1])]
-        return logits, ops.stack(maps, axis=1)
-
-    def _maps(self, forward, labels):
-        """Maps (B, h, w) of one class a picture, labels (B,)."""
+    def maps_from(self, forward, labels):
+        """Maps (B, h, w) of one class a picture, labels (B,), from a Pass."""
         chosen = ops.one_hot(labels, self.num_classes, dtype=logits_dtype())
         logits = {name: forward.outputs[name] for name in ("logits", "branch_logits")}
         evidence, loss = forward.gradients([dict.fromkeys(logits, chosen), loss_cotangents(logits, chosen)])

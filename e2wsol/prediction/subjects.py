@@ -5,7 +5,7 @@ import pathlib
 import shutil
 
 from e2wsol import files
-from e2wsol.config import from_mapping, to_mapping
+from e2wsol.config import to_mapping
 from e2wsol.data import dataset, pipeline
 from e2wsol.errors import UserError
 from e2wsol.localization import parallel, protocols
@@ -14,6 +14,7 @@ from e2wsol.prediction import map_files
 from e2wsol.prediction.evaluation import ModelMaps
 from e2wsol.prediction.layers import LayerMaps
 from e2wsol.prediction.models import box_protocol, load_model
+from e2wsol.prediction.trained_runs import open_run
 from e2wsol.training.run_folder import RunFolder
 
 
@@ -57,12 +58,7 @@ def trained_run(options, box, looking):
     """
     if not options.run_dir:
         raise UserError("--run_dir is missing: give a run folder of python -m e2wsol.train, or maps by --maps")
-    run = RunFolder(options.run_dir)
-    flags = run.flags()
-    view = from_mapping(pipeline.PipelineOptions, flags)
-    info = dataset.load(options.data_dir or view.data_dir)
-    if list(info.classes) != run.classes():
-        raise UserError(f"--data_dir={info.folder}: other classes than those of the run ({run.dataset_file})")
+    run, flags, view, info = open_run(options.run_dir, options.data_dir)
     model_file = options.checkpoint or str(run.model_file())
     parallel.start_warm_up()
     model = load_model(model_file)

@@ -70,11 +70,16 @@ def test_usual_layers_and_order():
     assert [*localize(create("bas"), localizer=("layercam",))] == ["layercam/conv5_3"]
 
 
-@pytest.mark.parametrize("method", methods.METHODS)
+@pytest.mark.parametrize("method", [name for name, method in methods.METHODS.items() if method.classifies])
 def test_on_every_method(method):
     maps = localize(create(method), localizer=("dgl", "gradcam"), layer=("conv4_3", "conv5_2"))
     for each in maps.values():
         assert np.isfinite(each).all() and np.ptp(np.asarray(each), axis=(1, 2)).max() > 0
+
+
+def test_not_on_a_method_without_classes():
+    with pytest.raises(UserError, match="--localizer=dgl: SPOLSeg predicts no class"):
+        localize(create("spol_seg"), localizer=("dgl",))
 
 
 def test_labels_as_methods_take_them(model):

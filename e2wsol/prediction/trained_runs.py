@@ -1,0 +1,28 @@
+"""Opening the folder of a trained run with the data that belongs to it."""
+
+from e2wsol.config import from_mapping
+from e2wsol.data import dataset, pipeline
+from e2wsol.errors import UserError
+from e2wsol.training.run_folder import RunFolder
+
+
+def open_run(run_dir, data_dir):
+    """A run and the records to use it on.
+
+    Args:
+      run_dir: folder of the run.
+      data_dir: folder of records; empty for those of the training.
+
+    Returns:
+      (RunFolder, mapping of the run's flags, its PipelineOptions, DatasetInfo).
+
+    Raises:
+      UserError: no run, no records, or records of other classes than the run's.
+    """
+    run = RunFolder(run_dir)
+    flags = run.flags()
+    view = from_mapping(pipeline.PipelineOptions, flags)
+    info = dataset.load(data_dir or view.data_dir)
+    if list(info.classes) != run.classes():
+        raise UserError(f"--data_dir={info.folder}: other classes than those of the run ({run.dataset_file})")
+    return run, flags, view, info
