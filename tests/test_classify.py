@@ -110,6 +110,7 @@ def test_joined_with_its_own_classes_a_run_scores_the_same(classes, tiny_run, ca
     assert f"Classes predicted from: {classes}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_other_classes_change_top1_alone(classes, tiny_run, tiny_records, tmp_path):
     labels = {}
     view = pipeline.PipelineOptions(image_size=32, resize_size=32)

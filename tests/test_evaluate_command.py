@@ -143,6 +143,7 @@ def test_limit_protocol_and_threshold(result, tiny_run):
     assert (other["dataset"]["pictures"], other["protocol"], other["thresholds"]["protocol"]) == (5, "maxboxacc", 0.3)
 
 
+@pytest.mark.slow
 def test_classes_averaged_and_ten_crops(tiny_run, tiny_records):
     """A protocol that averages over classes, thresholds scores and classifies by ten crops, recomputed."""
     assert run("evaluate", f"--run_dir={tiny_run}", "--protocol=bas", "--threshold=0.4", "--batch=3") == 0

@@ -80,6 +80,7 @@ def predicted(run_dir, pictures, **box):
     return predictor(views, [picture.shape[1::-1] for picture in pictures])
 
 
+@pytest.mark.slow
 def test_boxes_of_a_process_without_e2wsol_equal_those_of_predict(served, pictures, tiny_run):
     for name, batch in pictures.items():
         expected = predicted(tiny_run, batch)

@@ -34,6 +34,7 @@ def test_failed_flags_leave_no_run_folder_and_start_weights_are_reported(tiny_re
     np.testing.assert_array_equal(one.backbone.get_layer("conv4_1").kernel, other.backbone.get_layer("conv4_1").kernel)
 
 
+@pytest.mark.slow
 def test_full_disk_ends_in_one_line_and_the_same_flags_go_on(tiny_records, tmp_path, capsys, monkeypatch):
     flags = ("--method=cam", "--steps_per_epoch=1", "--tensorboard_pictures=0", "--log_every=1")
     savez, calls = np.savez, []

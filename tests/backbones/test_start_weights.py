@@ -157,6 +157,7 @@ def assert_same(found, expected):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_imagenet_fills_inception_v3_but_for_gamma(inceptions):
     ours, theirs, report = inceptions
     assert report.unused == () and len(report.filled) == len(theirs.weights) == 376

@@ -126,6 +126,7 @@ def test_long_thin_shapes():
         assert boxes.numpy().tolist() == [numpy_box(one, SIZE, 0.5, protocol) for one in maps]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=protocols.names())
 def test_compiles_under_xla(protocol):
     maps = rough_maps(5, 2, SIZE, 4).astype(np.float32)

@@ -211,6 +211,7 @@ t.assert_equal(t.everything(*again), good)
 """
 
 
+@pytest.mark.slow
 def test_disk_that_fills_up_at_any_byte(tmp_path):
     """The system's own limit on file sizes makes real writes fail, in a process of its own."""
     pytest.importorskip("resource")

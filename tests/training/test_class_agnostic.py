@@ -79,6 +79,7 @@ def test_loss_is_that_of_the_pseudo_masks(masked_records, tmp_path):
     assert background - gain * 19 / 32 < losses[1] < background - gain * 13 / 32
 
 
+@pytest.mark.slow
 def test_best_checkpoint_has_the_best_boxes(masked_records, tmp_path):
     protocol = dataclasses.replace(SPOL, skip_empty=False, default_threshold=0.5)
     recorder = Recorder()
