@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the environment and runs the tests: scripts/test.sh [--fast] [pytest arguments]
-# --fast leaves out the tests marked slow. A process for each core, a file of tests in one of them.
+# --fast leaves out the tests marked slow. A process for each core, four at most, a file of tests in one of them.
 set -euo pipefail
 source "$(dirname "$0")/environment.sh"
 environment dev
@@ -11,4 +11,5 @@ if [ "${1:-}" = "--fast" ]; then
 fi
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
-exec "$PYTHON" -m pytest -n auto --dist loadfile "${select[@]}" "$@"
+workers=$("$PYTHON" -c "import os; print(min(4, os.cpu_count()))")
+exec "$PYTHON" -m pytest -n "$workers" --dist loadfile "${select[@]}" "$@"
