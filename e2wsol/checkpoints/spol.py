@@ -1,48 +1,20 @@
-"""Names of the SPOL authors' PyTorch state_dicts, stages cam and seg, and ours. Layouts: see checkpoints.bas."""
+"""The SPOL authors' PyTorch state_dicts, stages cam and seg: one network, whose last layer differs in size."""
 
-import re
+from e2wsol.checkpoints import pytorch
 
-from e2wsol.checkpoints import bas
-from e2wsol.errors import UserError
-
-_CONVOLUTION = {"weight": "kernel", "bias": "bias"}
-_NORMALIZATION = {
-    **{"weight": "gamma", "bias": "beta"},
-    **{"running_mean": "moving_mean", "running_var": "moving_variance"},
-}
-_LAYERS = {
-    r"fc([345])1": r"spol_squeeze\1",
-    r"bn([345])1": r"spol_squeeze\1_bn",
-    r"fc([345])2": r"spol_gate\1",
-    r"linear([345])": r"spol_level\1",
-    r"bn([345])": r"spol_level\1_bn",
-    r"linear": "spol_head",
-}
+BACKBONES = ("resnet50",)
 
 
-def variable_path(name):
-    """Our variable path for a name of the authors' state_dict, or None for num_batches_tracked.
+def namings(backbone, variables):
+    """The one Naming of the release."""
+    yield pytorch.naming(f"SPOL's release ({backbone})", dict(_layers()), variables)
 
-    Args:
-      name: state_dict key, with or without DataParallel's "module.".
 
-    Raises:
-      UserError: the network has no such name.
-
-    >>> variable_path("bkbone.layer4.0.bn3.running_var")
-    'group3_block0_conv3_bn/moving_variance'
-    >>> variable_path("bn51.weight")
-    'spol_squeeze5_bn/gamma'
-    """
-    own = name.removeprefix("module.")
-    if own.startswith("bkbone."):
-        return bas.variable_path(own.removeprefix("bkbone."), "resnet50")
-    module, _, leaf = own.rpartition(".")
-    for pattern, replacement in _LAYERS.items():
-        match = re.fullmatch(pattern, module)
-        leaves = _NORMALIZATION if module.startswith("bn") else _CONVOLUTION
-        if match and leaf in leaves:
-            return f"{match.expand(replacement)}/{leaves[leaf]}"
-        if match and leaf == "num_batches_tracked" and leaves is _NORMALIZATION:
-            return None
-    raise UserError(f"{name}: not a name of SPOL's network; is the checkpoint of another one?")
+def _layers():
+    yield from ((layer, f"bkbone.{module}") for layer, module in pytorch.RESNET50.items())
+    for level in (5, 4, 3):
+        yield from ((f"spol_squeeze{level}", f"fc{level}1"), (f"spol_squeeze{level}_bn", f"bn{level}1"))
+        yield f"spol_gate{level}", f"fc{level}2"
+    for level in (5, 4, 3):
+        yield from ((f"spol_level{level}", f"linear{level}"), (f"spol_level{level}_bn", f"bn{level}"))
+    yield "spol_head", "linear"

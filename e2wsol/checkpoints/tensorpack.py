@@ -1,65 +1,48 @@
-"""Names of tensorpack's TF1 variables for the networks of E2Net, and ours."""
+"""Names of tensorpack's TF1 variables: of its model zoo's networks, and of what training leaves beside them.
 
-import re
+Layouts are ours: kernels HWIO, matrices (in, out).
+"""
 
-from e2wsol.errors import UserError
+from e2wsol.backbones import architecture
+from e2wsol.checkpoints.naming import Naming, pair_up
 
-# E2Net's numbers of gating positions that are not simply digits of a layer's name.
-_VGG_POOLS = {"1": "pool1", "2": "pool2", "3": "pool3", "4": "pool4"}
-_RESNET_POSITIONS = {"0": "conv0", "1": "pool0", "2": "group0", "3": "group1", "4": "group2", "5": "group3"}
-_VARIABLES = {
-    "W": "kernel",
-    "b": "bias",
-    "bn/gamma": "gamma",
-    "bn/beta": "beta",
-    "bn/mean/EMA": "moving_mean",
-    "bn/variance/EMA": "moving_variance",
+_ENDINGS = {
+    **{"/kernel": "/W", "/bias": "/b", "_bn/gamma": "/bn/gamma", "_bn/beta": "/bn/beta"},
+    **{"_bn/moving_mean": "/bn/mean/EMA", "_bn/moving_variance": "/bn/variance/EMA"},
 }
-# E2Net's heads: their layer name -> ours.
-_HEADS = {
-    **{"new": "original_features", "linear": "original_linear"},
-    **{"conv1x3": "horizontal_conv", "new1x3": "horizontal_features", "1x3_linear": "horizontal_linear"},
-    **{"conv3x1": "vertical_conv", "new3x1": "vertical_features", "3x1_linear": "vertical_linear"},
-    **{"linearnew": "original_linear", "linearnew_1x3": "horizontal_linear", "linearnew_3x1": "vertical_linear"},
-}
+# Of a checkpoint that tensorpack's trainer wrote. Summaries' means are EMA/name; batch norm's are name/EMA.
+LEFTOVERS = (
+    (r".+/(Momentum|Adam(_1)?|RMSProp(_1)?|AccumGrad|ExponentialMovingAverage)", "state of the optimizer"),
+    (r"(.+/)?beta[12]_power", "state of the optimizer"),
+    (r"global_step|learning_rate|loss_scale", "state of the training"),
+    (r"EMA/.+", "running mean of a summary"),
+    (r"tower\d+/.+", "copy on another GPU"),
+)
 
 
-def gating_position(number, backbone):
-    """E2Net's gating position (3, 53, 31, ...) as the name of our end point.
+def naming(title, layers, variables, *, endings=_ENDINGS, ignored=()):
+    """The Naming of a TF1 network, which may lie in an .npz or in a checkpoint.
 
     Args:
-      number: int or str, as in the scripts' --gating_position.
-      backbone: "vgg16" or "resnet50_se".
+      title: see Naming.
+      layers: {our layer: theirs}.
+      variables: {our path: shape}.
+      endings: see naming.pair_up; tensorpack's.
+      ignored: what else than LEFTOVERS may be in the file.
     """
-    number = str(number)
-    if backbone == "vgg16":
-        return _VGG_POOLS.get(number) or f"conv{number[0]}_{number[1]}"
-    return _RESNET_POSITIONS.get(number) or f"group{int(number[0]) - 1}_block{int(number[1]) - 1}"
+    entries = tuple(pair_up(layers, endings, variables))
+    return Naming(title, "tensorflow", entries, (*ignored, *LEFTOVERS), ordered=False)
 
 
-def variable_path(name, backbone, heads=_HEADS):
-    """Our variable path for a variable name of tensorpack's checkpoints (without ":0").
+def _resnet50():
+    yield "conv0", "conv0"
+    for group, blocks in enumerate((3, 4, 6, 3)):
+        for block in range(blocks):
+            for layer in ("conv1", "conv2", "conv3", "fc1", "fc2", "convshortcut"):
+                yield f"group{group}_block{block}_{layer}", f"group{group}/block{block}/{layer}"
 
-    Args:
-      name: e.g. "conv1_1/W".
-      backbone: "vgg16", "resnet50" or "resnet50_se".
-      heads: {their layer name: ours} of what stands on the backbone; by default E2Net's.
 
-    Raises:
-      UserError: no variable of these networks is called so.
-
-    >>> variable_path("group2/block0/aware_31/W", "resnet50_se")
-    'mae_group2_block0/transform/kernel'
-    """
-    match = re.fullmatch(rf"(.+?)/({'|'.join(_VARIABLES)})", name)
-    if match is None:
-        raise UserError(f"{name}: not a name of tensorpack's {backbone}; is the checkpoint of another network?")
-    layer, variable = match.groups()
-    leaf = layer.rpartition("/")[2]
-    if leaf.startswith("aware_"):
-        layer = f"mae_{gating_position(leaf.removeprefix('aware_'), backbone)}/transform"
-    else:
-        layer = heads.get(layer) or layer.replace("/", "_")
-    if variable.startswith("bn/"):
-        layer += "_bn"
-    return f"{layer}/{_VARIABLES[variable]}"
+# {our layer: theirs}; fc1 and fc2 are those of squeeze-and-excitation.
+VGG16 = {layer: layer for layer in architecture("vgg16").application_layers}
+RESNET50 = dict(_resnet50())
+TRUNKS = {"vgg16": VGG16, "resnet50": RESNET50, "resnet50_se": RESNET50}

@@ -159,16 +159,7 @@ class BAS(Method):
 
     def _own_statistics(self):
         """{path of a moving statistic in the tail: the erased branch's variable in its place}."""
-        return {
-            variable.path: self.add_weight(
-                shape=variable.shape,
-                initializer="ones" if variable.name == "moving_variance" else "zeros",
-                trainable=False,
-                aggregation="mean",
-                name="erased_" + variable.path.replace("/", "_"),
-            )
-            for variable in self.tail.non_trainable_variables
-        }
+        return {variable.path: _statistic_like(variable) for variable in self.tail.non_trainable_variables}
 
     def class_maps(self, outputs, labels):
         """The class's own saliency map, or the mean over the best classes, whatever the labels."""
@@ -204,6 +195,20 @@ def suppression_ratio(logit, erased_logit, *, keep_equal):
     counts = erased_logit <= logit if keep_equal else erased_logit < logit
     ratio = erased_logit / (ops.stop_gradient(logit) + 1e-8)
     return ops.where(counts, ratio, ops.zeros_like(ratio))
+
+
+def _statistic_like(variable):
+    """A start value of the moving statistic `variable`, under erased_statistics/ and the same layer's name."""
+    layer, _, name = variable.path.rpartition("/")
+    with keras.name_scope("erased_statistics", override_parent=""), keras.name_scope(layer):
+        return keras.Variable(
+            "ones" if name == "moving_variance" else "zeros",
+            shape=variable.shape,
+            dtype=variable.dtype,
+            trainable=False,
+            aggregation="mean",
+            name=name,
+        )
 
 
 def _mean_map(saliency, shares):

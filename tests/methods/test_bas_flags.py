@@ -8,9 +8,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from e2wsol import config, methods, train
+from e2wsol import checkpoints, config, methods, train
 from e2wsol.backbones import BackboneOptions
-from e2wsol.checkpoints.bas import variable_path
 from e2wsol.data.pipeline import PipelineOptions
 from e2wsol.localization.protocols import BoxOptions
 from e2wsol.methods import MethodOptions
@@ -108,11 +107,9 @@ def test_flags_are_the_parity_case(backbone):
     case = json.loads((KIT / f"{name}_cub" / "case.json").read_text(encoding="utf-8"))
     options, recipe = parsed(name), case["train"]
     rule = optimizers.create(options[optimizers.OptimizerOptions], steps_per_epoch=1)
-    expected = {
-        variable_path(entry["name"], backbone): entry["lr_multiplier"]
-        for entry in case["parameters"]
-        if entry["trainable"]
-    }
+    shapes = {path: variable.shape for path, variable in checkpoints.variables(network(backbone, name)).items()}
+    ours = {pair.theirs: pair.ours for pair in checkpoints.namings("bas", backbone, shapes)[0].pairs}
+    expected = {ours[entry["name"]]: entry["lr_multiplier"] for entry in case["parameters"] if entry["trainable"]}
     assert {path: rule.multiplier(path) for path in trained_paths(backbone, name)} == expected
     assert {rule.decay(path) for path in expected} == {recipe["weight_decay"]}
     assert float(rule._learning_rate(0)) == pytest.approx(recipe["base_lr"])

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from e2wsol import config, methods, train
+from e2wsol import checkpoints, config, methods, train
 from e2wsol.backbones import ARCHITECTURES, BackboneOptions
-from e2wsol.checkpoints.dgl import variable_path
 from e2wsol.data.pipeline import PipelineOptions
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
@@ -29,13 +28,13 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.
 LABELS = np.array([0, 4, 2])
 
 
-def create(backbone="vgg16", method="dgl", output_stride=8, width=0.06, **options):
+def create(backbone="vgg16", method="dgl", output_stride=8, width=0.06, classes=CLASSES, **options):
     keras.utils.set_random_seed(0)
     model = methods.create(
         method,
         backbone=BackboneOptions(backbone=backbone, backbone_width=width, output_stride=output_stride),
         image_size=SIZE,
-        num_classes=CLASSES,
+        num_classes=classes,
         options=[DGLOptions(**options)],
     )
     # A classifier that prefers one class clearly, and biases, which a zero would hide.
@@ -176,8 +175,12 @@ def test_flags_as_released(backbone, data):
 def test_multipliers_are_those_of_the_parity_case(backbone):
     case = json.loads((KIT / f"dgl_{backbone}_ilsvrc" / "case.json").read_text(encoding="utf-8"))
     rule = optimizers.create(parsed(f"dgl_{backbone}")[optimizers.OptimizerOptions], steps_per_epoch=1)
+    network = RELEASED[backbone][0]
+    model = create(network, classes=case["num_classes"])
+    shapes = {path: variable.shape for path, variable in checkpoints.variables(model).items()}
+    ours = {pair.theirs: pair.ours for pair in checkpoints.namings("dgl", network, shapes)[0].pairs}
     expected = {
-        variable_path(name, RELEASED[backbone][0]): float(value.removeprefix("unmatched (").removesuffix(")"))
+        ours[name]: float(value.removeprefix("unmatched (").removesuffix(")"))
         for value, names in case["train"]["lr_multipliers_by_value"].items()
         for name in names
     }

@@ -12,7 +12,6 @@ from report import Report
 
 from e2wsol import methods
 from e2wsol.backbones import BackboneOptions
-from e2wsol.checkpoints import bas as names_of_bas
 from e2wsol.data.pipeline import ten_crops
 from e2wsol.localization import protocols
 from e2wsol.localization.boxes import boxes_at_levels, to_levels
@@ -58,18 +57,7 @@ def build(case):
         num_classes=case["num_classes"],
         options=[options],
     )
-    ours = {variable.path: variable for variable in model.variables}
-    for path, variable in model.erased_statistics.items():
-        ours[f"erased_statistics/{path}"] = ours.pop(variable.path)
-    variables = {}
-    for name, value in kit.parameters(case).items():
-        path = names_of_bas.variable_path(name, case["backbone"])
-        if path is not None:
-            variables[name] = ours.pop(path)
-            variables[name].assign(names_of_bas.to_keras_layout(value, path))
-    if ours:
-        raise ValueError(f"variables that the case does not have: {sorted(ours)}")
-    return model, variables
+    return model, kit.fill(model, case)
 
 
 def _check_ratio(report, arrays, case):
@@ -144,6 +132,7 @@ def _check_training(report, arrays, case):
     for name, value in found.items():
         report.close(f"train_{name}", value, arrays[f"f64_train_{name}"], relative=TRAINING)
     model, variables = build(case)  # that pass has moved the running statistics
+    pairs = kit.pairs(model, case["parameters"])
     optimizer = _optimizer(case, variables)
     optimizer.build(model.trainable_variables)
     by_id = {id(variable): name for name, variable in variables.items()}
@@ -158,13 +147,13 @@ def _check_training(report, arrays, case):
         total, gradients = _gradients(model, images, labels)
         totals.append(float(total))
         if number == 1:
-            _check_digests(report, case["backbone"], dict(zip(trained, gradients)), trainable, arrays, "grad", "")
+            _check_digests(report, pairs, dict(zip(trained, gradients)), trainable, arrays, "grad", "")
         optimizer.apply(gradients, model.trainable_variables)
         if number in (1, 3):
             values = {name: variable.numpy() for name, variable in variables.items()}
             changes = {name: value - start[name] for name, value in values.items()}
-            _check_digests(report, case["backbone"], values, kept, arrays, "param", f"_step{number}")
-            _check_digests(report, case["backbone"], changes, kept, arrays, "delta", f"_step{number}")
+            _check_digests(report, pairs, values, kept, arrays, "param", f"_step{number}")
+            _check_digests(report, pairs, changes, kept, arrays, "delta", f"_step{number}")
     report.close("train_totals", totals, arrays["f64_train_totals"], relative=STEP)
 
 
@@ -185,7 +174,7 @@ def _gradients(model, images, labels):
     return loss, tape.gradient(loss, model.trainable_variables)
 
 
-def _check_digests(report, backbone, values, names, arrays, stem, suffix):
+def _check_digests(report, pairs, values, names, arrays, stem, suffix):
     """Norms and probe products of every parameter, relative to its expected norm.
 
     Parameters without a counterpart (overwritten copies of the ILSVRC release) are passed over.
@@ -193,11 +182,10 @@ def _check_digests(report, backbone, values, names, arrays, stem, suffix):
     norms, dots = (arrays[f"f64_{stem}_{kind}{suffix}"].astype(np.float64) for kind in ("l2", "dot"))
     if len(names) != len(norms):
         report.fault(f"{stem}{suffix}: {len(norms)} digests for {len(names)} parameters")
-    paths = {name: names_of_bas.variable_path(name, backbone) for name in values}
     floor = 1e-5 * norms.max()  # a gradient that is exactly zero is compared absolutely
     for name, norm, dot in zip(names, norms, dots):
         if name in values:
-            l2, product = kit.digest(name, names_of_bas.to_torch_layout(values[name], paths[name]))
+            l2, product = kit.digest(name, pairs[name].to_theirs(values[name]))
             report.add(f"{stem}_l2{suffix}", abs(l2 - norm) / max(norm, floor), STEP)
             report.add(f"{stem}_dot{suffix}", abs(product - dot) / max(norm, floor), STEP)
 

@@ -10,7 +10,6 @@ from report import Report
 
 from e2wsol import methods
 from e2wsol.backbones import BackboneOptions
-from e2wsol.checkpoints import dgl as names_of_dgl
 from e2wsol.methods.dgl import DGLOptions
 from e2wsol.training.optimizers import NesterovMomentum
 
@@ -62,11 +61,10 @@ class _Looked(dict):
 def build(case, parameters):
     """DGL as the case describes it with the case's weights of `parameters`, and {authors' name: our variable}.
 
-    The released heads of CUB keep 1000 outputs, so the number of classes is that of the classifier's bias.
+    The released heads of CUB keep 1000 outputs, so the number of classes is that of the last bias.
     """
     backbone, output_stride = BACKBONES[case["backbone"]]
-    paths = {entry["name"]: names_of_dgl.variable_path(entry["name"], backbone) for entry in parameters}
-    (num_classes,) = next(entry["shape"] for entry in parameters if paths[entry["name"]] == "linear/bias")
+    *_, (num_classes,) = (entry["shape"] for entry in parameters if entry["name"].endswith(("/b", "/biases")))
     model = methods.create(
         "dgl",
         backbone=BackboneOptions(
@@ -79,14 +77,7 @@ def build(case, parameters):
         num_classes=num_classes,
         options=[DGLOptions(dgl_dropout=0.0, dgl_pa=case["pa"])],
     )
-    ours = {variable.path: variable for variable in model.variables}
-    variables = {}
-    for name, value in kit.parameters({**case, "parameters": parameters}).items():
-        variables[name] = ours.pop(paths[name])
-        variables[name].assign(names_of_dgl.to_keras_layout(value, paths[name]))
-    if ours:
-        raise ValueError(f"variables that the case does not have: {sorted(ours)}")
-    return model, variables
+    return model, kit.fill(model, case, parameters)
 
 
 def _check_training(report, case, arrays):
@@ -106,7 +97,7 @@ class _Run:
         self.case, self.recipe = case, case["train"]
         self.model, self.variables = build(case, parameters)
         self.names = [entry["name"] for entry in parameters]
-        self.shapes = {entry["name"]: entry["shape"] for entry in parameters}
+        self.pairs = kit.pairs(self.model, parameters)
         self.trained = [entry["name"] for entry in parameters if entry["trainable"]]
         self.start = {name: variable.numpy() for name, variable in self.variables.items()}
         decay = re.match(r"([\d.e-]+) \* sum\(W\^2\)", self.recipe["weight_decay"])
@@ -222,7 +213,7 @@ class _Run:
         if f"{stem}_l2{suffix}" not in arrays:
             return
         norms = arrays[f"{stem}_l2{suffix}"].astype(np.float64)
-        ours = np.array([kit.digest(name, values[name].reshape(self.shapes[name])) for name in names])
+        ours = np.array([kit.digest(name, self.pairs[name].to_theirs(values[name])) for name in names])
         # A parameter whose exact gradient is zero is compared absolutely.
         scale = np.maximum(norms, 1e-5 * norms.max())
         kinds = np.array([re.search(r"(mean/|variance/)?[^/]+$", name)[0] for name in names])

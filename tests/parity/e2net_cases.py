@@ -10,7 +10,7 @@ from report import Report
 
 from e2wsol import methods
 from e2wsol.backbones import BackboneOptions
-from e2wsol.checkpoints import tensorpack
+from e2wsol.checkpoints.e2net import gating_position
 from e2wsol.localization import protocols
 from e2wsol.localization.boxes import boxes_at_levels, levels_at
 from e2wsol.localization.iou import pairwise_iou
@@ -50,7 +50,7 @@ def check(case, arrays):
 def build(case, threshold):
     """E2Net as the case describes it with the case's weights, and {authors' name: our variable}."""
     config, backbone = case["config"], BACKBONES[case["backbone"]]
-    positions = [tensorpack.gating_position(number, backbone) for number in config["gating_position"]]
+    positions = [gating_position(number, backbone) for number in config["gating_position"]]
     options = E2NetOptions(
         mae_positions=tuple(positions),
         mae_threshold=threshold,
@@ -64,14 +64,7 @@ def build(case, threshold):
         num_classes=case["num_classes"],
         options=[options],
     )
-    ours = {variable.path: variable for variable in model.variables}
-    variables = {}
-    for name, value in kit.parameters(case).items():
-        variables[name] = ours.pop(tensorpack.variable_path(name, backbone))
-        variables[name].assign(value)
-    if ours:
-        raise ValueError(f"variables that the case does not have: {sorted(ours)}")
-    return model, variables
+    return model, kit.fill(model, case)
 
 
 def _check_boxes_of_maps(report, case, arrays):
@@ -141,7 +134,7 @@ def _check_attention(report, prefix, arrays, model, case):
     """Attention, mask and output of every MAE layer."""
     close, trunk = _closer(report, prefix, arrays), model.backbone
     for number in case["config"]["gating_position"]:
-        position = tensorpack.gating_position(number, model.backbone_options.backbone)
+        position = gating_position(number, model.backbone_options.backbone)
         layer = trunk.get_layer(f"mae_{position}")
         part = keras.Model(trunk.inputs[0], [layer.input, layer.output])
         inputs, outputs = part(arrays["images_uint8"], training=False)

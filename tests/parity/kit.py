@@ -1,10 +1,13 @@
-"""Reading the parity kit: its cases, its generated weights and its digests."""
+"""Reading the parity kit: its cases, its generated weights and its digests; and putting the weights into our models."""
 
 import json
 import pathlib
 import zlib
 
 import numpy as np
+
+import e2wsol.quiet_tensorflow  # noqa: F401
+from e2wsol import checkpoints, methods
 
 SHARED_KIT = pathlib.Path(__file__).resolve().parents[3] / "shared" / "parity" / "public"
 
@@ -51,14 +54,55 @@ def parameter(name, shape, seed, layout):
 
 def parameters(case):
     """All start values of a case by the authors' name, in case.json order, `scale` applied."""
+    return _generated(case["parameters"], case)
+
+
+def _generated(listed, case):
     values = {}
-    for entry in case["parameters"]:
+    for entry in listed:
         name = entry["name"]
         value = parameter(name, entry["shape"], case["seed"], case["layout"])
         if name in case["scale"]:
             value = (value * case["scale"][name]).astype(value.dtype)
         values[name] = value
     return values
+
+
+def pairs(model, parameters):
+    """{authors' name: checkpoints.Pair} of those of a case's `parameters` that the model has.
+
+    Raises:
+      ValueError: no release of the model's method calls its tensors so.
+    """
+    method = next(name for name, kind in methods.METHODS.items() if type(model) is kind)
+    shapes = {path: tuple(variable.shape) for path, variable in checkpoints.variables(model).items()}
+    names = {entry["name"] for entry in parameters}
+    leftovers = {}
+    for naming in checkpoints.namings(method, model.backbone_options.backbone, shapes):
+        unknown = [name for name in names - {pair.theirs for pair in naming.pairs} if naming.reason(name) is None]
+        leftovers[naming] = unknown + [pair.ours for pair in naming.pairs if pair.theirs not in names]
+    best = min(leftovers, key=lambda naming: (len(leftovers[naming]), len(naming.entries)))
+    if leftovers[best]:
+        raise ValueError(f"{best.title}: variables that only the case or only the model has: {sorted(leftovers[best])}")
+    return {pair.theirs: pair for pair in best.pairs}
+
+
+def fill(model, case, parameters=None):
+    """Gives the model the case's weights, of another list of `parameters` where asked for.
+
+    Returns:
+      {authors' name: our variable}, in the case's order.
+
+    Raises:
+      ValueError: the case has a parameter that the model has not, or the other way round.
+    """
+    listed = case["parameters"] if parameters is None else parameters
+    known, ours = pairs(model, listed), checkpoints.variables(model)
+    values = _generated(listed, case)
+    variables = {name: ours[known[name].ours] for name in values if name in known}
+    for name, variable in variables.items():
+        variable.assign(known[name].to_ours(values[name]))
+    return variables
 
 
 def probe(name, shape):

@@ -7,7 +7,6 @@ from precision import float64
 
 from e2wsol import methods
 from e2wsol.backbones import BackboneOptions
-from e2wsol.checkpoints import mnpo as names_of_mnpo
 from e2wsol.localization import protocols
 from e2wsol.localization.boxes import levels_at
 from e2wsol.localization.metrics import LocalizationScorer
@@ -33,16 +32,7 @@ def build(case, options=()):
         num_classes=case["num_classes"],
         options=options,
     )
-    ours = {variable.path: variable for variable in model.variables}
-    variables = {}
-    for name, value in kit.parameters(case).items():
-        path = names_of_mnpo.variable_path(name)
-        if path is not None:
-            variables[name] = ours.pop(path)
-            variables[name].assign(names_of_mnpo.to_keras_layout(value))
-    if ours:
-        raise ValueError(f"variables that the case does not have: {sorted(ours)}")
-    return model, variables
+    return model, kit.fill(model, case)
 
 
 def check_forward(report, arrays, model):
@@ -129,7 +119,8 @@ def check_training(report, case, arrays, model, variables):
     order = [entry["name"] for entry in case["parameters"] if entry["trainable"]]
     trained = {id(variable): name for name, variable in variables.items()}
     names = [trained[id(variable)] for variable in model.trainable_variables]
-    errors = _digest_errors(dict(zip(names, gradients)), order, arrays["grad_l2"], arrays["grad_dot"])
+    pairs = kit.pairs(model, case["parameters"])
+    errors = _digest_errors(_theirs(pairs, dict(zip(names, gradients))), order, arrays["grad_l2"], arrays["grad_dot"])
     report.add("grad", max(errors.values()), GRADIENT)
     report.add("grad_median", np.median(list(errors.values())), GRADIENT_MEDIAN)
     with float64():
@@ -138,7 +129,8 @@ def check_training(report, case, arrays, model, variables):
 
 def _check_optimizers(report, case, arrays):
     model, variables = build(case)
-    start = _values(variables)
+    pairs = kit.pairs(model, case["parameters"])
+    start = _theirs(pairs, _values(variables))
     first = _pass(model, arrays)
     after_first = _values(variables)  # the running statistics have moved
     for reading, multipliers in case["train"]["lr_multipliers"].items():
@@ -155,13 +147,17 @@ def _check_optimizers(report, case, arrays):
             if optimizer:
                 optimizer.apply(gradients, model.trainable_variables)
             if number in UPDATES:
-                values = {name: value.astype(np.float32) for name, value in _values(variables).items()}
+                values = _theirs(pairs, {name: value.astype(np.float32) for name, value in _values(variables).items()})
                 _check_update(report, case, arrays, f"_step{number}{suffix}", start, values, number)
         report.close(f"loss_steps{suffix}", losses, arrays[f"loss_steps{suffix}"], relative=LOSS)
 
 
 def _values(variables):
     return {name: variable.numpy() for name, variable in variables.items()}
+
+
+def _theirs(pairs, values):
+    return {name: pairs[name].to_theirs(value) for name, value in values.items()}
 
 
 def _pass(model, arrays):
@@ -214,6 +210,6 @@ def _digest_errors(values, order, norms, dots):
     floor = 1e-5 * norms.max()  # what does not move at all is compared absolutely
     errors = {}
     for name, norm, dot in zip(order, norms, dots):
-        l2, product = kit.digest(name, names_of_mnpo.to_torch_layout(np.asarray(values[name])))
+        l2, product = kit.digest(name, values[name])
         errors[name] = max(abs(l2 - norm), abs(product - dot)) / max(norm, floor)
     return errors

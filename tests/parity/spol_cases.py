@@ -14,8 +14,6 @@ from spol_mask_cases import check_pseudo_mask
 
 from e2wsol import config, methods, train
 from e2wsol.backbones import BackboneOptions
-from e2wsol.checkpoints import bas as layouts
-from e2wsol.checkpoints import spol as names_of_spol
 from e2wsol.data import pipeline
 from e2wsol.layers import Preprocessing
 from e2wsol.methods import MethodOptions
@@ -81,16 +79,7 @@ def build(case, flags, image_size):
         num_classes=case["num_classes"],
         options=list(flags.values()),
     )
-    ours = {variable.path: variable for variable in model.variables}
-    variables = {}
-    for name, value in kit.parameters(case).items():
-        path = names_of_spol.variable_path(name)
-        if path is not None:
-            variables[name] = ours.pop(path)
-            variables[name].assign(layouts.to_keras_layout(value, path))
-    if left := [path for path in ours if "seed_generator" not in path]:
-        raise ValueError(f"variables that the case does not have: {sorted(left)}")
-    return model, variables
+    return model, kit.fill(model, case)
 
 
 @contextlib.contextmanager
@@ -128,13 +117,14 @@ def training_batch(case, arrays):
 def _train(report, case, arrays, flags):
     """Gradients and three optimizer steps; returns {loss: its values before the steps}."""
     model, variables = build(case, flags, 224)
+    pairs = kit.pairs(model, case["parameters"])
     images, targets = training_batch(case, arrays)
     optimizer = create(flags[OptimizerOptions], steps_per_epoch=1000)
     report.close("base_lr", float(optimizer.learning_rate), case["train"]["base_lr"], relative=1e-6)
     optimizer.build(model.trainable_variables)
     by_id = {id(variable): name for name, variable in variables.items()}
     trained = [by_id[id(variable)] for variable in model.trainable_variables]
-    start = {name: variable.numpy() for name, variable in variables.items()}
+    start = _theirs(pairs, variables)
     kept = [entry["name"] for entry in case["parameters"] if not entry["name"].endswith("num_batches_tracked")]
     losses = []
     for number in range(1, 4):
@@ -142,15 +132,20 @@ def _train(report, case, arrays, flags):
         losses.append(_losses(case, terms))
         if number == 1:
             names = [entry["name"] for entry in case["parameters"] if entry["trainable"]]
-            found = {name: value.numpy() for name, value in zip(trained, gradients)}
+            found = _theirs(pairs, dict(zip(trained, gradients)))
             _check_digests(report, found, names, arrays, "grad", "", GRADIENT)
         optimizer.apply(gradients, model.trainable_variables)
         if number in (1, 3):
-            values = {name: variable.numpy() for name, variable in variables.items()}
+            values = _theirs(pairs, variables)
             changes = {name: value - start[name] for name, value in values.items()}
             for stem, ours in (("param", values), ("update", changes)):
                 _check_digests(report, ours, kept, arrays, stem, f"_step{number}", DIGESTS[f"{stem}_step{number}"])
     return {name: [loss[name] for loss in losses] for name in losses[0]}
+
+
+def _theirs(pairs, values):
+    """{name: array in the authors' layout}."""
+    return {name: pairs[name].to_theirs(value.numpy()) for name, value in values.items()}
 
 
 def _gradients(model, images, targets):
@@ -190,8 +185,7 @@ def _check_digests(report, values, names, arrays, stem, suffix, bounds):
     floor = 1e-5 * norms.max() if stem == "grad" else 1e-12
     errors = {"l2": [], "dot": []}
     for name, norm, dot in zip(names, norms, dots):
-        path = names_of_spol.variable_path(name)
-        l2, product = kit.digest(name, layouts.to_torch_layout(values[name], path))
+        l2, product = kit.digest(name, values[name])
         errors["l2"].append(abs(l2 - norm) / max(norm, floor))
         errors["dot"].append(abs(product - dot) / max(norm, floor))
     for kind, found in errors.items():

@@ -1,0 +1,306 @@
+"""How the releases call the tensors of their networks, against names and shapes of the parity kit and by hand."""
+
+import json
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+from made_networks import RELEASED, namings, network, released, shapes
+
+from e2wsol import checkpoints
+from e2wsol.checkpoints.dgl import end_point
+from e2wsol.checkpoints.e2net import gating_position
+from e2wsol.errors import UserError
+from e2wsol.methods.e2net import E2NetOptions
+
+KIT = pathlib.Path(__file__).resolve().parents[3] / "shared" / "parity" / "public"
+# Case -> network of RELEASED.
+CASES = {
+    **{f"bas_{name}_cub": f"bas_{name}" for name in ("vgg16", "mobilenet_v1", "resnet50", "inception_v3")},
+    **{f"spol_{stage}_resnet50_cub": f"spol_{stage}" for stage in ("cam", "seg")},
+    **{"mnpo_vgg16_cub": "mnpo", "mnpos_vgg16_ilsvrc": "mnpos"},
+    **{"dgl_vgg16_ilsvrc": "dgl_vgg16", "dgl_inception_v3_ilsvrc": "dgl_inception_v3_slim"},
+    **{"e2net_vgg16_cub": "e2net_vgg16", "e2net_resnet50_se_cub": "e2net_resnet50_se"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not KIT.is_dir(), reason="the parity kit is not at ../shared/parity")
+@pytest.mark.parametrize("name", CASES)
+def test_names_shapes_and_order_of_a_case(name):
+    case = json.loads((KIT / name / "case.json").read_text(encoding="utf-8"))
+    expected = {entry["name"]: tuple(entry["shape"]) for entry in case["parameters"]}
+    # A network of full width has hundreds of MB; none is kept.
+    method, backbone, options, more = RELEASED[CASES[name]]
+    model = network.__wrapped__(method, backbone, *options, width=1.0, classes=case["num_classes"], **more)
+    ours = shapes(model)
+    naming = checkpoints.namings(method, backbone, ours)[0]
+    assert {entry.theirs: entry.shape for entry in naming.entries} == expected
+    assert naming.ordered == (case["framework"] == "pytorch")
+    if naming.ordered:
+        assert [entry.theirs for entry in naming.entries] == list(expected)
+    assert {pair.ours: pair.to_ours(np.empty(pair.shape)).shape for pair in naming.pairs} == ours
+    if "target_layers" in case:
+        points = {*model.backbone.output, *(layer.name for layer in model.layers)}
+        assert {end_point(layer) for layer in case["target_layers"]} <= points
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_every_variable_has_one_name_and_every_name_one_tensor(name):
+    ours = shapes(released(name))
+    for naming in namings(name):
+        assert sorted(pair.ours for pair in naming.pairs) == sorted(ours)
+        theirs = [entry.theirs for entry in naming.entries]
+        assert len(set(theirs)) == len(theirs)
+        assert {pair.ours: pair.to_ours(np.empty(pair.shape)).shape for pair in naming.pairs} == ours
+        assert all(naming.reason(pair.theirs) is None for pair in naming.pairs)
+        entries = {entry.theirs: entry for entry in naming.entries}
+        for entry in naming.entries:
+            if getattr(entry, "copy_of", None):
+                assert entry.shape == entries[entry.copy_of].shape and entries[entry.copy_of] in naming.pairs
+
+
+def test_seeds_and_schedules_are_no_variables_of_a_file():
+    paths = {variable.path for variable in released("bas_resnet50_own").variables}
+    assert paths - shapes(released("bas_resnet50_own")).keys() == {"bas/objective_weight"}
+    model = released("spol_cam")
+    assert {path.rpartition("/")[2] for path in {v.path for v in model.variables} - shapes(model).keys()} == {
+        "seed_generator_state"
+    }
+
+
+# Network of RELEASED, index of the naming, their name, ours (None: no variable).
+BAS = [
+    ("bas_vgg16", 0, "conv5_3.bias", "conv5_3/bias"),
+    ("bas_vgg16", 1, "conv_copy_5_3.weight", None),
+    ("bas_vgg16", 1, "conv_copy_5_3.bias", None),
+    ("bas_vgg16_own", 1, "classifier_cls_copy.2.weight", None),
+    ("bas_mobilenet_v1", 0, "model.0.1.weight", "conv1_bn/gamma"),
+    ("bas_mobilenet_v1", 0, "model.13.3.weight", "conv_pw_13/kernel"),
+    ("bas_mobilenet_v1_own", 0, "erase_branch.12.1.running_mean", "erased_statistics/conv_dw_12_bn/moving_mean"),
+    ("bas_mobilenet_v1_own", 0, "erase_branch.13.4.running_var", "erased_statistics/conv_pw_13_bn/moving_variance"),
+    ("bas_mobilenet_v1", 1, "erase_branch.13.4.running_var", None),
+    ("bas_mobilenet_v1_own", 0, "erase_branch.13.4.weight", None),
+    ("bas_mobilenet_v1_own", 0, "erase_branch.12.4.num_batches_tracked", None),
+    ("bas_resnet50", 0, "layer4.0.downsample.0.weight", "group3_block0_convshortcut/kernel"),
+    (
+        *("bas_resnet50_own", 0, "layer4_copy.2.bn1.running_mean"),
+        "erased_statistics/group3_block2_conv1_bn/moving_mean",
+    ),
+    (
+        *("bas_resnet50_own", 0, "layer4_copy.0.downsample.1.running_var"),
+        "erased_statistics/group3_block0_convshortcut_bn/moving_variance",
+    ),
+    ("bas_resnet50_own", 0, "layer4_copy.0.downsample.0.weight", None),
+    ("bas_resnet50_own", 0, "layer4_copy.0.bn1.bias", None),
+    ("bas_inception_v3", 0, "classifier.4.bias", "classifier_cls/conv3/bias"),
+    ("bas_inception_v3", 1, "classifier_cls.4.bias", "classifier_cls/conv3/bias"),
+    ("bas_inception_v3_own", 0, "classifier_cls_copy.4.bias", None),
+    (
+        *("bas_inception_v3_own", 0, "Mixed_7b_copy.branch3x3dbl_3a.bn.running_mean"),
+        "erased_statistics/mixed_7b_branch3x3dbl_3a_bn/moving_mean",
+    ),
+    ("bas_inception_v3_own", 0, "Mixed_7a_copy.branch3x3_2.conv.weight", None),
+]
+SPOL = [
+    ("spol_cam", 0, "bkbone.conv1.weight", "conv0/kernel"),
+    ("spol_cam", 0, "bkbone.layer2.0.downsample.1.running_mean", "group1_block0_convshortcut_bn/moving_mean"),
+    ("spol_seg", 0, "bkbone.layer1.0.bn3.weight", "group0_block0_conv3_bn/gamma"),
+    ("spol_seg", 0, "bn3.weight", "spol_level3_bn/gamma"),
+    ("spol_cam", 0, "bn31.running_var", "spol_squeeze3_bn/moving_variance"),
+    ("spol_cam", 0, "fc41.bias", "spol_squeeze4/bias"),
+    ("spol_cam", 0, "fc52.weight", "spol_gate5/kernel"),
+    ("spol_cam", 0, "linear4.weight", "spol_level4/kernel"),
+    ("spol_seg", 0, "linear.bias", "spol_head/bias"),
+    ("spol_cam", 0, "bn5.num_batches_tracked", None),
+]
+MNPO = [
+    ("mnpo", 0, "conv1.0.weight", "conv1_1/kernel"),
+    ("mnpo", 0, "conv6_.0.bias", "conv3_2/bias"),
+    ("mnpos", 0, "conv6.weight", "features/kernel"),
+    ("mnpos", 0, "conv13.0.weight", "conv5_3/kernel"),
+    ("mnpo", 0, "fc.bias", "linear/bias"),
+    ("mnpo", 0, "branch1_layer.conv2.0.weight", "branch_conv2/kernel"),
+    ("mnpo", 0, "branch1_layer.conv1.1.weight", "branch_conv1_bn/gamma"),
+    ("mnpo", 0, "branch1_layer.layer2.0.bn3.running_mean", "branch_layer2_conv3_bn/moving_mean"),
+    ("mnpo", 0, "branch1_layer.layer1.0.downsample.0.weight", "branch_layer1_convshortcut/kernel"),
+    ("mnpo", 0, "branch1_layer.layer1.0.downsample.1.running_var", "branch_layer1_convshortcut_bn/moving_variance"),
+    ("mnpo", 0, "branch1_layer.layer1.0.downsample.1.num_batches_tracked", None),
+]
+SLIM = "dgl_inception_v3_slim"
+DGL = [
+    ("dgl_vgg16", 0, "linear/W", "linear/kernel"),
+    ("dgl_vgg16", 1, "linear_cub/W", "linear/kernel"),
+    ("dgl_vgg16", 1, "add/b", "features/bias"),
+    ("dgl_resnet50", 1, "linearcub/b", "linear/bias"),
+    ("dgl_resnet50", 0, "conv0/bn/variance/EMA", "conv0_bn/moving_variance"),
+    ("dgl_resnet50", 0, "group3/block0/convshortcut/bn/gamma", "group3_block0_convshortcut_bn/gamma"),
+    ("dgl_resnet50_se", 0, "group1/block3/fc2/W", "group1_block3_fc2/kernel"),
+    (SLIM, 0, "InceptionV3/Mixed_5c/Branch_1/Conv2d_0b_1x1/weights", "mixed_5c_branch5x5_1/kernel"),
+    (SLIM, 0, "InceptionV3/Mixed_5c/Branch_1/Conv_1_0c_5x5/BatchNorm/beta", "mixed_5c_branch5x5_2_bn/beta"),
+    (SLIM, 0, "InceptionV3/Mixed_5d/Branch_1/Conv2d_0b_5x5/weights", "mixed_5d_branch5x5_2/kernel"),
+    (
+        *(SLIM, 0, "InceptionV3/Mixed_6a/Branch_1/Conv2d_1a_1x1/BatchNorm/moving_mean"),
+        "mixed_6a_branch3x3dbl_3_bn/moving_mean",
+    ),
+    (SLIM, 0, "InceptionV3/Mixed_6c/Branch_3/Conv2d_0b_1x1/BatchNorm/beta", "mixed_6c_branch_pool_bn/beta"),
+    (SLIM, 0, "InceptionV3/Logits/add2/biases", "features_1/bias"),
+    (SLIM, 0, "InceptionV3/Logits/Conv2d_1c_1x1_3/weights", "linear/kernel"),
+    ("dgl_resnet50", 0, "conv0/W/Momentum", None),
+    ("dgl_resnet50", 0, "conv0/bn/gamma/Adam_1", None),
+    ("dgl_vgg16", 0, "global_step", None),
+    ("dgl_vgg16", 0, "learning_rate", None),
+    ("dgl_vgg16", 0, "EMA/QueueInput/queue_size", None),
+    (SLIM, 0, "InceptionV3/Logits/add2/weights/Momentum", None),
+]
+E2NET = [
+    ("e2net_vgg16", 0, "aware_53/W", "mae_conv5_3/transform/kernel"),
+    ("e2net_vgg16", 0, "new1x3/b", "horizontal_features/bias"),
+    ("e2net_vgg16", 0, "3x1_linear/W", "vertical_linear/kernel"),
+    ("e2net_resnet50_se", 0, "group2/block0/aware_31/W", "mae_group2_block0/transform/kernel"),
+    ("e2net_resnet50_se", 0, "aware_5/b", "mae_group3/transform/bias"),
+    ("e2net_resnet50_se", 0, "conv3x1/bn/mean/EMA", "vertical_conv_bn/moving_mean"),
+    ("e2net_resnet50_se_no_bn", 0, "conv1x3/W", "horizontal_conv/kernel"),
+    ("e2net_resnet50_se", 0, "linearnew_1x3/W", "horizontal_linear/kernel"),
+]
+
+
+@pytest.mark.parametrize(("network", "index", "theirs", "ours"), [*BAS, *SPOL, *MNPO, *DGL, *E2NET])
+def test_names(network, index, theirs, ours):
+    naming = namings(network)[index]
+    assert {pair.theirs: pair.ours for pair in naming.pairs}.get(theirs) == ours
+    assert (naming.reason(theirs) is None) == (ours is not None)
+
+
+@pytest.mark.parametrize(
+    ("network", "name"),
+    [
+        ("bas_vgg16", "model.0.0.weight"),
+        ("bas_vgg16", "conv1_1.running_mean"),
+        ("bas_mobilenet_v1", "model.3.2.weight"),
+        ("bas_resnet50", "layer5.0.conv1.weight"),
+        ("bas_resnet50", "layer1.0.conv1.gamma"),
+        ("bas_resnet50", "fc.weight"),
+        ("bas_inception_v3", "Mixed_7c.branch1x1.weight"),
+        ("bas_inception_v3", "classifier_cls.1.weight"),
+        ("spol_cam", "linear2.weight"),
+        ("spol_cam", "fc31.running_mean"),
+        ("spol_seg", "bkbone.layer5.0.x"),
+        ("mnpo", "conv6.0.weight"),
+        ("mnpo", "conv14.0.weight"),
+        ("mnpo", "conv6_.weight"),
+        ("mnpo", "features.0.weight"),
+        ("dgl_vgg16", "conv1_1/weights"),
+        ("dgl_vgg16", "linearcub/W"),
+        ("dgl_resnet50", "conv0/bn/mean"),
+        ("dgl_resnet50", "group0/block0/fc1/W"),
+        (SLIM, "conv1_1/W"),
+        (SLIM, "InceptionV3/Conv2d_1a_3x3/BatchNorm/gamma"),
+        (SLIM, "InceptionV3/Mixed_6a/Branch_2/Conv2d_0a_1x1/weights"),
+        (SLIM, "InceptionV3/Mixed_7a/Branch_0/Conv2d_0a_1x1/weights"),
+        (SLIM, "InceptionV3/Logits/Conv2d_1c_1x1/weights"),
+        (SLIM, "InceptionV3/Logits/Conv2d_1c_1x1_4/weights"),
+        ("e2net_vgg16", "linearnew/W"),
+        ("e2net_vgg16", "aware_11/W"),
+        ("e2net_resnet50_se", "aware_31/W"),
+    ],
+)
+def test_foreign_names_belong_nowhere(network, name):
+    for naming in namings(network):
+        assert naming.reason(name) is None and name not in {entry.theirs for entry in naming.entries}
+
+
+def test_batch_norms_averages_are_no_summaries():
+    """name/EMA is a moving statistic, EMA/name a summary."""
+    (naming,) = namings("e2net_resnet50_se")
+    assert "conv0/bn/mean/EMA" in {pair.theirs for pair in naming.pairs}
+    assert naming.reason("conv0/bn/mean/EMA") is None
+    assert naming.reason("EMA/conv0/bn/mean") and naming.reason("conv0/bn/beta/Momentum")
+
+
+def test_copies_of_the_erased_branch():
+    """ILSVRC's own statistics have variables, or repeat the network's; what each forward overwrites repeats it."""
+    cub, imagenet = namings("bas_resnet50")
+    (own,) = namings("bas_resnet50_own")
+    assert own.title == imagenet.title != cub.title
+    assert [entry.theirs for entry in own.entries] == [entry.theirs for entry in imagenet.entries]
+    assert imagenet.entries[: len(cub.entries)] == cub.entries
+    found = {entry.theirs: entry for entry in imagenet.entries[len(cub.entries) :]}
+    assert found["layer4_copy.1.bn2.running_mean"].copy_of == "layer4.1.bn2.running_mean"
+    assert found["layer4_copy.1.bn2.weight"].copy_of == "layer4.1.bn2.weight"
+    assert found["layer4_copy.1.bn2.num_batches_tracked"].copy_of is None
+    assert {entry.theirs: entry for entry in own.entries}["layer4_copy.1.bn2.weight"] == found[
+        "layer4_copy.1.bn2.weight"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("network", "first", "last"),
+    [
+        ("bas_vgg16", "conv_copy_5_1.weight", "classifier_cls_copy.4.bias"),
+        ("bas_mobilenet_v1", "classifier_cls_copy.0.weight", "erase_branch.13.4.num_batches_tracked"),
+        ("bas_resnet50", "classifier_cls_copy.0.weight", "layer4_copy.2.bn3.num_batches_tracked"),
+        ("bas_inception_v3", "classifier_cls_copy.0.weight", "Mixed_7c_copy.branch_pool.bn.num_batches_tracked"),
+    ],
+)
+def test_copies_follow_both_heads(network, first, last):
+    names = [entry.theirs for entry in namings(network)[1].entries]
+    assert names[names.index("classifier_loc.0.bias") + 1] == first and names[-1] == last
+
+
+def test_how_the_files_wrap_the_tensors():
+    cub, imagenet = namings("bas_vgg16")
+    assert (cub.prefix, imagenet.prefix) == ("", "module.")  # one GPU, and four under DataParallel
+    assert [naming.wrapper for naming in (cub, imagenet, *namings("mnpo"))] == ["", "", "state_dict"]
+    assert {naming.container for name in RELEASED if name.startswith(("dgl", "e2net")) for naming in namings(name)} == {
+        "tensorflow"
+    }
+
+
+@pytest.mark.parametrize("backbone", ["vgg16", "resnet50_se"])
+def test_gates_wherever_they_stand(backbone):
+    numbers = {"vgg16": ("1", "22", "43"), "resnet50_se": ("0", "1", "4", "13")}[backbone]
+    positions = tuple(gating_position(number, backbone) for number in numbers)
+    model = network("e2net", backbone, E2NetOptions(mae_positions=positions))
+    (naming,) = checkpoints.namings("e2net", backbone, shapes(model))
+    found = {pair.theirs: pair.ours for pair in naming.pairs if "aware" in pair.theirs and pair.theirs.endswith("/W")}
+    blocks = {"13": "group0/block2/"}
+    assert found == {
+        f"{blocks.get(number, '')}aware_{number}/W": f"mae_{position}/transform/kernel"
+        for number, position in zip(numbers, positions)
+    }
+
+
+def test_gating_positions():
+    found = [gating_position(number, "vgg16") for number in (3, "4", 53)]
+    found += [gating_position(number, "resnet50_se") for number in (31, 41, 5)]
+    assert found == ["pool3", "pool4", "conv5_3", "group2_block0", "group3_block0", "group3"]
+
+
+def test_layers_of_dgls_demo():
+    found = [end_point(name) for name in ("Conv2d_3b_1x1", "MaxPool_5a_3x3", "group1/block3_shortcut", "add", "pool4")]
+    assert found == ["conv2d_3b", "pool2", "group1_block3", "features", "pool4"]
+
+
+def test_what_was_not_released():
+    with pytest.raises(UserError, match=r"^cam on vgg16: .*known are bas on vgg16, mobilenet_v1, .*; dgl on vgg16"):
+        checkpoints.namings("cam", "vgg16", {})
+    with pytest.raises(UserError, match=r"^spol_cam on vgg16: .*spol_cam on resnet50"):
+        checkpoints.namings("spol_cam", "vgg16", {})
+    model = network("mnpo", "vgg16", backbone_batch_norm=True)
+    with pytest.raises(UserError, match=r"^mnpo on vgg16: .* no counterpart of conv1_1_bn/beta and 51 more$"):
+        checkpoints.namings("mnpo", "vgg16", shapes(model))
+
+
+def test_erased_statistics_keep_their_names_when_saved(tmp_path):
+    model = released("bas_mobilenet_v1_own")
+    statistics = {path for path in shapes(model) if path.startswith("erased_statistics/")}
+    assert statistics == {
+        f"erased_statistics/conv_{kind}_{block}_bn/{leaf}"
+        for kind in ("dw", "pw")
+        for block in (12, 13)
+        for leaf in ("moving_mean", "moving_variance")
+    }
+    model.save(tmp_path / "model.keras")
+    assert shapes(keras.saving.load_model(tmp_path / "model.keras")) == shapes(model)
