@@ -8,6 +8,8 @@ from setuptools import find_packages, setup
 ROOT = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "e2wsol" / "__init__.py").read_text()).group(1)
 # tensorflow-datasets needs importlib_resources where it prepares a data set, and does not ask for it.
+# Before 2.6, weights_only could be made to run code of the file (CVE-2025-32434).
+TORCH = "torch>=2.6"
 TFDS = ["importlib_resources", "tensorflow-datasets>=4.9"]
 
 setup(
@@ -34,6 +36,7 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.18"],
         "tfds": TFDS,
-        "dev": [*TFDS, "hypothesis>=6.100", "pytest>=8.0", "pytest-xdist>=3.5", "ruff>=0.5"],
+        "convert": [TORCH],
+        "dev": [*TFDS, f"{TORCH},<2.14", "hypothesis>=6.100", "pytest>=8.0", "pytest-xdist>=3.5", "ruff>=0.5"],
     },
 )

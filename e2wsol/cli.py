@@ -11,14 +11,21 @@ EXIT_USER_ERROR = 2
 _STORAGE_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG, errno.EACCES)
 
 
-def run(main, *option_classes, description=None):
+def run(main, *option_classes, description=None, complete=None):
     """Parses sys.argv, calls main(*instances, positional) and exits with its status.
+
+    Args:
+      main: the command.
+      option_classes: dataclasses of its flags.
+      description: what --help says first.
+      complete: f(argv) -> argv with the flags that follow from those given.
 
     A UserError, or an OSError about a full or unwritable disk, ends as one line on standard error
     and exit status 2; anything else is a bug and keeps its traceback.
     """
     try:
-        instances, positional, help_text = config.parse(sys.argv, option_classes)
+        argv = complete(sys.argv) if complete else sys.argv
+        instances, positional, help_text = config.parse(argv, option_classes)
         if help_text:
             print(description or main.__doc__ or "", help_text, sep="\n")
             sys.exit(0)

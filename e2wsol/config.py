@@ -28,6 +28,11 @@ def option(default, text, *, choices=None, minimum=None, maximum=None):
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def flag_name(field):
+    """The flag of a dataclass field; one whose name is a word of Python has a field with an underscore behind it."""
+    return field.name.rstrip("_")
+
+
 def define_flags(option_classes, flag_values):
     """Defines one flag in `flag_values` for each field of the option dataclasses."""
     for option_class in option_classes:
@@ -40,16 +45,16 @@ def _define(field, hint, flag_values):
     text = field.metadata["help"]
     if typing.get_origin(hint) is tuple:
         default = [str(item) for item in field.default]
-        flags.DEFINE_list(field.name, default, text, flag_values=flag_values)
+        flags.DEFINE_list(flag_name(field), default, text, flag_values=flag_values)
     else:
-        _SCALAR_FLAGS[hint](field.name, field.default, text, flag_values=flag_values)
+        _SCALAR_FLAGS[hint](flag_name(field), field.default, text, flag_values=flag_values)
 
 
 def from_mapping(option_class, values):
     """Builds `option_class` from the entries of `values` that it has; others are ignored.
 
     Args:
-      values: mapping from field name to a value or, for tuples, to a sequence of items or strings.
+      values: mapping from flag name to a value or, for tuples, to a sequence of items or strings.
 
     Raises:
       UserError: a value has the wrong type, is no valid choice or out of bounds.
@@ -57,8 +62,8 @@ def from_mapping(option_class, values):
     hints = typing.get_type_hints(option_class)
     known = {}
     for field in dataclasses.fields(option_class):
-        if field.name in values:
-            known[field.name] = _convert(field, hints[field.name], values[field.name])
+        if flag_name(field) in values:
+            known[field.name] = _convert(field, hints[field.name], values[flag_name(field)])
     return option_class(**known)
 
 
@@ -77,17 +82,17 @@ def _scalar(field, kind, value):
     try:
         return kind(value)
     except (TypeError, ValueError):
-        raise UserError(f"--{field.name}={value}: expected {_EXPECTED[kind]}") from None
+        raise UserError(f"--{flag_name(field)}={value}: expected {_EXPECTED[kind]}") from None
 
 
 def _check(field, value):
     choices, low, high = (field.metadata[key] for key in ("choices", "minimum", "maximum"))
     if choices is not None and value not in choices:
-        raise UserError(f"--{field.name}={value}: unknown; choose one of {', '.join(map(str, choices))}")
+        raise UserError(f"--{flag_name(field)}={value}: unknown; choose one of {', '.join(map(str, choices))}")
     if low is not None and not value >= low:  # NaN is neither
-        raise UserError(f"--{field.name}={value}: must be at least {low}")
+        raise UserError(f"--{flag_name(field)}={value}: must be at least {low}")
     if high is not None and not value <= high:
-        raise UserError(f"--{field.name}={value}: must be at most {high}")
+        raise UserError(f"--{flag_name(field)}={value}: must be at most {high}")
 
 
 def to_mapping(*instances):

@@ -32,7 +32,7 @@ class TrainOptions:
 
     run_dir: str = option("", "folder of the run; made where missing, resumed where it holds checkpoints")
     backbone_weights: str = option(
-        "none", "start weights: none, imagenet (keras.applications' file), or a .npz or .keras file"
+        "none", "start weights: none, imagenet (keras.applications' file), or a .npz, .keras or .h5 file"
     )
     tensorboard_pictures: int = option(8, "pictures whose maps TensorBoard shows after each epoch", minimum=0)
     deterministic: bool = option(False, "the same bits from the same flags, at some cost in speed")

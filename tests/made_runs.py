@@ -4,17 +4,19 @@ import sys
 
 import pytest
 
-from e2wsol import classify, cli, evaluate, export, predict, pseudo_masks, train
+from e2wsol import classify, cli, convert, evaluate, export, predict, pseudo_masks, train
 from e2wsol.localization.protocols import BoxOptions
 
 COMMANDS = {
     "train": (train.main, train.OPTION_CLASSES),
     "classify": (classify.main, (classify.ClassifyOptions,)),
+    "convert": (convert.main, convert.OPTION_CLASSES),
     "evaluate": (evaluate.main, evaluate.OPTION_CLASSES),
     "export": (export.main, (export.ExportOptions, BoxOptions)),
     "predict": (predict.main, predict.OPTION_CLASSES),
     "pseudo_masks": (pseudo_masks.main, (pseudo_masks.PseudoMaskOptions,)),
 }
+COMPLETE = {"convert": convert.with_released_settings}
 TINY = (
     *("--image_size=32", "--resize_size=36", "--backbone_width=0.03", "--shuffle_buffer=8", "--data_threads=1"),
     *("--batch_size=8", "--epochs=2", "--steps_per_epoch=4", "--learning_rate=0.02", "--log_every=2"),
@@ -26,7 +28,7 @@ def run(name, *arguments):
     main, option_classes = COMMANDS[name]
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as caught:
         patch.setattr(sys, "argv", [name, *map(str, arguments)])
-        cli.run(main, *option_classes)
+        cli.run(main, *option_classes, complete=COMPLETE.get(name))
     return caught.value.code
 
 

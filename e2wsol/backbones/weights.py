@@ -35,7 +35,8 @@ def load_start_weights(backbone, options, source):
       backbone: what e2wsol.backbones.build returned.
       options: its BackboneOptions.
       source: "none", "imagenet" (keras.applications' weights of the same network), or a file: .npz
-        with variable paths (layer/variable) as keys, or a .keras model of the same backbone.
+        with variable paths (layer/variable) as keys, a .keras model of the same backbone, or keras.applications'
+        file of it without its top (.h5).
 
     Returns:
       LoadReport, or None for "none".
@@ -45,7 +46,7 @@ def load_start_weights(backbone, options, source):
     """
     if source == "none":
         return None
-    values = _imagenet_values(options) if source == "imagenet" else _file_values(source)
+    values = applications_values(options) if source == "imagenet" else _file_values(source, options)
     variables = {variable.path: variable for variable in backbone.weights}
     # Behind a gate the backbone holds layers of the method: start weights do not have them.
     filled = [path for path in variables if path in values]
@@ -71,16 +72,32 @@ def _some(names, limit=4):
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
-def _imagenet_values(options):
+def applications_values(options, file="", flag="--backbone_weights"):
+    """{our path: value} of keras.applications' network of the same name, without its classifier.
+
+    Args:
+      options: BackboneOptions.
+      file: the .h5 file to read; empty for the one that Keras downloads or has.
+      flag: the flag that names it, for messages.
+
+    Raises:
+      UserError: keras.applications has no network that fits, or the file cannot be had or read.
+    """
     family = architecture(options.backbone)
+    label = f"{flag}={file or 'imagenet'}"
     if family.applications is None:
         reason = family.applications_misfit or f"keras.applications has no {options.backbone}"
-        raise UserError(f"--backbone_weights=imagenet: {reason}; give a file, or none")
+        raise UserError(f"{label}: {reason}; give a file, or none")
+    network = getattr(keras.applications, family.applications)
     try:
-        source = getattr(keras.applications, family.applications)(weights="imagenet", include_top=False)
+        source = network(weights=file or "imagenet", include_top=False)
     except Exception as error:  # keras raises a bare Exception when its download fails
+        if file:
+            raise UserError(
+                f"{label}: not keras.applications' {family.applications} without its top ({error})"
+            ) from None
         raise UserError(
-            f"--backbone_weights=imagenet: the file of keras.applications.{family.applications} cannot be had "
+            f"{label}: the file of keras.applications.{family.applications} cannot be had "
             f"({error}); on a machine without network put it into ~/.keras/models, or give a file"
         ) from None
     if family.applications_order:
@@ -117,18 +134,23 @@ def _renamed(values, layers):
     return renamed
 
 
-def _file_values(path):
+def _file_values(path, options):
     if not os.path.isfile(path):
         raise UserError(f"--backbone_weights={path}: no such file; give none, imagenet or a weights file")
     if path.endswith(".npz"):
         return _npz_values(path)
+    if path.endswith(".h5"):
+        return applications_values(options, path)
     if path.endswith(".keras"):
         try:
             model = keras.saving.load_model(path, compile=False)
         except (ValueError, TypeError, OSError) as error:
             raise UserError(f"--backbone_weights={path}: not a .keras model ({error})") from None
         return {variable.path: np.asarray(variable.value) for variable in model.weights}
-    raise UserError(f"--backbone_weights={path}: unknown kind of file; give .npz or .keras")
+    raise UserError(
+        f"--backbone_weights={path}: unknown kind of file; give .npz, .keras or .h5, or make an .npz of it with "
+        f"python -m e2wsol.convert --from={path} --backbone={options.backbone} --to=NAME.npz"
+    )
 
 
 def _npz_values(path):

@@ -65,7 +65,7 @@ def test_wrong_files_are_named(tmp_path):
     (tmp_path / "cut.npz").write_bytes((tmp_path / "shape.npz").read_bytes()[:300])
     (tmp_path / "text.npz").write_text("no archive")
     (tmp_path / "text.keras").write_text("no model")
-    (tmp_path / "weights.h5").write_bytes(b"")
+    (tmp_path / "weights.pth").write_bytes(b"")
     for name, expected in {
         "nowhere.npz": "no such file",
         "other.npz": r"no variable fits vgg16; it names stem/kernel, the network has conv1_1",
@@ -73,7 +73,7 @@ def test_wrong_files_are_named(tmp_path):
         "cut.npz": "not a readable .npz",
         "text.npz": "not a readable .npz",
         "text.keras": "not a .keras model",
-        "weights.h5": "unknown kind of file; give .npz or .keras",
+        "weights.pth": r"unknown kind of file; give .npz, .keras or .h5, or make an .npz of it with",
     }.items():
         with pytest.raises(UserError, match=expected) as caught:
             load_start_weights(network(), VGG, str(tmp_path / name))

@@ -1,8 +1,9 @@
-"""Holds the library against the parity kit: `python tests/parity/check.py FOLDER [--strict]`.
+"""Holds the library against the parity kit: `python tests/parity/check.py FOLDER [--strict] [--converted]`.
 
 Every case.json at any depth under FOLDER is one line of output with the errors that were measured.
 A case of kind or method X is checked by the module X_cases.py beside this file, whose function
-check(case, arrays) returns a Report; without that module the case is listed as missing.
+check(case, arrays) returns a Report; without that module the case is listed as missing. With --converted the
+weights take the way of a released file: written as the case's authors write them, read by e2wsol.convert.
 
 Exit status: 0 all passed; 1 a case failed, or with --strict something is missing; 2 a bad argument.
 """
@@ -18,6 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 import kit  # noqa: E402
+from converted import through_the_command  # noqa: E402
 from report import Report  # noqa: E402
 
 import e2wsol.quiet_tensorflow  # noqa: E402, F401
@@ -28,7 +30,9 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="folder with cases of the parity kit at any depth")
     parser.add_argument("--strict", action="store_true", help="fail when a method or protocol does not exist yet")
+    parser.add_argument("--converted", action="store_true", help="bring the weights in through e2wsol.convert")
     options = parser.parse_args(arguments)
+    kit.through = through_the_command if options.converted else None
     if not os.path.isdir(options.folder):
         return _usage(f"{options.folder}: no such folder; give one that holds parity cases")
     case_folders = kit.find_cases(options.folder)

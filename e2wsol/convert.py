@@ -1,0 +1,219 @@
+"""Released checkpoints to models of ours, start weights to ours, and our weights back to the authors' format.
+
+python -m e2wsol.convert --from=vgg99.pth.tar --method=bas --backbone=vgg16 --dataset=cub --to=bas_vgg16.keras
+python -m e2wsol.convert --from=vgg99.pth.tar --method=bas --backbone=vgg16 --dataset=cub --data_dir=records/cub \
+  --to=runs/bas_vgg16_cub
+python -m e2wsol.convert --from=resnet50-19c8e357.pth --backbone=resnet50 --to=weights/resnet50_torchvision.npz
+python -m e2wsol.convert --from=runs/bas_vgg16_cub --to=bas_vgg16.pth
+
+The name of --to says what is made:
+  NAME.keras  a model;
+  NAME        a run folder, which e2wsol.evaluate, predict, export and train go on with; --data_dir names its classes;
+  NAME.npz    start weights of --backbone alone, for --backbone_weights;
+  NAME.pth, NAME.npz of a model of ours: its weights in the format of its method's authors.
+
+--dataset=cub|ilsvrc takes the released settings from flags/ and the number of classes; further settings are flags of
+e2wsol.train. Every tensor of the file and every variable of the model is accounted for, or nothing is written; --report
+prints the account. docs/checkpoints.md lists the files that are known. No pickle is executed.
+"""
+
+import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+
+import dataclasses
+import pathlib
+
+import keras
+
+from e2wsol import checkpoints, cli, config, files, methods, train
+from e2wsol.backbones import BackboneOptions, build
+from e2wsol.backbones.weights import applications_values
+from e2wsol.checkpoints import accounting, origins
+from e2wsol.checkpoints.reading import open_checkpoint
+from e2wsol.checkpoints.writing import write_npz, write_pytorch
+from e2wsol.config import option
+from e2wsol.data import dataset, pipeline
+from e2wsol.errors import UserError
+from e2wsol.prediction.models import box_protocol, load_model
+from e2wsol.prediction.verification import verify
+from e2wsol.training import converted_run
+from e2wsol.training.run_folder import RunFolder
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertOptions:
+    """What is read, and what is made of it."""
+
+    from_: str = option(
+        "", "what to read: a released checkpoint, start weights, or a .keras file or run folder of ours"
+    )
+    to: str = option("", "what to make: NAME.keras, a run folder, NAME.npz or NAME.pth")
+    dataset: str = option("", "data set of the release, for its settings and classes", choices=("", *origins.CLASSES))
+    num_classes: int = option(0, "classes of the checkpoint; 0 for those of --data_dir or of --dataset", minimum=0)
+    report: bool = option(False, "print what became of every tensor and every variable")
+    verify: str = option("", "a picture to check the written model and the preprocessing with")
+    any_order: bool = option(False, "pass over the order of the tensors in a PyTorch file")
+
+
+OPTION_CLASSES = (ConvertOptions, *train.OPTION_CLASSES)
+
+
+def with_released_settings(argv):
+    """The command line with the flags that the named release implies in front of the given ones.
+
+    Raises:
+      UserError: a bad flag, or no settings were released.
+    """
+    (options, *others), _, help_text = config.parse(argv, OPTION_CLASSES)
+    method, backbone = (_one(others, kind) for kind in (methods.MethodOptions, BackboneOptions))
+    if help_text or _target(options) not in (".keras", "") or _ours(options.from_):
+        return argv
+    implied = [f"--{name}={value}" for name, value in _origin(method.method).flags.items()]
+    if options.dataset:
+        file = origins.released_flagfile(method.method, backbone.backbone, options.dataset)
+        implied = [f"--flagfile={file}", *implied]
+    return [argv[0], *implied, *argv[1:]]
+
+
+def main(options, *arguments):
+    """Chooses the direction from what is read and what is made."""
+    *others, positional = arguments
+    cli.no_arguments(positional)
+    if not options.from_:
+        raise UserError("--from is missing: give a checkpoint, start weights, or a model of ours")
+    if not options.to:
+        raise UserError("--to is missing: give NAME.keras, a folder, NAME.npz or NAME.pth")
+    target = _target(options)
+    if target not in (".keras", ".npz", ".pth", ""):
+        raise UserError(f"--to={options.to}: unknown kind; give NAME.keras, a folder (no suffix), NAME.npz or NAME.pth")
+    if _ours(options.from_):
+        write_released(options, target)
+    elif target == ".npz":
+        convert_start_weights(options, _one(others, BackboneOptions))
+    elif target == ".pth":
+        raise UserError(f"--to={options.to}: a .pth is made of a model of ours; --from={options.from_} is none")
+    else:
+        convert_model(options, others, target)
+
+
+def convert_model(options, others, target):
+    """From a released checkpoint to a .keras file or a run folder."""
+    method, backbone, view = (
+        _one(others, kind) for kind in (methods.MethodOptions, BackboneOptions, pipeline.PipelineOptions)
+    )
+    origin = _origin(method.method)
+    _check_origin(origin, method, backbone)
+    info = dataset.load(view.data_dir) if view.data_dir else None
+    if target == "":
+        converted_run.check(options.to, info)
+    model = methods.create(
+        method.method,
+        backbone=backbone,
+        image_size=view.image_size,
+        num_classes=_num_classes(options, info),
+        options=others,
+    )
+    variables = checkpoints.variables(model)
+    shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
+    with open_checkpoint(options.from_) as source:
+        names = checkpoints.namings(method.method, backbone.backbone, shapes)
+        account = _account(options, source, names, shapes)
+        for path, value in accounting.values(source, account).items():
+            variables[path].assign(value)
+        if target:
+            with files.replacing(options.to) as temporary:
+                model.save(temporary)
+            written = pathlib.Path(options.to)
+        else:
+            written = converted_run.write(options.to, model, info, others)
+        print(f"wrote {options.to}: {account.summary()}")
+        if options.verify:
+            protocol = box_protocol(_one(others, train.protocols.BoxOptions), {}, model)
+            print(verify(written, source, account, options.verify, view=view, protocol=protocol, resize=origin.resize))
+
+
+def convert_start_weights(options, backbone):
+    """From a file of start weights to an .npz for --backbone_weights."""
+    network = build(backbone, 224)
+    shapes = {path: tuple(variable.shape) for path, variable in checkpoints.variables(network).items()}
+    if options.from_.endswith(".h5"):
+        values, summary = applications_values(backbone, options.from_, "--from"), "keras.applications' file"
+        if missing := sorted(shapes.keys() - values.keys()):
+            raise UserError(
+                f"{options.from_}: holds no {missing[0]} and {len(missing) - 1} more of {backbone.backbone}"
+            )
+        values = {path: values[path] for path in shapes}
+    else:
+        with open_checkpoint(options.from_) as source:
+            account = _account(options, source, checkpoints.start_namings(backbone.backbone, shapes), shapes)
+            values, summary = accounting.values(source, account), account.summary()
+    write_npz(options.to, values)
+    print(f"wrote {options.to}: {summary}")
+
+
+def write_released(options, target):
+    """From a model of ours to the format of its method's authors."""
+    path = pathlib.Path(options.from_)
+    model = load_model(RunFolder(path).model_file() if path.is_dir() else path)
+    method = next(name for name, kind in methods.METHODS.items() if kind is type(model))
+    variables = {path: keras.ops.convert_to_numpy(value) for path, value in checkpoints.variables(model).items()}
+    shapes = {path: value.shape for path, value in variables.items()}
+    naming = checkpoints.namings(method, model.backbone_options.backbone, shapes)[0]
+    suffix = {"pytorch": ".pth", "tensorflow": ".npz"}[naming.container]
+    if target != suffix:
+        raise UserError(f"--to={options.to}: {naming.title} is a {suffix} file; give NAME{suffix}")
+    tensors = accounting.authors_tensors(naming, variables)
+    if suffix == ".pth":
+        write_pytorch(options.to, tensors, naming.wrapper)
+    else:
+        write_npz(options.to, tensors)
+    if options.report:
+        print(*(f"{pair.ours} -> {naming.prefix}{pair.theirs} {pair.shape}" for pair in naming.pairs), sep="\n")
+    print(f"wrote {options.to}: {naming.title}, {len(tensors)} tensors")
+
+
+def _account(options, source, names, shapes):
+    """The file's Account, printed if asked for and free of faults."""
+    account = accounting.closest(source, names, shapes, any_order=options.any_order)
+    if options.report:
+        print(account.text())
+        print(*(f"{note}: in the file, not read" for note in source.notes), sep="\n")
+    account.require(options.from_)
+    return account
+
+
+def _num_classes(options, info):
+    found = options.num_classes or (len(info.classes) if info else origins.CLASSES.get(options.dataset))
+    if not found:
+        raise UserError("--num_classes is missing: give it, or --dataset=cub|ilsvrc, or --data_dir")
+    return found
+
+
+def _origin(method):
+    if method not in origins.ORIGINS:
+        raise UserError(f"--method={method}: no checkpoint was released; released are {', '.join(origins.ORIGINS)}")
+    return origins.ORIGINS[method]
+
+
+def _check_origin(origin, method, backbone):
+    """Raises where a flag or flagfile asks for other pictures or paddings than the weights were made with."""
+    for name, value in origin.flags.items():
+        if (given := getattr(backbone, name)) != value:
+            raise UserError(f"--{name}={given}: the released weights of {method.method} need --{name}={value}")
+
+
+def _one(instances, kind):
+    return next(instance for instance in instances if isinstance(instance, kind))
+
+
+def _target(options):
+    """The suffix of --to, "" for a folder."""
+    return pathlib.Path(options.to).suffix
+
+
+def _ours(path):
+    """Whether a path is a .keras file or a run folder."""
+    return path.endswith(".keras") or (bool(path) and RunFolder(path).flags_file.is_file())
+
+
+if __name__ == "__main__":
+    cli.run(main, *OPTION_CLASSES, description=__doc__, complete=with_released_settings)

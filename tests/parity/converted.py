@@ -1,0 +1,92 @@
+"""The way of a released file: a case's weights written as their authors write them and read by e2wsol.convert."""
+
+import collections
+import dataclasses
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+from e2wsol import checkpoints
+from e2wsol.prediction.models import load_model
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def through_the_command(model, method, case, values):
+    """{our path: array} of a case's values after e2wsol.convert, by every file that its authors' framework writes.
+
+    The command takes the release's settings itself: its model must give what `model` gives, to the bit.
+
+    Args:
+      model: the case's network, float32; its own values do not matter.
+      method: name of its method.
+      case: dict of case.json.
+      values: {authors' name: array}.
+
+    Raises:
+      ValueError: the files, or the outputs of the two networks, differ.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        written = (pytorch_file,) if case["layout"] == "torch" else (npz_file, tensorflow_checkpoint)
+        results = [_converted(model, method, case, write(values, folder)) for write in written]
+    first, last = results[0], results[-1]
+    if not all(np.array_equal(first[path], last[path]) for path in first):
+        raise ValueError("an .npz file and a TensorFlow checkpoint of the same weights became different models")
+    return first
+
+
+def pytorch_file(values, folder):
+    """As BAS saves it: {"epoch": ..., "state_dict": ...}, names as under DataParallel."""
+    import torch
+
+    tensors = ((f"module.{name}", torch.from_numpy(np.array(value))) for name, value in values.items())
+    torch.save({"epoch": 1, "state_dict": collections.OrderedDict(tensors)}, folder / "released.pth.tar")
+    return folder / "released.pth.tar"
+
+
+def npz_file(values, folder):
+    """As tensorpack saves it."""
+    np.savez_compressed(folder / "released.npz", **values)
+    return folder / "released.npz"
+
+
+def tensorflow_checkpoint(values, folder):
+    """As a TF1 Saver saves it; the prefix of its files."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        variables = [v1.get_variable(name, shape=value.shape, dtype=tf.float32) for name, value in values.items()]
+        holders = [v1.placeholder(tf.float32, value.shape) for value in values.values()]
+        for variable, holder, value in zip(variables, holders, values.values(), strict=True):
+            session.run(variable.assign(holder), {holder: value})
+        return v1.train.Saver(variables).save(session, str(folder / "model"), global_step=7)
+
+
+def _converted(model, method, case, file):
+    target = file if isinstance(file, str) else str(file)
+    options = {**dataclasses.asdict(model.options), "num_classes": model.num_classes}
+    options |= {"image_size": model.image_size, "resize_size": model.image_size + 32}
+    flags = [f"--{name}={','.join(value) if isinstance(value, tuple) else value}" for name, value in options.items()]
+    flags += [f"--method={method}", f"--backbone={model.backbone_options.backbone}", f"--dataset={case['dataset']}"]
+    command = [sys.executable, "-m", "e2wsol.convert", f"--from={target}", f"--to={target}.keras", *flags]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(f"{' '.join(command)}: {done.stderr.splitlines()[-1]}")
+    loaded = load_model(f"{target}.keras")
+    found = {path: np.asarray(variable) for path, variable in checkpoints.variables(loaded).items()}
+    for path, variable in checkpoints.variables(model).items():
+        variable.assign(found[path])
+    _compare_outputs(model, loaded)
+    return found
+
+
+def _compare_outputs(model, loaded):
+    images = np.random.default_rng(0).integers(0, 256, (1, model.image_size, model.image_size, 3), np.uint8)
+    ours, theirs = (network(images, training=False) for network in (model, loaded))
+    differing = [name for name in ours if not np.array_equal(ours[name], theirs[name])]
+    if differing or ours.keys() != theirs.keys():
+        raise ValueError(f"the converted model gives other {', '.join(differing)} than the case's network")
