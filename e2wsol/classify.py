@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from e2wsol import cli, files
 from e2wsol.config import option
-from e2wsol.data import dataset, pipeline
+from e2wsol.data import broken_records, dataset, pipeline
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
 from e2wsol.prediction import class_files
@@ -137,7 +137,7 @@ def predicted(classifier, info, view, options, crops):
     """Yields (picture id, label, five best classes, their probabilities) in the order of the records."""
     batches = pipeline.eval_dataset(info, view, split=options.split, batch=options.batch, crops=crops)
     count = info.split(options.split).count
-    with pipeline.guard(info, options.split), tqdm(total=count, desc="classify", unit="picture") as bar:
+    with broken_records.guard(info, options.split), tqdm(total=count, desc="classify", unit="picture") as bar:
         for batch in batches:
             probabilities = classifier.probabilities(batch)
             best = ranking(probabilities)

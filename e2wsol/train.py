@@ -10,7 +10,6 @@ import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
 import dataclasses
 
 import keras
-import tensorflow as tf
 
 from e2wsol import cli, methods
 from e2wsol.backbones import BackboneOptions
@@ -57,11 +56,11 @@ def main(*arguments):
     train, loop, devices, method, backbone, data, optimizer, box, *method_options = options
     cli.no_arguments(positional)
     _check(train, data, box)
+    if train.deterministic:
+        strategies.make_deterministic()
     info = dataset.load(data.data_dir)
     strategy = strategies.create(devices)
     keras.utils.set_random_seed(loop.seed)
-    if train.deterministic:
-        tf.config.experimental.enable_op_determinism()
     folder = RunFolder(train.run_dir)
     with strategy.scope():
         model = methods.create(

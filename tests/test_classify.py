@@ -1,6 +1,10 @@
 """python -m e2wsol.classify, and its file in python -m e2wsol.evaluate --predictions."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -80,6 +84,22 @@ def test_stopped_it_leaves_no_half_file_and_ends_with_the_same_file(classes, tin
     assert run("classify", *flags) == 130
     assert not output.exists()
     assert run("classify", *flags) == 0
+    assert output.read_bytes() == classes.read_bytes()
+    assert sorted(file.name for file in output.parent.iterdir()) == ["test.jsonl", "test.jsonl.about.json"]
+
+
+@pytest.mark.slow
+def test_killed_process_ends_with_the_same_file(classes, tiny_run, tmp_path):
+    output = tmp_path / "out" / "test.jsonl"
+    command = [sys.executable, "-m", "e2wsol.classify", f"--run_dir={tiny_run}", f"--output={output}", "--batch=3"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 240
+    while not (output.parent / ".tmp-test.jsonl").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL and not output.exists()
+    assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
     assert output.read_bytes() == classes.read_bytes()
     assert sorted(file.name for file in output.parent.iterdir()) == ["test.jsonl", "test.jsonl.about.json"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from e2wsol.data import pipeline
+from e2wsol.data import broken_records, pipeline
 from e2wsol.errors import UserError
 from e2wsol.localization.baselines import Baselines
 from e2wsol.localization.frame import Frame
@@ -126,7 +126,7 @@ class Evaluation:
         count = self.info.split(split).count
         pictures = self._pictures(split, limit, crops, classify)
         found = in_order(lambda picture: (picture, function(picture)), pictures, self.threads, chunk)
-        with pipeline.guard(self.info, split):
+        with broken_records.guard(self.info, split):
             yield from tqdm(found, total=min(limit or count, count), desc=split, unit="picture")
 
     def check_scored(self, scorer, split):

@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from e2wsol.data import pipeline, schema
+from e2wsol.data import broken_records, pipeline, schema
 from e2wsol.data.dataset import SplitInfo
 from e2wsol.errors import UserError
 from e2wsol.localization.parallel import in_order
@@ -47,7 +47,7 @@ class MaskMaker:
         Raises:
           UserError: a record cannot be read.
         """
-        with pipeline.guard(self.info, split.name):
+        with broken_records.guard(self.info, split.name):
             yield from in_order(self._with_mask, self._maps(split, file), self.threads)
 
     def _maps(self, split, file):

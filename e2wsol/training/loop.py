@@ -8,7 +8,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from e2wsol.config import option
-from e2wsol.data import pipeline
+from e2wsol.data import broken_records, pipeline
 from e2wsol.errors import UserError
 from e2wsol.training import checkpoints, strategies
 from e2wsol.training.validation import Validation
@@ -92,7 +92,7 @@ class Loop:
         callbacks = keras.callbacks.CallbackList(self.callbacks, model=self.model)
         self.model.stop_training = False
         callbacks.on_train_begin()
-        with pipeline.guard(self.info, "train"):
+        with broken_records.guard(self.info, "train"):
             batches = iter(self._batches())
             total = self.options.epochs * self.steps_per_epoch
             while self.step < total and not self.model.stop_training:

@@ -20,6 +20,17 @@ class StrategyOptions:
     tpu: str = option("", "TPU name or address; empty for the local one")
 
 
+def make_deterministic():
+    """The same bits from the same flags; call it before any other TensorFlow work.
+
+    Op determinism alone does not do it: a sum of three or more tensors (AddN: the gradient of what is used three times)
+    begins with whichever input's memory is free, which depends on the ops that run beside it. So they run one
+    after the other, each still on all cores.
+    """
+    tf.config.experimental.enable_op_determinism()
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
 def create(options):
     """The tf.distribute strategy that the options name; call it before any other TensorFlow work.
 

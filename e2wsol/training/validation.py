@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 from keras import ops
 
-from e2wsol.data import pipeline
+from e2wsol.data import broken_records, pipeline
 from e2wsol.localization.frame import Frame
 from e2wsol.localization.graph import best_ious, extract_boxes
 from e2wsol.localization.ground_truth import boxes_in_frame
@@ -41,7 +41,7 @@ class Validation:
         totals = {}
         if not self.model.classifies and self.protocol is None:
             return totals
-        with pipeline.guard(self.info, "val"):
+        with broken_records.guard(self.info, "val"):
             for batch in self._batches():
                 sums = {name: float(value) for name, value in self._step(batch).items()}
                 totals = {name: totals.get(name, 0.0) + value for name, value in sums.items()}

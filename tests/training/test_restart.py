@@ -55,18 +55,39 @@ def kill_behind(process, run_dir, step):
     raise AssertionError("no progress")
 
 
-def test_killed_run_ends_like_an_uninterrupted_one_bit_for_bit(tiny_records, tmp_path):
-    flags = ("--method=adl", "--backbone_batch_norm", "--deterministic", "--learning_rate_steps=2", "--epochs=3")
-    flags = (*flags, "--steps_per_epoch=60", "--checkpoint_steps=25", "--log_every=1")
+@pytest.fixture(scope="module")
+def masked_records(tiny_records, tmp_path_factory):
+    """The tiny records with pseudo masks by an untrained network."""
+    folder = tmp_path_factory.mktemp("masked")
+    train(tiny_records, folder / "cam", "--method=cam", "--epochs=1", "--steps_per_epoch=2")
+    flags = (f"--run_dir={folder / 'cam'}", f"--output={folder / 'records'}", "--mask_size=32", "--mask_min_area=4")
+    subprocess.run([sys.executable, "-m", "e2wsol.pseudo_masks", *flags], check=True, capture_output=True, timeout=300)
+    return folder / "records"
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        ("--method=adl", "--backbone_batch_norm"),
+        ("--method=spol_cam", "--backbone_batch_norm", "--output_stride=8"),
+        ("--method=spol_seg", "--backbone_batch_norm", "--output_stride=8"),
+        ("--method=cam", "--cam_dropout=0.5"),
+    ],
+    ids=lambda flags: flags[0].removeprefix("--method="),
+)
+def test_killed_run_ends_like_an_uninterrupted_one_bit_for_bit(method, tiny_records, tmp_path, request):
+    records = request.getfixturevalue("masked_records") if "--method=spol_seg" in method else tiny_records
+    flags = (*method, "--deterministic", "--learning_rate_steps=2", "--epochs=3")
+    flags = (*flags, "--steps_per_epoch=20", "--checkpoint_steps=8", "--log_every=1")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    train(tiny_records, whole, *flags)
+    train(records, whole, *flags)
     with open(tmp_path / "log", "w") as log:
-        process = subprocess.Popen(command(tiny_records, killed, *flags), stdout=log, stderr=log)
-        kill_behind(process, killed, 85)
+        process = subprocess.Popen(command(records, killed, *flags), stdout=log, stderr=log)
+        kill_behind(process, killed, 27)
         assert process.wait() == -signal.SIGKILL
-    output = train(tiny_records, killed, *flags)
+    output = train(records, killed, *flags)
     assert f"resumed from {killed / 'checkpoints' / 'step-'}" in output
-    assert "step-00000000" not in output and "trained 180 steps" in output
+    assert "step-00000000" not in output and "trained 60 steps" in output
     for one, other in zip(checkpoint(whole), checkpoint(killed), strict=True):
         np.testing.assert_array_equal(one, other)
     # Of the epoch in which it was killed, the resumed run averages the rest only.
