@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 ROOT = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "e2wsol" / "__init__.py").read_text()).group(1)
 # tensorflow-datasets needs importlib_resources where it prepares a data set, and does not ask for it.
-# Before 2.6, weights_only could be made to run code of the file (CVE-2025-32434).
+# Before 2.6, weights_only can be made to run code of a file (CVE-2025-32434).
 TORCH = "torch>=2.6"
 TFDS = ["importlib_resources", "tensorflow-datasets>=4.9"]
 

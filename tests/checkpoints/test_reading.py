@@ -152,3 +152,23 @@ def test_shapes_need_no_values(torch, tmp_path, monkeypatch):
     with open_checkpoint(tmp_path / "a.pth") as source:
         mapped = re.search(r"a\.pth\n(?:.*\n)*?Rss: +(\d+) kB", pathlib.Path("/proc/self/smaps").read_text())
         assert source.shapes == {"a": (1 << 22,)} and int(mapped[1]) * 1024 < before / 4
+
+
+@pytest.mark.parametrize("core", ["_core", "core"])
+def test_numpy_numbers_beside_the_tensors_are_notes(torch, tmp_path, core):
+    """As training scripts store their best score, under NumPy's names of before and after 2.0."""
+    path = tmp_path / "x.pth"
+    content = {"state_dict": {"a": torch.ones(2)}, "best_acc": np.float64(3.5), "seen": np.int64(3)}
+    torch.save(content, path, **(OLD if core == "core" else {}))
+    if core == "core":
+        path.write_bytes(path.read_bytes().replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    with open_checkpoint(path) as source:
+        assert source.shapes == {"a": (2,)} and source.notes == ("best_acc", "seen")
+
+
+def test_a_pytorch_that_runs_code_of_files_is_refused(torch, tmp_path, monkeypatch):
+    torch.save({"a": torch.ones(2)}, tmp_path / "x.pth")
+    monkeypatch.setattr(torch, "__version__", "2.5.1+cpu")
+    message = r"x\.pth: PyTorch 2\.5\.1\+cpu can be made to run code of a file; 2\.6 or later is needed"
+    with pytest.raises(UserError, match=message), open_checkpoint(tmp_path / "x.pth"):
+        pass

@@ -14,6 +14,7 @@ _ALLOWED = re.compile(
     r"collections (OrderedDict|Counter)|(__builtin__|builtins) (set|complex)|_codecs encode"
     r"|torch\._utils (_rebuild_tensor|_rebuild_tensor_v[23]|_rebuild_parameter|_rebuild_parameter_with_state)"
     r"|torch\._tensor _rebuild_from_type_v2|torch\.nn\.parameter Parameter"
+    r"|numpy\.(_core|core)\.multiarray scalar|numpy dtype"  # a best score beside the tensors
     r"|torch\.storage \w+Storage|torch (\w+Storage|Size|device|bool|(u?int|b?float|complex)\d+\w*)"
 )
 _NAMES = {"GLOBAL", "INST"}

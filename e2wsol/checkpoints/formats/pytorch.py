@@ -9,6 +9,8 @@ import re
 import warnings
 import zipfile
 
+import numpy as np
+
 from e2wsol.checkpoints.formats import kinds, zips
 from e2wsol.checkpoints.formats.pickles import check_pickle, refusal
 from e2wsol.checkpoints.formats.source import Source, dtype_as_read, shown, without
@@ -18,6 +20,7 @@ from e2wsol.errors import UserError
 WRAPPERS = ("state_dict", "model", "net", "network", "model_state_dict")
 # The old container: magic number, version, sizes of C types, the object, keys of its storages.
 _OLD_PICKLES = 5
+_SAFE_SINCE = (2, 6)  # CVE-2025-32434, in weights_only
 # Tensors may share memory (tied weights); a file whose tensors claim more than that is made up.
 _SHARED_AT_MOST = 4
 
@@ -53,6 +56,12 @@ def import_torch(label, purpose):
         import torch
     except ImportError:
         raise UserError(f"{label}: a PyTorch file; {purpose} it needs PyTorch: pip install 'e2wsol[convert]'") from None
+    release = tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2])
+    if release < _SAFE_SINCE:
+        raise UserError(
+            f"{label}: PyTorch {torch.__version__} can be made to run code of a file; 2.6 or later is needed: "
+            "pip install 'e2wsol[convert]'"
+        )
     return torch
 
 
@@ -107,7 +116,7 @@ def _load(file, label, lazy):
         return storage
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_scalars()):
             warnings.simplefilter("ignore")  # about old protocols: nothing that a user could change
             return torch.load(str(file), map_location=restore, weights_only=True, mmap=lazy)
     except Exception as error:  # torch.load raises whatever a damaged pickle makes it meet
@@ -115,6 +124,13 @@ def _load(file, label, lazy):
         raise UserError(
             f"{label}: damaged, or holds more than tensors ({shown(reason) or type(error).__name__})"
         ) from None
+
+
+def _numpy_scalars():
+    """What a NumPy number in a pickle is made of, under NumPy's names of before and after 2.0."""
+    scalar = type(np.float64(0)).__reduce__(np.float64(0))[0]
+    names = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    return [*names, np.dtype, *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4", "?"))]
 
 
 def _state_dict(content, label):
