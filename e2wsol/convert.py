@@ -33,6 +33,7 @@ from e2wsol.checkpoints.writing import write_npz, write_pytorch
 from e2wsol.config import option
 from e2wsol.data import dataset, pipeline
 from e2wsol.errors import UserError
+from e2wsol.localization.protocols import BoxOptions
 from e2wsol.prediction.models import box_protocol, load_model
 from e2wsol.prediction.verification import verify
 from e2wsol.training import converted_run
@@ -127,7 +128,7 @@ def convert_model(options, others, target):
             written = converted_run.write(options.to, model, info, others)
         print(f"wrote {options.to}: {account.summary()}")
         if options.verify:
-            protocol = box_protocol(_one(others, train.protocols.BoxOptions), {}, model)
+            protocol = box_protocol(_one(others, BoxOptions), {}, model)
             print(verify(written, source, account, options.verify, view=view, protocol=protocol, resize=origin.resize))
 
 
@@ -139,7 +140,8 @@ def convert_start_weights(options, backbone):
         values, summary = applications_values(backbone, options.from_, "--from"), "keras.applications' file"
         if missing := sorted(shapes.keys() - values.keys()):
             raise UserError(
-                f"{options.from_}: holds no {missing[0]} and {len(missing) - 1} more of {backbone.backbone}"
+                f"--from={options.from_}: holds no {missing[0]} ({len(missing)} variables are missing); give it to "
+                "--backbone_weights as it is, which leaves those at their initial value"
             )
         values = {path: values[path] for path in shapes}
     else:

@@ -118,6 +118,7 @@ def test_a_finished_file_is_left_alone(tiny_run, tmp_path, capsys, monkeypatch):
     assert run("classify", *flags, "--crops=10") == 0 and "wrote" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_joined_with_its_own_classes_a_run_scores_the_same(classes, tiny_run, capsys):
     results = []
     for flags in ((), (f"--predictions={classes}",)):

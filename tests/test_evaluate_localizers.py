@@ -19,6 +19,9 @@ from e2wsol.localizers import Localizer, LocalizerOptions
 from e2wsol.prediction import models
 
 
+pytestmark = pytest.mark.slow  # a run and its maps
+
+
 @pytest.fixture(scope="module")
 def cam_run(tiny_records, tmp_path_factory):
     """A run of CAM, evaluated as it is and through two localizers on three layers."""
@@ -109,7 +112,6 @@ def test_fused_layers_scales_and_closing(cam_run, capsys):
     assert "own maps" in lines and "centre box" in lines and "wrote 1 results under" in text
 
 
-@pytest.mark.slow
 def test_every_layer_in_one_pass(cam_run, tmp_path):
     folder = tmp_path / "cam"
     shutil.copytree(cam_run, folder, ignore=shutil.ignore_patterns("localizers"))

@@ -76,7 +76,9 @@ def overlap(one, other):
     return common / (sum((box[2:] - box[:2] + 1).prod() for box in (one, other)) - common)
 
 
-@pytest.mark.parametrize(("protocol", "every"), [("maxboxacc", False), ("maxboxaccv2", True)])
+@pytest.mark.parametrize(
+    ("protocol", "every"), [pytest.param("maxboxacc", False, marks=pytest.mark.slow), ("maxboxaccv2", True)]
+)
 def test_scores_of_stored_maps_equal_the_benchmarks(stored, tiny_records, tmp_path, protocol, every):
     folder, maps = stored
     found = evaluate(folder, tiny_records, f"--protocol={protocol}", f"--run_dir={tmp_path / 'out'}", "--threads=2")

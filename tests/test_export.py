@@ -124,7 +124,9 @@ def test_record_beside_the_model(exported, tiny_run):
     assert record["checkpoint"].startswith(str(tiny_run))
 
 
-@pytest.mark.parametrize(("protocol", "threshold"), [("maxboxacc", 0.6), ("bas", 0.3)])
+@pytest.mark.parametrize(
+    ("protocol", "threshold"), [pytest.param("maxboxacc", 0.6, marks=pytest.mark.slow), ("bas", 0.3)]
+)
 def test_protocol_and_threshold_are_built_in(tiny_run, tmp_path, pictures, protocol, threshold):
     flags = (f"--protocol={protocol}", f"--threshold={threshold}")
     assert run("export", f"--run_dir={tiny_run}", f"--output={tmp_path / 'model'}", *flags) == 0

@@ -164,6 +164,7 @@ def test_imagenet_fills_inception_v3_but_for_gamma(inceptions):
     assert report.not_filled == tuple(weight.path for weight in ours.weights if weight.path.endswith("/gamma"))
 
 
+@pytest.mark.slow
 def test_inception_v3_has_every_block_of_keras_applications(inceptions):
     """On the same features and away from the border, where padding is not met."""
     ours, theirs, _ = inceptions
@@ -181,6 +182,7 @@ def test_inception_v3_has_every_block_of_keras_applications(inceptions):
         before, their_before = f"mixed_{name}_concat", f"mixed{number}"
 
 
+@pytest.mark.slow
 def test_inception_v3_has_the_stem_of_keras_applications(inceptions):
     ours, theirs, _ = inceptions
     first_pool, second_pool, *_ = pool_names(theirs)

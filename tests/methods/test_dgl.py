@@ -111,7 +111,9 @@ def test_pictures_do_not_mix():
         assert_close(alone[0], together[number])
 
 
-@pytest.mark.parametrize("backbone", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "backbone", [pytest.param(name, marks=[pytest.mark.slow] * ("efficientnet" in name)) for name in ARCHITECTURES]
+)
 def test_usual_layer_is_an_end_point(backbone):
     model = create(backbone, width=0.05)
     layer = ARCHITECTURES[backbone].dual_gradient_layer

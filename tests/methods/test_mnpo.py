@@ -226,7 +226,12 @@ def watched_gradients(model, layer, cotangents):
 
 @pytest.mark.parametrize(
     ("option", "layer"),
-    [("", "conv5_2_relu"), ("conv4_2", "conv4_2_relu"), ("pool4", "pool4"), ("conv5_3", "conv5_3_relu")],
+    [
+        pytest.param("", "conv5_2_relu", marks=pytest.mark.slow),
+        pytest.param("conv4_2", "conv4_2_relu", marks=pytest.mark.slow),
+        ("pool4", "pool4"),
+        pytest.param("conv5_3", "conv5_3_relu", marks=pytest.mark.slow),
+    ],
 )
 def test_gradients_run_through_both_branches(option, layer):
     model = create("mnpos", mnpos_layer=option)

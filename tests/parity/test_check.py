@@ -58,7 +58,7 @@ def test_broken_case_fails_and_the_others_are_checked(tmp_path, capsys):
     assert "KeyError" in lines[0] and "arrays.npz" in lines[1]
 
 
-@pytest.mark.parametrize("make", [False, True])
+@pytest.mark.parametrize("make", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_bad_folder_is_one_line(tmp_path, make):
     folder = tmp_path / "cases"
     if make:
