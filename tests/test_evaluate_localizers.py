@@ -18,7 +18,6 @@ from e2wsol.localization.pixel_figures import pxap
 from e2wsol.localizers import Localizer, LocalizerOptions
 from e2wsol.prediction import models
 
-
 pytestmark = pytest.mark.slow  # a run and its maps
 
 
