@@ -26,10 +26,9 @@ from e2wsol.localization import pseudo_mask
 from e2wsol.prediction.models import load_model
 from e2wsol.prediction.pseudo_masks import MaskMaker
 from e2wsol.prediction.trained_runs import open_run
-from e2wsol.visualize.pseudo_masks import sheet
+from e2wsol.visualize.pseudo_masks import SHEET, sheet
 
 SPLIT = "train"
-SHEET = "pseudo_masks.png"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 from visualize import made_up
@@ -18,6 +19,22 @@ def test_page_goes_beside_the_result(tmp_path):
     text = path.read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>") and text.count("<figure") == 6
     assert os.listdir(path.parent) == ["index.html"]
+
+
+def test_masks_that_the_run_learned_from_are_on_the_page(tmp_path):
+    made_up.write_run(tmp_path / "run")
+    plain = report.write_report(tmp_path / "run" / "result.json").read_text(encoding="utf-8")
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    result["flags"]["data_dir"] = str(tmp_path / "records")
+    (tmp_path / "run" / "result.json").write_text(json.dumps(result))
+    for made, count in ((False, 0), (True, 1)):
+        if made:
+            (tmp_path / "records").mkdir()
+            cv2.imwrite(str(tmp_path / "records" / "pseudo_masks.png"), np.full((24, 40, 3), 90, np.uint8))
+        text = report.write_report(tmp_path / "run" / "result.json").read_text(encoding="utf-8")
+        assert text.count("<img") == plain.count("<img") + count
+        assert text.count("Pseudo masks in the training records") == count
+    assert 'width="40" height="24"' in text
 
 
 def test_output_and_missing_samples(tmp_path):

@@ -31,7 +31,7 @@ _GLOSSARY = {
 }
 
 
-def page(result, samples, names, *, pictures=48):
+def page(result, samples, names, *, pictures=48, pseudo_masks=None):
     """The report of one run as an HTML document.
 
     Args:
@@ -39,6 +39,7 @@ def page(result, samples, names, *, pictures=48):
       samples: the arrays of samples.npz, or None to leave the pictures out.
       names: class names in label order, may be empty.
       pictures: how many pictures the page shows at most.
+      pseudo_masks: uint8 RGB sheet of masks that the run learned from, or None.
     """
     title = f"{result['method']} on {dataset_title(result)}"
     sections = [
@@ -50,6 +51,7 @@ def page(result, samples, names, *, pictures=48):
         score_tables(result),
         chart_section(charts(result), overlap_chart(result)),
         _pictures(result, samples, names, pictures),
+        _pseudo_masks(pseudo_masks),
         glossary(result),
         _settings(result),
     ]
@@ -185,6 +187,18 @@ def _pictures(result, samples, names, count):
     )
     key = picture_key(escape(f"Boxes at {shown_at(result)}.{several}"))
     return key + outcome_rules() + gallery.single(samples, names, count)
+
+
+def _pseudo_masks(sheet):
+    """The masks that the run learned from, folded."""
+    if sheet is None:
+        return ""
+    height, width = sheet.shape[:2]
+    return (
+        "<details><summary>Pseudo masks in the training records: the first pictures</summary>"
+        f'<img src="{gallery.jpeg_uri(sheet)}" width="{width}" height="{height}" style="max-width: 100%; height: auto" '
+        'alt="Pictures beside their foreground, their prior and what is learned of them" decoding="async"></details>\n'
+    )
 
 
 def glossary(result):

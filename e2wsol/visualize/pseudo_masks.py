@@ -6,6 +6,8 @@ import numpy as np
 from e2wsol.localization.pseudo_mask import targets
 from e2wsol.visualize.overlay import PREDICTED_COLOR, heat_overlay
 
+# Its file in a folder of records with pseudo masks.
+SHEET = "pseudo_masks.png"
 _TITLES = ("picture", "foreground", "prior", "orange: object, dark: ignored")
 _TITLE_ROWS = 24
 _GAP = 4
