@@ -196,8 +196,8 @@ def _pseudo_masks(sheet):
     height, width = sheet.shape[:2]
     return (
         "<details><summary>Pseudo masks in the training records: the first pictures</summary>"
-        f'<img src="{gallery.jpeg_uri(sheet)}" width="{width}" height="{height}" style="max-width: 100%; height: auto" '
-        'alt="Pictures beside their foreground, their prior and what is learned of them" decoding="async"></details>\n'
+        f'<img class="sheet" src="{gallery.jpeg_uri(sheet)}" width="{width}" height="{height}" '
+        'alt="Pictures beside their foreground, their prior and what is learned of them"></details>\n'
     )
 
 

@@ -96,6 +96,7 @@ figure { margin: 0; background: var(--card); border: 1px solid var(--rule); bord
 .who { display: block; text-align: left; font-size: .86rem; line-height: 1.4; padding: 7px 12px 6px;
   overflow-wrap: anywhere; }
 .view { display: block; position: relative; line-height: 0; }
+.sheet { max-width: 100%; height: auto; }
 .view img { display: block; width: 100%; height: auto; }
 .view svg { position: absolute; inset: 0; width: 100%; height: 100%; }
 .view rect { fill: none; vector-effect: non-scaling-stroke; }
