@@ -86,6 +86,8 @@ def main(options, *arguments):
     target = _target(options)
     if target not in (".keras", ".npz", ".pth", ""):
         raise UserError(f"--to={options.to}: unknown kind; give NAME.keras, a folder (no suffix), NAME.npz or NAME.pth")
+    if target and pathlib.Path(options.to).exists():
+        raise UserError(f"--to={options.to}: is there already; give another name, or delete it")
     if _ours(options.from_):
         write_released(options, target)
     elif target == ".npz":

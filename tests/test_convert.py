@@ -242,6 +242,15 @@ def test_a_model_of_ours_in_the_wrong_format_is_refused(files, tmp_path, capsys)
     assert "is a .npz file; give NAME.npz" in capsys.readouterr().err
 
 
+def test_a_file_that_is_there_is_kept(files, tmp_path, capsys):
+    ours, theirs = files("dgl_vgg16")
+    for source, target in ((ours, tmp_path / "x.npz"), (theirs, tmp_path / "x.keras"), (theirs, tmp_path / "x.npz")):
+        target.write_bytes(b"mine")
+        assert run("convert", f"--from={source}", f"--to={target}", *flags_of("dgl_vgg16")) == 2
+        assert "is there already; give another name, or delete it" in capsys.readouterr().err
+        assert target.read_bytes() == b"mine"
+
+
 def test_every_release_names_a_flagfile_that_agrees_with_its_weights():
     """But for the preprocessing, which follows the start weights that the flagfile takes (see --help)."""
     for method in origins.ORIGINS:
