@@ -90,9 +90,10 @@ def main(*arguments):
         start = f"resumed from {resumed}" if resumed else report.text() if report else "start weights: none"
         print(start, flush=True)
         runner.callbacks += _file_callbacks(folder, runner, data, train.tensorboard_pictures, protocol)
-    runner.run()
+    preempted = runner.run()
     if runner.chief:
-        print(f"trained {runner.step} steps; run folder: {folder.path}")
+        more = "; stopped by SIGTERM, the same command goes on" if preempted else ""
+        print(f"trained {runner.step} steps; run folder: {folder.path}{more}")
 
 
 def _check(train, data, box):

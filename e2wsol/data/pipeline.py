@@ -196,6 +196,12 @@ def train_dataset(
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(_dataset_options())
 
 
+def train_ids(info, options, *, split="train", seed, start_record, count):
+    """The picture ids of `count` records of train_dataset's stream from `start_record` on."""
+    records = _record_stream(_nonempty(info, split), options, seed, start_record).take(count)
+    return [schema.parse(serialized)["source_id"].numpy().decode() for _, serialized in records]
+
+
 def _record_stream(split_info, options, seed, start_record):
     """Endless (index in the stream, serialized record) from `start_record` on."""
     first_pass, offset = divmod(start_record, split_info.count)

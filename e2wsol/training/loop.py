@@ -11,6 +11,7 @@ from e2wsol.config import option
 from e2wsol.data import broken_records, pipeline
 from e2wsol.errors import UserError
 from e2wsol.training import checkpoints, strategies
+from e2wsol.training.preemption import Preemption
 from e2wsol.training.validation import Validation
 
 
@@ -61,6 +62,7 @@ class Loop:
         self.chief = strategies.is_chief(strategy)
         self.step = 0
         self.best = -math.inf
+        self.preemption = Preemption()
         self.callbacks = [*model.callbacks(), *callbacks]
         replicas = strategy.num_replicas_in_sync
         if options.batch_size % replicas:
@@ -88,16 +90,21 @@ class Loop:
         return path
 
     def run(self):
-        """Trains until `epochs` are done or a callback stops it."""
+        """Trains until `epochs` are done, a callback stops it, or SIGTERM comes: then it saves the step that it is at.
+
+        Returns:
+          Whether it ended before its time because of SIGTERM.
+        """
         callbacks = keras.callbacks.CallbackList(self.callbacks, model=self.model)
         self.model.stop_training = False
         callbacks.on_train_begin()
-        with broken_records.guard(self.info, "train"):
+        total = self.options.epochs * self.steps_per_epoch
+        with broken_records.guard(self.info, "train"), self.preemption.watched():
             batches = iter(self._batches())
-            total = self.options.epochs * self.steps_per_epoch
-            while self.step < total and not self.model.stop_training:
+            while self.step < total and not self.model.stop_training and not self.preemption.requested:
                 self._epoch(batches, callbacks)
         callbacks.on_train_end()
+        return self.preemption.requested and self.step < total
 
     def _epoch(self, batches, callbacks):
         epoch, done = divmod(self.step, self.steps_per_epoch)
@@ -106,11 +113,14 @@ class Loop:
         title = f"epoch {epoch + 1}/{self.options.epochs}"
         with tqdm(total=self.steps_per_epoch, initial=done, desc=title, unit="step", disable=not self.chief) as bar:
             for pending in self._stretches(done):
-                sums = self._steps(batches, pending, callbacks)
-                counted += pending
+                sums, taken = self._steps(batches, pending, callbacks)
+                counted += taken
                 totals = {name: totals.get(name, 0.0) + value for name, value in sums.items()}
-                bar.update(pending)
-                bar.set_postfix({name: f"{value / pending:.3f}" for name, value in sums.items()})
+                bar.update(taken)
+                bar.set_postfix({name: f"{value / taken:.3f}" for name, value in sums.items()})
+                if self.preemption.requested and self.step % self.steps_per_epoch:
+                    self._save()
+                    return
                 if self._mid_epoch_checkpoint():
                     self._save()
         logs = {name: value / counted for name, value in totals.items()}
@@ -133,31 +143,39 @@ class Loop:
             done += steps
 
     def _steps(self, batches, number, callbacks):
-        """Runs `number` steps; returns the sums of their results."""
+        """Runs `number` steps, fewer if SIGTERM comes; returns the sums of their results, and how many they were."""
         results = []
-        for _ in range(number):
+        while True:
             callbacks.on_train_batch_begin(self.step)
             results.append(self._train_step(next(batches)))
             self.step += 1
-            if len(results) < number:
-                callbacks.on_train_batch_end(self.step - 1)
+            if len(results) == number or self.preemption.requested:
+                break
+            callbacks.on_train_batch_end(self.step - 1)
         sums = {name: float(sum(result[name] for result in results)) for name in results[0]}
-        self._check_finite(sums["loss"])
-        logs = {name: value / number for name, value in sums.items()}
+        if not math.isfinite(sums["loss"]):
+            raise self._not_finite([float(result["loss"]) for result in results])
+        logs = {name: value / len(results) for name, value in sums.items()}
         logs |= {"step": self.step, "learning_rate": self._learning_rate()}
         callbacks.on_train_batch_end(self.step - 1, logs)
-        return sums
+        return sums, len(results)
 
     def _learning_rate(self):
         return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
 
-    def _check_finite(self, loss):
-        if not math.isfinite(loss):
-            good = checkpoints.last(self.folder)
-            raise UserError(
-                f"loss is {loss} at step {self.step}: lower --learning_rate="
-                f"{self._learning_rate():g}; last good checkpoint: {good or 'none'}"
-            )
+    def _not_finite(self, losses):
+        """The UserError for the losses of the last steps, not all of them finite."""
+        first = next((number for number, loss in enumerate(losses) if not math.isfinite(loss)), len(losses) - 1)
+        step = self.step - len(losses) + first
+        batch = self.options.batch_size
+        pictures = pipeline.train_ids(
+            self.info, self.pipeline_options, seed=self.options.seed, start_record=step * batch, count=batch
+        )
+        good = checkpoints.last(self.folder)
+        return UserError(
+            f"loss is {losses[first]} at step {step + 1}: lower --learning_rate={self._learning_rate():g}; last good "
+            f"checkpoint: {good or 'none'}; pictures of the step: {', '.join(pictures)}"
+        )
 
     def _batches(self):
         per_replica = self.options.batch_size // self.strategy.num_replicas_in_sync

@@ -1,13 +1,16 @@
 import json
 import math
+import os
+import signal
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from made_loops import VIEW, made_loop, weights
 
 from e2wsol.backbones import BackboneOptions
-from e2wsol.data import dataset, pipeline
+from e2wsol.data import dataset, pipeline, schema
 from e2wsol.errors import UserError
 from e2wsol.methods.bas import BASOptions
 from e2wsol.training import checkpoints
@@ -253,10 +256,51 @@ def test_checkpoints_between_the_ends_of_epochs(tiny_records, tmp_path, monkeypa
     assert saved == sorted({4, 8} | set(range(steps, 8, steps)))
 
 
+def label_of(records, picture):
+    """The label of a training picture by its id."""
+    for file in dataset.load(str(records)).split("train").files:
+        for serialized in tf.data.TFRecordDataset(file):
+            record = schema.parse(serialized)
+            if record["source_id"].numpy().decode() == picture:
+                return int(record["label"])
+    raise KeyError(picture)
+
+
+def test_sigterm_saves_the_step_and_ends(tiny_records, tmp_path):
+    """In the middle of a stretch and of an epoch; the same run then goes on to the same weights."""
+    loop = made_loop(tiny_records, tmp_path, epochs=3, steps_per_epoch=3, log_every=2)
+    step = loop._train_step
+
+    def signalled(batch):
+        if loop.step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(batch)
+
+    loop._train_step = signalled
+    before = signal.getsignal(signal.SIGTERM)
+    assert loop.run() is True
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert loop.step == 5 and checkpoints.last(tmp_path).name == "step-00000005"
+    again = made_loop(tiny_records, tmp_path, epochs=3, steps_per_epoch=3, log_every=2)
+    assert again.resume() and again.run() is False
+    whole = made_loop(tiny_records, tmp_path / "whole", epochs=3, steps_per_epoch=3, log_every=2)
+    assert whole.run() is False
+    for (path, one), (other_path, other) in zip(weights(whole), weights(again), strict=True):
+        assert path == other_path
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+
+
 def test_loss_that_is_not_finite_is_an_error(tiny_records, tmp_path):
     loop = made_loop(tiny_records, tmp_path, rate=1e20, epochs=3)
-    with pytest.raises(UserError, match=r"loss is (nan|inf) at step \d: lower --learning_rate=1e\+20; last good"):
+    with pytest.raises(
+        UserError, match=r"loss is (nan|inf) at step \d: lower --learning_rate=1e\+20; last good"
+    ) as caught:
         loop.run()
+    said = str(caught.value)
+    step, pictures = int(said.split(" step ")[1].split(":")[0]), said.split("pictures of the step: ")[1].split(", ")
+    settings = {"seed": loop.options.seed, "start_record": 8 * (step - 1)}
+    labels = next(iter(pipeline.train_dataset(loop.info, VIEW, global_batch=8, **settings)))["label"].numpy()
+    assert len(pictures) == 8 and [label_of(tiny_records, picture) for picture in pictures] == labels.tolist()
     good = checkpoints.last(tmp_path)
     assert good is None or all(np.isfinite(value).all() for _, value in weights(loop))
 

@@ -41,15 +41,15 @@ def checkpoint(run_dir):
         return [*models.load_model(folder / "model.keras").get_weights(), *(archive[name] for name in archive.files)]
 
 
-def kill_behind(process, run_dir, step):
-    """Kills the process once it has logged a step behind `step`."""
+def kill_behind(process, run_dir, step, sent=signal.SIGKILL):
+    """Sends the process a signal once it has logged a step behind `step`."""
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         assert process.poll() is None, "the run ended before it could be killed"
         text = (run_dir / "metrics.jsonl").read_text() if (run_dir / "metrics.jsonl").exists() else ""
         entries = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
         if entries and entries[-1]["step"] > step:
-            process.send_signal(signal.SIGKILL)
+            process.send_signal(sent)
             return
         time.sleep(0.005)
     raise AssertionError("no progress")
@@ -93,6 +93,18 @@ def test_killed_run_ends_like_an_uninterrupted_one_bit_for_bit(method, tiny_reco
     # Of the epoch in which it was killed, the resumed run averages the rest only.
     assert [e for e in logged(whole) if e["kind"] == "train"] == [e for e in logged(killed) if e["kind"] == "train"]
     assert logged(whole)[-1] == logged(killed)[-1]
+
+
+def test_sigterm_saves_and_ends_with_status_0(tiny_records, tmp_path):
+    flags = ("--method=cam", "--epochs=2", "--steps_per_epoch=400", "--log_every=10")
+    with open(tmp_path / "log", "w") as log:
+        process = subprocess.Popen(command(tiny_records, tmp_path / "run", *flags), stdout=log, stderr=log)
+        kill_behind(process, tmp_path / "run", 25, signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    said = (tmp_path / "log").read_text().splitlines()[-1]
+    step = json.loads((tmp_path / "run" / "checkpoints" / "last" / "state.json").read_text())["step"]
+    assert 25 < step < 800
+    assert said == f"trained {step} steps; run folder: {tmp_path / 'run'}; stopped by SIGTERM, the same command goes on"
 
 
 def free_ports(number):
