@@ -108,18 +108,10 @@ def convert_model(options, others, target):
     info = dataset.load(view.data_dir) if view.data_dir else None
     if target == "":
         converted_run.check(options.to, info)
-    model = methods.create(
-        method.method,
-        backbone=backbone,
-        image_size=view.image_size,
-        num_classes=_num_classes(options, info),
-        options=others,
-    )
-    variables = checkpoints.variables(model)
-    shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     with open_checkpoint(options.from_) as source:
-        names = checkpoints.namings(method.method, backbone.backbone, shapes)
-        account = _account(options, source, names, shapes)
+        model, account = _fitting(options, others, source, _class_counts(options, info))
+        _show(options, source, account)
+        variables = checkpoints.variables(model)
         for path, value in accounting.values(source, account).items():
             variables[path].assign(value)
         if target:
@@ -128,16 +120,33 @@ def convert_model(options, others, target):
             written = pathlib.Path(options.to)
         else:
             written = converted_run.write(options.to, model, info, others)
-        print(f"wrote {options.to}: {account.summary()}")
+        print(f"wrote {options.to}: {account.summary()}, {model.num_classes} classes")
         if options.verify:
             protocol = box_protocol(_one(others, BoxOptions), {}, model)
             print(verify(written, source, account, options.verify, view=view, protocol=protocol, resize=origin.resize))
 
 
+def _fitting(options, others, source, class_counts):
+    """(method, Account of the file) of the first number of classes that leaves no fault, else of the first."""
+    method, backbone, view = (
+        _one(others, kind) for kind in (methods.MethodOptions, BackboneOptions, pipeline.PipelineOptions)
+    )
+    tried = []
+    for count in class_counts:
+        model = methods.create(
+            method.method, backbone=backbone, image_size=view.image_size, num_classes=count, options=others
+        )
+        shapes = _shapes(model)
+        names = checkpoints.namings(method.method, backbone.backbone, shapes)
+        tried.append((model, accounting.closest(source, names, shapes, any_order=options.any_order)))
+        if not tried[-1][1].faults:
+            return tried[-1]
+    return tried[0]
+
+
 def convert_start_weights(options, backbone):
     """From a file of start weights to an .npz for --backbone_weights."""
-    network = build(backbone, 224)
-    shapes = {path: tuple(variable.shape) for path, variable in checkpoints.variables(network).items()}
+    shapes = _shapes(build(backbone, 224))
     if options.from_.endswith(".h5"):
         values, summary = applications_values(backbone, options.from_, "--from"), "keras.applications' file"
         if missing := sorted(shapes.keys() - values.keys()):
@@ -148,7 +157,9 @@ def convert_start_weights(options, backbone):
         values = {path: values[path] for path in shapes}
     else:
         with open_checkpoint(options.from_) as source:
-            account = _account(options, source, checkpoints.start_namings(backbone.backbone, shapes), shapes)
+            names = checkpoints.start_namings(backbone.backbone, shapes)
+            account = accounting.closest(source, names, shapes, any_order=options.any_order)
+            _show(options, source, account)
             values, summary = accounting.values(source, account), account.summary()
     write_npz(options.to, values)
     print(f"wrote {options.to}: {summary}")
@@ -175,21 +186,25 @@ def write_released(options, target):
     print(f"wrote {options.to}: {naming.title}, {len(tensors)} tensors")
 
 
-def _account(options, source, names, shapes):
-    """The file's Account, printed if asked for and free of faults."""
-    account = accounting.closest(source, names, shapes, any_order=options.any_order)
+def _show(options, source, account):
+    """Prints the account if asked for; raises where there are faults."""
     if options.report:
         print(account.text())
         print(*(f"{note}: in the file, not read" for note in source.notes), sep="\n")
     account.require(options.from_)
-    return account
 
 
-def _num_classes(options, info):
-    found = options.num_classes or (len(info.classes) if info else origins.CLASSES.get(options.dataset))
-    if not found:
+def _class_counts(options, info):
+    """The numbers of classes to try; without a given one those of all releases: some have 1000 outputs on CUB."""
+    if options.num_classes or info:
+        return (options.num_classes or len(info.classes),)
+    if not options.dataset:
         raise UserError("--num_classes is missing: give it, or --dataset=cub|ilsvrc, or --data_dir")
-    return found
+    return tuple(dict.fromkeys((origins.CLASSES[options.dataset], *origins.CLASSES.values())))
+
+
+def _shapes(model):
+    return {path: tuple(variable.shape) for path, variable in checkpoints.variables(model).items()}
 
 
 def _origin(method):

@@ -38,7 +38,7 @@ def flags_of(release):
     return (f"--method={method}", f"--backbone={backbone}", *more, *SMALL)
 
 
-def made_up(release, seed=0):
+def made_up(release, seed=0, classes=3):
     """A model of ours as the release's flags ask for it, every variable made up."""
     method, backbone, more, _ = RELEASES[release]
     options = BackboneOptions(
@@ -50,7 +50,7 @@ def made_up(release, seed=0):
     own = methods.METHODS[method].Options
     settings = {"bas_own": {"bas_erased_statistics": "own"}, "e2net_resnet50_se": {"ose_batch_norm": True}}
     given = [own(**settings.get(release, {}))]
-    model = methods.create(method, backbone=options, image_size=64, num_classes=3, options=given)
+    model = methods.create(method, backbone=options, image_size=64, num_classes=classes, options=given)
     rng = np.random.default_rng(seed)
     for path, variable in checkpoints.variables(model).items():
         if len(variable.shape) > 1:
@@ -107,6 +107,18 @@ def test_there_and_back_to_the_bit(release, files, tmp_path, capsys):
         assert one.shapes == other.shapes and list(one.shapes) == list(other.shapes)
         for name in one.shapes:
             np.testing.assert_array_equal(one.read(name), other.read(name))
+
+
+@pytest.mark.parametrize(("classes", "dataset"), [(200, "cub"), (1000, "cub"), (1000, "ilsvrc")])
+def test_released_numbers_of_classes(classes, dataset, tmp_path, capsys):
+    """Two releases have 1000 outputs on CUB."""
+    made_up("dgl_vgg16", classes=classes).save(tmp_path / "ours.keras")
+    assert run("convert", f"--from={tmp_path / 'ours.keras'}", f"--to={tmp_path / 'theirs.npz'}") == 0
+    flags = [flag for flag in flags_of("dgl_vgg16") if "num_classes" not in flag]
+    flags += [f"--dataset={dataset}", f"--from={tmp_path / 'theirs.npz'}"]
+    assert run("convert", *flags, f"--to={tmp_path / 'x.keras'}") == 0
+    assert capsys.readouterr().out.endswith(f" 0 faults, {classes} classes\n")
+    assert load_model(tmp_path / "x.keras").num_classes == classes
 
 
 def test_report_lists_every_tensor_and_variable(files, tmp_path, capsys):

@@ -68,7 +68,7 @@ def tensorflow_checkpoint(values, folder):
 
 def _converted(model, method, case, file):
     target = file if isinstance(file, str) else str(file)
-    options = {**dataclasses.asdict(model.options), "num_classes": model.num_classes}
+    options = dataclasses.asdict(model.options)
     options |= {"image_size": model.image_size, "resize_size": model.image_size + 32}
     flags = [f"--{name}={','.join(value) if isinstance(value, tuple) else value}" for name, value in options.items()]
     flags += [f"--method={method}", f"--backbone={model.backbone_options.backbone}", f"--dataset={case['dataset']}"]
