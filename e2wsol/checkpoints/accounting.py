@@ -1,6 +1,7 @@
 """Whether a file holds exactly what a network needs: every tensor and every variable is accounted for."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -90,25 +91,34 @@ def _fault(source, pair):
 
 def _displaced(source, used):
     """The first tensor that stands where another one belongs: names of equal shapes may have been exchanged."""
-    names = {pair.theirs for pair in used}
+    expected = [pair.theirs for pair in used]
+    names = set(expected)
     found = [name for name in source.shapes if name in names]
-    for name, pair in zip(found, used, strict=True):
-        if name != pair.theirs:
-            return [f"{name}: stands where {pair.theirs} belongs; were names exchanged? (--any_order passes over it)"]
-    return []
+    if found in (expected, _statistics_first(expected)):
+        return []
+    name, place = next((name, place) for name, place in zip(found, expected) if name != place)
+    return [f"{name}: stands where {place} belongs; were names exchanged? (--any_order passes over it)"]
+
+
+def _statistics_first(names):
+    """The order of PyTorch's first releases, in which torchvision's older files are: running_mean before weight."""
+    modules = itertools.groupby(names, lambda name: name.rpartition(".")[0])
+    return [name for _, own in modules for name in sorted(own, key=lambda name: ".running_" not in name)]
 
 
 def values(source, one):
     """{our path: array in our layout} of all tensors that an Account uses.
 
     Raises:
-      UserError: a tensor holds NaN or infinity.
+      UserError: a tensor holds NaN or infinity, or a negative variance.
     """
     found = {}
     for pair in one.used:
         value = source.read(pair.theirs)
         if not np.isfinite(value).all():
             raise UserError(f"{source.path}: {pair.theirs} holds numbers that are not finite; the file is damaged")
+        if pair.ours.endswith("moving_variance") and value.min() < 0:
+            raise UserError(f"{source.path}: {pair.theirs} holds negative variances; were names exchanged?")
         found[pair.ours] = pair.to_ours(value)
     return found
 

@@ -107,6 +107,21 @@ def test_exchanged_names_of_equal_shapes_are_named_in_pytorch_files(data):
     assert not one.faults
 
 
+@pytest.mark.parametrize("name", ["bas_resnet50", "mnpo"])
+def test_statistics_may_stand_first_in_every_module_as_in_old_files(name):
+    naming = namings(name)[0]
+    modules = {}
+    for theirs, value in whole(naming).items():
+        modules.setdefault(theirs.rpartition(".")[0], {})[theirs.rpartition(".")[2]] = value
+    first = ("running_mean", "running_var", "weight", "bias")
+    old = {f"{module}.{leaf}": leaves[leaf] for module, leaves in modules.items() for leaf in first if leaf in leaves}
+    assert list(old) != [theirs for theirs in whole(naming) if theirs in old]
+    assert not accounting.account(source(naming, old), naming, shapes(released(name))).faults
+    one = next(theirs for theirs in old if theirs.endswith("running_mean"))
+    moved = {theirs: value for theirs, value in old.items() if theirs != one} | {one: old[one]}
+    assert "stands where" in refused(name, moved, naming)
+
+
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_renamed_tensors_are_named(data):
@@ -130,6 +145,10 @@ def test_integers_and_numbers_that_are_not_finite_are_refused():
     tensors = whole(naming) | {pair.theirs: np.full(pair.shape, np.nan, np.float32)}
     one = accounting.account(source(naming, tensors), naming, shapes(released("mnpo")))
     with pytest.raises(UserError, match=f"made_up: {pair.theirs} holds numbers that are not finite"):
+        accounting.values(source(naming, tensors), one)
+    pair = next(pair for pair in naming.pairs if pair.theirs.endswith("running_var"))
+    tensors = whole(naming) | {pair.theirs: np.full(pair.shape, -0.1, np.float32)}
+    with pytest.raises(UserError, match=f"{pair.theirs} holds negative variances; were names exchanged"):
         accounting.values(source(naming, tensors), one)
 
 
