@@ -122,7 +122,11 @@ def check_localize(model):
     np.testing.assert_allclose(predicted_maps, chosen, rtol=1e-4, atol=1e-6 * np.abs(chosen).max())
 
 
-@pytest.mark.parametrize(("method", "backbone"), pairs(QUICK_EXPORTS))
+# Exports of 240 layers take long, and are alike for all methods.
+EXPORTS = [pair for pair in pairs(QUICK_EXPORTS) if "efficientnet" not in pair.values[1] or pair.values[0] == "cam"]
+
+
+@pytest.mark.parametrize(("method", "backbone"), EXPORTS)
 def test_export_is_the_eager_method_and_the_numpy_box_extractor(method, backbone, tmp_path):
     model = stirred(create(method, backbone, output_stride=16))
     protocol = protocols.get(model.protocol)
