@@ -22,6 +22,7 @@ class ConvolutionalClassifier(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape):
+        """Makes the three convolutions for inputs (B, h, w, c)."""
         sizes = ((self.channels, 3), (self.channels, 3), (self.num_classes, 1))
         self.convolutions = [
             keras.layers.Conv2D(

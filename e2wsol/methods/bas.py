@@ -85,6 +85,7 @@ class BAS(Method):
 
     @classmethod
     def heads(cls, end_points, architecture, width, num_classes, options):
+        """Saliency maps of the trunk's features, class maps of the last; logits are the means of these."""
         initializer = _INITIALIZERS[options.bas_initializer]
         trunk = end_points[architecture.trunk]
         saliency = keras.layers.Conv2D(
