@@ -3,6 +3,8 @@
 import pytest
 from made_networks import namings
 
+pytestmark = pytest.mark.slow  # networks of all releases
+
 # Network of RELEASED, index of the naming, their name, ours (None: no variable).
 BAS = [
     ("bas_vgg16", 0, "conv5_3.bias", "conv5_3/bias"),

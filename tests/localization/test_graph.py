@@ -59,6 +59,7 @@ def test_rough_maps_give_the_boxes_of_opencv(seed, count, levels, threshold, pro
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), threshold=st.floats(0, 1), protocol=st.sampled_from(PROTOCOLS + MIXED))
+@pytest.mark.slow
 def test_resized_maps_equal_the_numpy_side(seed, threshold, protocol):
     maps = np.random.default_rng(seed).standard_normal((3, 7, 7)).astype(np.float32)
     score_maps, boxes = graph(7, protocol)(maps, threshold)

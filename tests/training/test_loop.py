@@ -120,6 +120,7 @@ def test_best_checkpoint_has_the_best_validation(finished):
     assert best["step"] == 3 * (1 + int(np.argmax(top1))) and loop.best == best["best"] == max(top1)
 
 
+@pytest.mark.slow
 def test_two_replicas_equal_one_device(finished, tiny_records, tmp_path):
     one, recorder, _ = finished
     other = Recorder()
@@ -197,6 +198,7 @@ def test_no_checkpoint_is_the_best_while_the_maps_mean_nothing(tiny_records, tmp
     assert Bests.found[2][0] >= 0 and Bests.found[2][1]
 
 
+@pytest.mark.slow
 def test_resumed_run_equals_an_uninterrupted_one(finished, tiny_records, tmp_path):
     """Weights, scores and the log; that of --deterministic runs, bit for bit, is in test_restart.py."""
     whole, _, folder = finished
@@ -266,6 +268,7 @@ def label_of(records, picture):
     raise KeyError(picture)
 
 
+@pytest.mark.slow
 def test_sigterm_saves_the_step_and_ends(tiny_records, tmp_path):
     """In the middle of a stretch and of an epoch; the same run then goes on to the same weights."""
     loop = made_loop(tiny_records, tmp_path, epochs=3, steps_per_epoch=3, log_every=2)
