@@ -136,8 +136,7 @@ def _fitting(options, others, source, class_counts):
         model = methods.create(
             method.method, backbone=backbone, image_size=view.image_size, num_classes=count, options=others
         )
-        shapes = _shapes(model)
-        names = checkpoints.namings(method.method, backbone.backbone, shapes)
+        names, shapes = checkpoints.namings_of(model), checkpoints.shapes(model)
         tried.append((model, accounting.closest(source, names, shapes, any_order=options.any_order)))
         if not tried[-1][1].faults:
             return tried[-1]
@@ -146,7 +145,7 @@ def _fitting(options, others, source, class_counts):
 
 def convert_start_weights(options, backbone):
     """From a file of start weights to an .npz for --backbone_weights."""
-    shapes = _shapes(build(backbone, 224))
+    shapes = checkpoints.shapes(build(backbone, 224))
     if options.from_.endswith(".h5"):
         values, summary = applications_values(backbone, options.from_, "--from"), "keras.applications' file"
         if missing := sorted(shapes.keys() - values.keys()):
@@ -169,10 +168,8 @@ def write_released(options, target):
     """From a model of ours to the format of its method's authors."""
     path = pathlib.Path(options.from_)
     model = load_model(RunFolder(path).model_file() if path.is_dir() else path)
-    method = next(name for name, kind in methods.METHODS.items() if kind is type(model))
+    naming = checkpoints.namings_of(model)[0]
     variables = {path: keras.ops.convert_to_numpy(value) for path, value in checkpoints.variables(model).items()}
-    shapes = {path: value.shape for path, value in variables.items()}
-    naming = checkpoints.namings(method, model.backbone_options.backbone, shapes)[0]
     suffix = {"pytorch": ".pth", "tensorflow": ".npz"}[naming.container]
     if target != suffix:
         raise UserError(f"--to={options.to}: {naming.title} is a {suffix} file; give NAME{suffix}")
@@ -201,10 +198,6 @@ def _class_counts(options, info):
     if not options.dataset:
         raise UserError("--num_classes is missing: give it, or --dataset=cub|ilsvrc, or --data_dir")
     return tuple(dict.fromkeys((origins.CLASSES[options.dataset], *origins.CLASSES.values())))
-
-
-def _shapes(model):
-    return {path: tuple(variable.shape) for path, variable in checkpoints.variables(model).items()}
 
 
 def _origin(method):

@@ -5,11 +5,12 @@ A table says for every layer of ours how theirs is called; both directions follo
 
 from collections.abc import Mapping
 
+from e2wsol import methods
 from e2wsol.checkpoints import bas, dgl, e2net, mnpo, spol, start
 from e2wsol.checkpoints.naming import Beside, Naming, Pair
 from e2wsol.errors import UserError
 
-__all__ = ["Beside", "Naming", "Pair", "namings", "start_namings", "variables"]
+__all__ = ["Beside", "Naming", "Pair", "namings", "namings_of", "shapes", "start_namings", "variables"]
 
 # Method -> the module of its release: BACKBONES, and namings(backbone, variables).
 _RELEASES = {
@@ -42,6 +43,11 @@ def namings(method: str, backbone: str, variables: Mapping[str, tuple]) -> tuple
     return tuple(naming for naming, left in zip(found, lacking) if not left)
 
 
+def namings_of(model):
+    """`namings` of a Method's network."""
+    return namings(methods.name_of(model), model.backbone_options.backbone, shapes(model))
+
+
 def start_namings(backbone: str, variables: Mapping[str, tuple]) -> tuple[Naming, ...]:
     """The usual start weights of a backbone alone; variables of the mapping that none of them has are left out.
 
@@ -60,3 +66,8 @@ def variables(model):
       model: a Method, or a backbone.
     """
     return {variable.path: variable for variable in model.weights if len(variable.shape)}
+
+
+def shapes(model):
+    """{path: shape} of `variables`."""
+    return {path: tuple(variable.shape) for path, variable in variables(model).items()}

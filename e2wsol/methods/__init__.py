@@ -27,7 +27,7 @@ METHODS = {
     "spol_seg": SPOLSeg,
 }
 
-__all__ = ["METHODS", "Method", "MethodOptions", "create", "option_classes"]
+__all__ = ["METHODS", "Method", "MethodOptions", "create", "name_of", "option_classes"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +41,11 @@ def option_classes():
     """The option dataclasses of all methods, each once, for a command's flags."""
     classes = dict.fromkeys(method.Options for method in METHODS.values())
     return [options for options in classes if dataclasses.fields(options)]
+
+
+def name_of(model):
+    """The key of METHODS that a model is of."""
+    return next(name for name, method in METHODS.items() if method is type(model))
 
 
 def create(name, *, backbone, image_size, num_classes, options=()):

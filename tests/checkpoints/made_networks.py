@@ -4,13 +4,9 @@ import functools
 
 from e2wsol import backbones, checkpoints, methods
 from e2wsol.backbones import BackboneOptions
+from e2wsol.checkpoints import shapes
 from e2wsol.methods.bas import BASOptions
 from e2wsol.methods.e2net import E2NetOptions
-
-
-def shapes(model):
-    """{path: shape} of what a file must hold."""
-    return {path: tuple(variable.shape) for path, variable in checkpoints.variables(model).items()}
 
 
 @functools.cache

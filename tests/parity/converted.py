@@ -10,20 +10,19 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from e2wsol import checkpoints
+from e2wsol import checkpoints, methods
 from e2wsol.prediction.models import load_model
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def through_the_command(model, method, case, values):
-    """{our path: array} of a case's values after e2wsol.convert, by every file that its authors' framework writes.
+def through_the_command(model, case, values):
+    """Gives the model a case's values by way of e2wsol.convert, in every file that its authors' framework writes.
 
     The command takes the release's settings itself: its model must give what `model` gives, to the bit.
 
     Args:
       model: the case's network, float32; its own values do not matter.
-      method: name of its method.
       case: dict of case.json.
       values: {authors' name: array}.
 
@@ -33,11 +32,10 @@ def through_the_command(model, method, case, values):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         written = (pytorch_file,) if case["layout"] == "torch" else (npz_file, tensorflow_checkpoint)
-        results = [_converted(model, method, case, write(values, folder)) for write in written]
+        results = [_converted(model, case, write(values, folder)) for write in written]
     first, last = results[0], results[-1]
     if not all(np.array_equal(first[path], last[path]) for path in first):
         raise ValueError("an .npz file and a TensorFlow checkpoint of the same weights became different models")
-    return first
 
 
 def pytorch_file(values, folder):
@@ -66,17 +64,20 @@ def tensorflow_checkpoint(values, folder):
         return v1.train.Saver(variables).save(session, str(folder / "model"), global_step=7)
 
 
-def _converted(model, method, case, file):
-    target = file if isinstance(file, str) else str(file)
+def _converted(model, case, file):
     options = dataclasses.asdict(model.options)
     options |= {"image_size": model.image_size, "resize_size": model.image_size + 32}
     flags = [f"--{name}={','.join(value) if isinstance(value, tuple) else value}" for name, value in options.items()]
-    flags += [f"--method={method}", f"--backbone={model.backbone_options.backbone}", f"--dataset={case['dataset']}"]
-    command = [sys.executable, "-m", "e2wsol.convert", f"--from={target}", f"--to={target}.keras", *flags]
+    flags += [
+        f"--method={methods.name_of(model)}",
+        f"--backbone={model.backbone_options.backbone}",
+        f"--dataset={case['dataset']}",
+    ]
+    command = [sys.executable, "-m", "e2wsol.convert", f"--from={file}", f"--to={file}.keras", *flags]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise ValueError(f"{' '.join(command)}: {done.stderr.splitlines()[-1]}")
-    loaded = load_model(f"{target}.keras")
+    loaded = load_model(f"{file}.keras")
     found = {path: np.asarray(variable) for path, variable in checkpoints.variables(loaded).items()}
     for path, variable in checkpoints.variables(model).items():
         variable.assign(found[path])

@@ -9,9 +9,9 @@ import zlib
 import keras
 import numpy as np
 
-from e2wsol import checkpoints, methods
+from e2wsol import checkpoints
 
-# Set by check.py --converted: f(model, method, case, values) -> {our path: array}, the way of a released file.
+# Set by check.py --converted: f(model, case, values), which fills the model by way of a released file.
 through = None
 SHARED_KIT = pathlib.Path(__file__).resolve().parents[3] / "shared" / "parity" / "public"
 
@@ -78,20 +78,15 @@ def pairs(model, parameters):
     Raises:
       ValueError: no release of the model's method calls its tensors so.
     """
-    shapes = {path: tuple(variable.shape) for path, variable in checkpoints.variables(model).items()}
     names = {entry["name"] for entry in parameters}
     leftovers = {}
-    for naming in checkpoints.namings(_method(model), model.backbone_options.backbone, shapes):
+    for naming in checkpoints.namings_of(model):
         unknown = [name for name in names - {pair.theirs for pair in naming.pairs} if naming.reason(name) is None]
         leftovers[naming] = unknown + [pair.ours for pair in naming.pairs if pair.theirs not in names]
     best = min(leftovers, key=lambda naming: (len(leftovers[naming]), len(naming.entries)))
     if leftovers[best]:
         raise ValueError(f"{best.title}: variables that only the case or only the model has: {sorted(leftovers[best])}")
     return {pair.theirs: pair for pair in best.pairs}
-
-
-def _method(model):
-    return next(name for name, kind in methods.METHODS.items() if type(model) is kind)
 
 
 def fill(model, case, parameters=None):
@@ -108,8 +103,7 @@ def fill(model, case, parameters=None):
     values = _generated(listed, case)
     variables = {name: ours[known[name].ours] for name in values if name in known}
     if through and keras.config.floatx() == "float32":
-        for path, value in through(model, _method(model), case, values).items():
-            ours[path].assign(value)
+        through(model, case, values)
         return variables
     for name, variable in variables.items():
         variable.assign(known[name].to_ours(values[name]))
