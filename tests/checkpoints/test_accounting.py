@@ -34,6 +34,12 @@ def whole(naming):
     return {entry.theirs: np.zeros(entry.shape, np.float32) for entry in naming.entries}
 
 
+def drawn(data):
+    """(name of a network of RELEASED, one of its Namings)."""
+    name = data.draw(st.sampled_from(NAMES))
+    return name, data.draw(st.sampled_from(namings(name)))
+
+
 def refused(name, tensors, naming):
     """The UserError's text for a network of RELEASED and a file of these tensors."""
     one = accounting.closest(source(naming, tensors), [naming], shapes(released(name)))
@@ -56,8 +62,7 @@ def test_a_whole_file_is_accounted_for(name):
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_a_missing_tensor_is_named(data):
-    name = data.draw(st.sampled_from(NAMES))
-    naming = data.draw(st.sampled_from(namings(name)))
+    name, naming = drawn(data)
     lost = data.draw(st.sampled_from(naming.pairs))
     tensors = whole(naming)
     del tensors[lost.theirs]
@@ -67,8 +72,7 @@ def test_a_missing_tensor_is_named(data):
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_an_extra_tensor_is_named(data):
-    name = data.draw(st.sampled_from(NAMES))
-    naming = data.draw(st.sampled_from(namings(name)))
+    name, naming = drawn(data)
     copied = data.draw(st.sampled_from(naming.pairs)).theirs
     extra = data.draw(st.sampled_from([f"{copied}_", f"x.{copied}", copied.swapcase()]))
     tensors = whole(naming) | {extra: np.zeros(3, np.float32)}
@@ -78,8 +82,7 @@ def test_an_extra_tensor_is_named(data):
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_a_wrong_shape_is_named(data):
-    name = data.draw(st.sampled_from(NAMES))
-    naming = data.draw(st.sampled_from(namings(name)))
+    name, naming = drawn(data)
     pair = data.draw(st.sampled_from(naming.pairs))
     axis = data.draw(st.integers(0, len(pair.shape) - 1))
     shape = tuple(side + (number == axis) for number, side in enumerate(pair.shape))
