@@ -28,6 +28,7 @@ import shutil
 import time
 
 from e2wsol import cli, files
+from e2wsol.compute import ComputeOptions
 from e2wsol.config import option, to_mapping
 from e2wsol.errors import UserError
 from e2wsol.localization.protocols import BoxOptions
@@ -80,10 +81,10 @@ class EvaluateOptions:
     samples: int = option(48, "pictures kept for the report: best, worst and random ones", minimum=0)
 
 
-OPTION_CLASSES = (EvaluateOptions, BoxOptions, LocalizerOptions)
+OPTION_CLASSES = (EvaluateOptions, BoxOptions, LocalizerOptions, ComputeOptions)
 
 
-def main(options, box, looking, positional):
+def main(options, box, looking, computing, positional):
     """Chooses thresholds on one split, scores the other, writes what came out."""
     cli.no_arguments(positional)
     looking.check()
@@ -93,7 +94,7 @@ def main(options, box, looking, positional):
             raise UserError(f"--localizer={','.join(looking.localizer)}: --maps has no network to look into")
         subject = subjects.stored_maps(options, box)
     else:
-        subject = subjects.trained_run(options, box, looking)
+        subject = subjects.trained_run(options, box, looking, computing)
     evaluation = Evaluation(
         subject.info,
         subject.view,

@@ -9,6 +9,7 @@ import sys
 import tqdm
 
 from e2wsol import cli, files
+from e2wsol.compute import ComputeOptions
 from e2wsol.config import option
 from e2wsol.data import images
 from e2wsol.errors import UserError
@@ -40,10 +41,10 @@ class PredictOptions:
     batch: int = option(8, "pictures that go through the network at once", minimum=1)
 
 
-OPTION_CLASSES = (PredictOptions, BoxOptions, LocalizerOptions)
+OPTION_CLASSES = (PredictOptions, BoxOptions, LocalizerOptions, ComputeOptions)
 
 
-def main(options, box, looking, arguments):
+def main(options, box, looking, computing, arguments):
     """Finds the object in pictures: python -m e2wsol.predict --model=RUN_FOLDER --output=DIR PICTURES_OR_FOLDERS.
 
     --localizer=dgl --layer=conv5_1 looks for it through another localizer than the method's own; its maps want
@@ -54,7 +55,7 @@ def main(options, box, looking, arguments):
     """
     output = pathlib.Path(options.output)
     pictures = inputs.find_pictures(arguments, leave_out=output / _OVERLAYS, reserved=RESERVED_STEMS)
-    predictor, names = predictors.load(options.model, box, top_k=options.top_k, looking=looking)
+    predictor, names = predictors.load(options.model, box, top_k=options.top_k, looking=looking, computing=computing)
     overlay_folder = output / _OVERLAYS if options.overlays else None
     predictions = predict(predictor, names, pictures, batch=options.batch, overlay_folder=overlay_folder)
     about = {"model": options.model, **predictor.about}

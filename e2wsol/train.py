@@ -11,7 +11,7 @@ import dataclasses
 
 import keras
 
-from e2wsol import cli, methods
+from e2wsol import cli, compute, methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.backbones.weights import load_start_weights
 from e2wsol.config import option
@@ -22,6 +22,7 @@ from e2wsol.prediction.models import box_protocol
 from e2wsol.training import optimizers, strategies
 from e2wsol.training.callbacks import MetricsFile, TensorBoardLog
 from e2wsol.training.loop import Loop, LoopOptions, steps_per_epoch
+from e2wsol.training.loss_scaling import optimizer_class
 from e2wsol.training.run_folder import RunFolder
 
 
@@ -41,6 +42,7 @@ OPTION_CLASSES = (
     TrainOptions,
     LoopOptions,
     strategies.StrategyOptions,
+    compute.ComputeOptions,
     methods.MethodOptions,
     BackboneOptions,
     pipeline.PipelineOptions,
@@ -53,7 +55,7 @@ OPTION_CLASSES = (
 def main(*arguments):
     """Builds data, method and loop, in that order, and runs."""
     *options, positional = arguments
-    train, loop, devices, method, backbone, data, optimizer, box, *method_options = options
+    train, loop, devices, computing, method, backbone, data, optimizer, box, *method_options = options
     cli.no_arguments(positional)
     _check(train, data, box)
     if train.deterministic:
@@ -61,6 +63,7 @@ def main(*arguments):
     info = dataset.load(data.data_dir)
     strategy = strategies.create(devices)
     keras.utils.set_random_seed(loop.seed)
+    compute.use(computing)
     folder = RunFolder(train.run_dir)
     with strategy.scope():
         model = methods.create(
@@ -71,7 +74,7 @@ def main(*arguments):
             options=method_options,
         )
         report = load_start_weights(model.backbone, backbone, train.backbone_weights)
-        rule = optimizers.create(optimizer, steps_per_epoch(loop, info))
+        rule = optimizers.create(optimizer, steps_per_epoch(loop, info), optimizer_class(computing.precision))
     protocol = box_protocol(box, {}, model)
     runner = Loop(
         model,
@@ -81,6 +84,7 @@ def main(*arguments):
         pipeline_options=data,
         options=loop,
         folder=folder.checkpoints,
+        jit=computing.jit,
         protocol=protocol,
     )
     if runner.chief:  # only now: flags that no network can be built with leave no run folder behind

@@ -13,6 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from e2wsol import backbones, methods, predict
+from e2wsol.compute import ComputeOptions
 from e2wsol.data import images
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
@@ -286,7 +287,7 @@ def test_main_writes_the_format(run_folder, tmp_path, name, expected):
         save(tmp_path / "in" / place, red_box_picture(40, 50, (5, 5, 30, 30)))
     output = tmp_path / "out"
     options = predict.PredictOptions(model=str(run_folder), output=str(output), format=name)
-    assert predict.main(options, BoxOptions(), LocalizerOptions(), [str(tmp_path / "in")]) == 0
+    assert predict.main(options, BoxOptions(), LocalizerOptions(), ComputeOptions(), [str(tmp_path / "in")]) == 0
     written = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
     assert written == expected | {"overlays/x.jpg", "overlays/sub/x.jpg"}
 
@@ -295,7 +296,13 @@ def test_main_with_another_protocol(run_folder, tmp_path):
     save(tmp_path / "in" / "x.png", red_box_picture(40, 50, (5, 5, 30, 30)))
     options = predict.PredictOptions(model=str(run_folder), output=str(tmp_path / "out"))
     assert (
-        predict.main(options, BoxOptions(protocol="bas", threshold=0.4), LocalizerOptions(), [str(tmp_path / "in")])
+        predict.main(
+            options,
+            BoxOptions(protocol="bas", threshold=0.4),
+            LocalizerOptions(),
+            ComputeOptions(),
+            [str(tmp_path / "in")],
+        )
         == 0
     )
     document = json.loads((tmp_path / "out" / "predictions.json").read_text())

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-import tensorflow as tf
 from tqdm import tqdm
 
 from e2wsol.data import broken_records, pipeline
@@ -15,6 +14,7 @@ from e2wsol.localization.frame import Frame
 from e2wsol.localization.metrics import LocalizationScorer
 from e2wsol.localization.parallel import in_order
 from e2wsol.prediction.classes import Classifier, ranking
+from e2wsol.prediction.fixed_batch import FixedBatch
 
 
 class ModelMaps:
@@ -24,10 +24,11 @@ class ModelMaps:
       model: Method.
       ten_crop_mean: "probabilities" or "logits", what is averaged where a batch brings ten crops.
       localize: what gives (logits, maps) of (images, labels); by default the model's.
+      jit: whether XLA compiles that.
     """
 
-    def __init__(self, model, ten_crop_mean="probabilities", *, localize=None):
-        self._localize = tf.function(localize or model.localize, autograph=False)
+    def __init__(self, model, ten_crop_mean="probabilities", *, localize=None, jit=False):
+        self._localize = FixedBatch(localize or model.localize, jit=jit)
         self._classifier = Classifier(model, ten_crop_mean) if model.classifies else None
 
     def look(self, batch):

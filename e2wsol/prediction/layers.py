@@ -16,7 +16,7 @@ class LayerMaps(ModelMaps):
       own: name of the method's own maps.
     """
 
-    def __init__(self, method, localizer, ten_crop_mean="probabilities"):
+    def __init__(self, method, localizer, ten_crop_mean="probabilities", *, jit=False):
         """Takes a Method, a Localizer of it and what ModelMaps takes."""
         self.names, self.own = localizer.names, "own maps"
 
@@ -24,7 +24,7 @@ class LayerMaps(ModelMaps):
             logits, maps = localizer.localize_layers(images, labels)
             return logits, {**maps, self.own: method.localize(images, labels)[1]}
 
-        super().__init__(method, ten_crop_mean, localize=localize)
+        super().__init__(method, ten_crop_mean, localize=localize, jit=jit)
 
     def finders(self, maps):
         """For each picture find(scorers), which returns a Prediction for each of {name: scorer}."""

@@ -5,11 +5,13 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from e2wsol import compute
 from e2wsol.data import pipeline
 from e2wsol.errors import UserError
 from e2wsol.localization import boxes, score_map
 from e2wsol.localizers import Localizer, LocalizerOptions
 from e2wsol.prediction import model_files, models
+from e2wsol.prediction.fixed_batch import FixedBatch
 
 _OUTPUTS = {"map", "box"}
 
@@ -42,13 +44,14 @@ class MethodPredictor:
         methods.base.Method.
       protocol: BoxProtocol; its default threshold counts.
       top_k: classes to localize for each picture.
+      jit: whether XLA compiles it.
 
     Attributes:
       num_classes: C of the model.
       about: what a file of predictions says about how its boxes were made.
     """
 
-    def __init__(self, model, protocol, *, top_k=1):
+    def __init__(self, model, protocol, *, top_k=1, jit=False):
         self.num_classes = model.num_classes if model.classifies else len(models.OBJECT)
         if top_k > self.num_classes:
             raise UserError(f"--top_k={top_k}: the model knows {self.num_classes} classes only")
@@ -57,7 +60,7 @@ class MethodPredictor:
         self._top_k = top_k
         self._size = model.image_size
         self._view = pipeline.PipelineOptions(image_size=self._size, resize_size=self._size, eval_crop="none")
-        self._localize = tf.function(self._graph(model), reduce_retracing=True)
+        self._localize = FixedBatch(self._graph(model), jit=jit)
 
     def _graph(self, model):
         def localize(images):
@@ -142,7 +145,7 @@ class SavedModelPredictor:
         return Localization(np.array([label]), scores, output["box"].numpy(), output["map"].numpy()[0])
 
 
-def load(path, box, *, top_k=1, looking=None):
+def load(path, box, *, top_k=1, looking=None, computing=None):
     """The predictor of a --model flag and the names of its classes.
 
     Args:
@@ -150,6 +153,7 @@ def load(path, box, *, top_k=1, looking=None):
       box: protocols.BoxOptions; a SavedModel has them built in.
       top_k: see MethodPredictor; a SavedModel localizes one class.
       looking: LocalizerOptions; with a localizer the maps are its instead of the method's.
+      computing: ComputeOptions; a SavedModel has these built in too.
 
     Returns:
       (predictor, tuple of class names).
@@ -157,7 +161,7 @@ def load(path, box, *, top_k=1, looking=None):
     Raises:
       UserError: no such model, or an option that the model cannot follow.
     """
-    looking = looking or LocalizerOptions()
+    looking, computing = looking or LocalizerOptions(), computing or compute.ComputeOptions()
     looking.check()
     file = model_files.find(path)
     if file.is_saved_model:
@@ -166,6 +170,8 @@ def load(path, box, *, top_k=1, looking=None):
             ("threshold", box.threshold, -1),
             ("top_k", top_k, 1),
             ("localizer", ",".join(looking.localizer), ""),
+            ("precision", computing.precision, "float32"),
+            ("jit", computing.jit, False),
         ):
             if value != built_in:
                 raise UserError(
@@ -173,13 +179,14 @@ def load(path, box, *, top_k=1, looking=None):
                 )
         predictor = SavedModelPredictor(file.path, file.about)
     else:
+        compute.use(computing)
         model = models.load_model(file.path)
         protocol = models.box_protocol(box, file.flags, model)
         classifies = model.classifies
         if looking.localizer:
             model = Localizer(model, looking)
             model.check_single()
-        predictor = MethodPredictor(model, protocol, top_k=top_k)
+        predictor = MethodPredictor(model, protocol, top_k=top_k, jit=computing.jit)
         if not classifies:
             return predictor, models.OBJECT
     return predictor, file.class_names(predictor.num_classes)

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 import shutil
 
-from e2wsol import files
+from e2wsol import compute, files
 from e2wsol.config import to_mapping
 from e2wsol.data import dataset, pipeline
 from e2wsol.errors import UserError
@@ -45,13 +45,14 @@ class Subject:
     facts: dict
 
 
-def trained_run(options, box, looking):
+def trained_run(options, box, looking, computing):
     """The Subject of --run_dir, its model loaded.
 
     Args:
       options: EvaluateOptions.
       box: BoxOptions.
       looking: LocalizerOptions; with a localizer the maps are its, LayerMaps.
+      computing: ComputeOptions.
 
     Raises:
       UserError: a flag, the run or the data is wrong.
@@ -61,10 +62,15 @@ def trained_run(options, box, looking):
     run, flags, view, info = open_run(options.run_dir, options.data_dir)
     model_file = options.checkpoint or str(run.model_file())
     parallel.start_warm_up()
+    compute.use(computing)
     model = load_model(model_file)
     protocol = box_protocol(box, flags, model)
     mean = protocol.ten_crop_mean or "probabilities"
-    facts = {"backbone": flags["backbone"], "checkpoint": model_file, "flags": flags}
+    facts = {"backbone": flags["backbone"], "checkpoint": model_file, "precision": computing.precision, "flags": flags}
+    if looking.localizer:
+        maps = LayerMaps(model, Localizer(model, looking), mean, jit=computing.jit)
+    else:
+        maps = ModelMaps(model, mean, jit=computing.jit)
     crops = None
     if model.classifies and not options.predictions:
         crops = crops_to_take(options.crops, protocol, view)
@@ -75,7 +81,7 @@ def trained_run(options, box, looking):
         info=info,
         view=view,
         protocol=dataclasses.replace(protocol, skip_empty=options.skip_empty),
-        maps=LayerMaps(model, Localizer(model, looking), mean) if looking.localizer else ModelMaps(model, mean),
+        maps=maps,
         crops=crops,
         chooser_split=threshold_split(info, options),
         facts=facts,

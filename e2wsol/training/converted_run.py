@@ -3,9 +3,11 @@
 import dataclasses
 import pathlib
 
+from e2wsol.compute import ComputeOptions
 from e2wsol.errors import UserError
 from e2wsol.training import checkpoints, optimizers
 from e2wsol.training.loop import LoopOptions, steps_per_epoch
+from e2wsol.training.loss_scaling import optimizer_class
 from e2wsol.training.run_folder import RunFolder
 
 
@@ -33,12 +35,11 @@ def write(folder, model, info, options):
       Path of the model's file.
     """
     options = [dataclasses.replace(one, run_dir=str(folder)) if hasattr(one, "run_dir") else one for one in options]
-    loop, rule = (
-        next(one for one in options if isinstance(one, kind)) for kind in (LoopOptions, optimizers.OptimizerOptions)
-    )
+    kinds = LoopOptions, optimizers.OptimizerOptions, ComputeOptions
+    loop, rule, computing = (next(one for one in options if isinstance(one, kind)) for kind in kinds)
     run = RunFolder(folder)
     run.start(info, *options)
-    optimizer = optimizers.create(rule, steps_per_epoch(loop, info))
+    optimizer = optimizers.create(rule, steps_per_epoch(loop, info), optimizer_class(computing.precision))
     optimizer.build(model.trainable_variables)
     checkpoints.save(run.checkpoints, model, optimizer, {"step": 0, "best": None}, best=True)
     return run.model_file()

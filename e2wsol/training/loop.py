@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 import keras
-import tensorflow as tf
+import numpy as np
 from tqdm import tqdm
 
 from e2wsol.config import option
@@ -12,6 +12,7 @@ from e2wsol.data import broken_records, pipeline
 from e2wsol.errors import UserError
 from e2wsol.training import checkpoints, strategies
 from e2wsol.training.preemption import Preemption
+from e2wsol.training.step import TrainSteps
 from e2wsol.training.validation import Validation
 
 
@@ -27,6 +28,15 @@ class LoopOptions:
     validate_every: int = option(1, "epochs between validations on split val, where there is one", minimum=1)
     validate_localization: bool = option(
         False, "validate the boxes of the true classes too: val_gt_known, at IoU 0.5 and the protocol's threshold"
+    )
+    micro_batches: int = option(
+        1,
+        "parts that each device's share of a batch is cut into, one after the other in memory, for one update "
+        "(gradient accumulation; batch normalization sees the parts)",
+        minimum=1,
+    )
+    steps_per_execution: int = option(
+        1, "steps that run on the devices without a return to Python; SIGTERM waits for them", minimum=1
     )
     log_every: int = option(50, "steps between entries in metrics.jsonl and TensorBoard", minimum=1)
 
@@ -47,6 +57,7 @@ class Loop:
       pipeline_options: PipelineOptions.
       options: LoopOptions.
       folder: checkpoint folder.
+      jit: whether XLA compiles the steps.
       protocol: BoxProtocol of options.validate_localization.
       callbacks: keras callbacks; they see batch logs ("loss", "accuracy" of a method that classifies, the
         loss's terms where it has several, "learning_rate") every `log_every` steps and epoch logs (the same, and
@@ -54,7 +65,18 @@ class Loop:
     """
 
     def __init__(
-        self, model, optimizer, strategy, *, info, pipeline_options, options, folder, protocol=None, callbacks=()
+        self,
+        model,
+        optimizer,
+        strategy,
+        *,
+        info,
+        pipeline_options,
+        options,
+        folder,
+        jit=False,
+        protocol=None,
+        callbacks=(),
     ):
         self.model, self.optimizer, self.strategy = model, optimizer, strategy
         self.info, self.pipeline_options, self.options = info, pipeline_options, options
@@ -64,9 +86,7 @@ class Loop:
         self.best = -math.inf
         self.preemption = Preemption()
         self.callbacks = [*model.callbacks(), *callbacks]
-        replicas = strategy.num_replicas_in_sync
-        if options.batch_size % replicas:
-            raise UserError(f"--batch_size={options.batch_size}: must be a multiple of the {replicas} devices")
+        self._check_batch()
         self.steps_per_epoch = steps_per_epoch(options, info)
         self.validation = Validation(
             model,
@@ -78,7 +98,7 @@ class Loop:
         )
         with strategy.scope():
             optimizer.build(model.trainable_variables)
-        self._train_step = tf.function(self._distributed_step)
+        self._train_steps = TrainSteps(model, optimizer, strategy, micro_batches=options.micro_batches, jit=jit)
 
     def resume(self):
         """Restores the last good checkpoint, if any; returns its path or None."""
@@ -143,22 +163,25 @@ class Loop:
             done += steps
 
     def _steps(self, batches, number, callbacks):
-        """Runs `number` steps, fewer if SIGTERM comes; returns the sums of their results, and how many they were."""
-        results = []
+        """Runs `number` steps, fewer if SIGTERM comes; returns the sums of their values, and how many they were."""
+        values, taken = [], 0
         while True:
             callbacks.on_train_batch_begin(self.step)
-            results.append(self._train_step(next(batches)))
-            self.step += 1
-            if len(results) == number or self.preemption.requested:
+            steps = min(number - taken, self.options.steps_per_execution)
+            values.append(self._train_steps(batches, steps))
+            self.step += steps
+            taken += steps
+            if taken == number or self.preemption.requested:
                 break
             callbacks.on_train_batch_end(self.step - 1)
-        sums = {name: float(sum(result[name] for result in results)) for name in results[0]}
+        table = np.concatenate([value.numpy() for value in values]).astype(np.float64)
+        sums = {name: float(column.sum()) for name, column in zip(self._train_steps.names, table.T)}
         if not math.isfinite(sums["loss"]):
-            raise self._not_finite([float(result["loss"]) for result in results])
-        logs = {name: value / len(results) for name, value in sums.items()}
+            raise self._not_finite(table[:, self._train_steps.names.index("loss")])
+        logs = {name: value / taken for name, value in sums.items()}
         logs |= {"step": self.step, "learning_rate": self._learning_rate()}
         callbacks.on_train_batch_end(self.step - 1, logs)
-        return sums, len(results)
+        return sums, taken
 
     def _learning_rate(self):
         return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
@@ -177,6 +200,20 @@ class Loop:
             f"checkpoint: {good or 'none'}; pictures of the step: {', '.join(pictures)}"
         )
 
+    def _check_batch(self):
+        batch, replicas, parts = (
+            self.options.batch_size,
+            self.strategy.num_replicas_in_sync,
+            self.options.micro_batches,
+        )
+        if batch % replicas:
+            raise UserError(f"--batch_size={batch}: must be a multiple of the {replicas} devices")
+        if batch // replicas % parts:
+            raise UserError(
+                f"--micro_batches={parts}: must divide the {batch // replicas} pictures of --batch_size={batch} that "
+                "each device has"
+            )
+
     def _batches(self):
         per_replica = self.options.batch_size // self.strategy.num_replicas_in_sync
 
@@ -194,26 +231,6 @@ class Loop:
             return dataset.rebatch(per_replica, drop_remainder=True)
 
         return self.strategy.distribute_datasets_from_function(make)
-
-    def _distributed_step(self, batch):
-        results = self.strategy.run(self._replica_step, args=(batch,))
-        return {name: self.strategy.reduce("MEAN", value, axis=None) for name, value in results.items()}
-
-    def _replica_step(self, batch):
-        images, targets = batch["image"], self.model.targets(batch)
-        with tf.GradientTape() as tape:
-            outputs = self.model(images, training=True)
-            terms = {name: tf.reduce_mean(term) for name, term in self.model.loss_terms(targets, outputs, True).items()}
-            loss = sum(terms.values())
-            # The optimizer sums gradients over replicas; the loss of the global batch is a mean.
-            scaled = loss / self.strategy.num_replicas_in_sync
-        variables = self.model.trainable_variables
-        self.optimizer.apply(tape.gradient(scaled, variables), variables)
-        results = {"loss": loss}
-        if self.model.classifies:
-            correct = tf.equal(tf.argmax(outputs["logits"], axis=-1, output_type=tf.int32), batch["label"])
-            results["accuracy"] = tf.reduce_mean(tf.cast(correct, tf.float32))
-        return results if len(terms) == 1 else results | terms
 
     def _validate(self, epoch):
         """The scores on split val, or {} where they are not due or there is none."""

@@ -75,16 +75,21 @@ class NesterovMomentum(keras.optimizers.Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         """One update of one variable."""
+        velocity, new_velocity, change = self._changes(gradient, variable, learning_rate)
+        self.assign(velocity, new_velocity)
+        self.assign_sub(variable, change)
+
+    def _changes(self, gradient, variable, learning_rate):
+        """(the velocity variable, its next value, what is taken from `variable`)."""
         index = self._get_variable_index(variable)
         velocity = self.velocities[index]
-        learning_rate = ops.cast(learning_rate, variable.dtype)
         direction = ops.cast(gradient, variable.dtype)
         if self._decays[index]:
             direction = direction + self._decays[index] * variable
         direction = self._factors[index] * direction
         new_velocity = self.momentum * velocity + direction
-        self.assign(velocity, new_velocity)
-        self.assign_sub(variable, learning_rate * (direction + self.momentum * new_velocity))
+        rate = ops.cast(learning_rate, variable.dtype)
+        return velocity, new_velocity, rate * (direction + self.momentum * new_velocity)
 
     def get_config(self):
         return {
@@ -96,9 +101,9 @@ class NesterovMomentum(keras.optimizers.Optimizer):
         }
 
 
-def create(options, steps_per_epoch):
-    """The optimizer that OptimizerOptions describe; epochs become steps by `steps_per_epoch`."""
-    return NesterovMomentum(
+def create(options, steps_per_epoch, kind=NesterovMomentum):
+    """The optimizer that OptimizerOptions describe, of the class `kind`; epochs become steps by `steps_per_epoch`."""
+    return kind(
         learning_rate=schedule(options, steps_per_epoch),
         momentum=options.momentum,
         l2=options.weight_decay,

@@ -1,16 +1,17 @@
 """Tiny runs for tests of the loop."""
 
+import contextlib
 import functools
 
 import keras
 import numpy as np
 
-from e2wsol import methods
+from e2wsol import compute, methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.data import dataset
 from e2wsol.data.pipeline import PipelineOptions
 from e2wsol.training.loop import Loop, LoopOptions
-from e2wsol.training.optimizers import NesterovMomentum
+from e2wsol.training.loss_scaling import optimizer_class
 from e2wsol.training.strategies import StrategyOptions, create
 
 SIZE = 32
@@ -29,6 +30,8 @@ def made_loop(
     callbacks=(),
     protocol=None,
     replicas=0,
+    jit=False,
+    precision="float32",
     **options,
 ):
     """A Loop over the tiny records with a seeded network; `options` are LoopOptions."""
@@ -36,7 +39,7 @@ def made_loop(
     strategy = made_strategy(strategy, replicas)
     info = dataset.load(str(records))
     keras.utils.set_random_seed(1)
-    with strategy.scope():
+    with strategy.scope(), computing(precision):
         model = methods.create(
             method,
             backbone=backbone or BackboneOptions(backbone="vgg16", backbone_width=0.02),
@@ -44,7 +47,7 @@ def made_loop(
             num_classes=len(info.classes),
             options=method_options,
         )
-        optimizer = NesterovMomentum(rate, l2=1e-4)
+        optimizer = optimizer_class(precision)(rate, l2=1e-4)
     return Loop(
         model,
         optimizer,
@@ -53,9 +56,20 @@ def made_loop(
         pipeline_options=VIEW,
         options=LoopOptions(**settings),
         folder=folder,
+        jit=jit,
         protocol=protocol,
         callbacks=callbacks,
     )
+
+
+@contextlib.contextmanager
+def computing(precision):
+    """Networks built in this context compute in that ComputeOptions.precision."""
+    compute.use(compute.ComputeOptions(precision=precision))
+    try:
+        yield
+    finally:
+        compute.use(compute.ComputeOptions())
 
 
 @functools.cache

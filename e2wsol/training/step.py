@@ -1,0 +1,104 @@
+"""One step of training, and several in one call, on all devices of a tf.distribute strategy."""
+
+import tensorflow as tf
+
+from e2wsol.errors import UserError
+
+
+class TrainSteps:
+    """Forward pass, loss, gradients and update, as one TensorFlow function.
+
+    Args:
+      model: a Method, built under `strategy`.
+      optimizer: of e2wsol.training.optimizers, built for the model's variables.
+      strategy: tf.distribute strategy.
+      micro_batches: equal parts that each device's share of a batch is cut into; their gradients are averaged.
+        That is the gradient of the whole share, but batch normalization sees the parts.
+      jit: whether XLA compiles a step.
+
+    Raises:
+      UserError: XLA is to compile for several CPU devices.
+    """
+
+    def __init__(self, model, optimizer, strategy, *, micro_batches=1, jit=False):
+        self.model, self.optimizer, self.strategy, self.micro_batches = model, optimizer, strategy, micro_batches
+        several = strategy.num_replicas_in_sync > 1
+        if jit and several and not tf.config.list_logical_devices("GPU") + tf.config.list_logical_devices("TPU"):
+            raise UserError("--jit: XLA compiles no step for several CPU devices; leave it out, or use --strategy=none")
+        self.names = ()
+        self._replica = tf.function(self._replica_step, jit_compile=True) if jit else self._replica_step
+        self._run = tf.function(self._steps)
+
+    def __call__(self, batches, number):
+        """Trains `number` steps without a return to Python.
+
+        Args:
+          batches: iterator over distributed batches of e2wsol.data.pipeline.
+          number: of batches to take.
+
+        Returns:
+          float32 tensor (number, k), a row a step, of means over the global batch: "loss", "accuracy" of a method that
+          classifies, the loss's terms where it has several. `names` says their order, after the first call.
+        """
+        return self._run(batches, tf.constant(number))
+
+    @property
+    def traces(self):
+        """How often TensorFlow made a graph of it."""
+        return self._run.experimental_get_tracing_count()
+
+    def _steps(self, batches, number):
+        values = tf.TensorArray(tf.float32, size=number)
+        for step in tf.range(number):
+            values = values.write(step, self._distributed_step(next(batches)))
+        return values.stack()
+
+    def _distributed_step(self, batch):
+        values = self.strategy.run(self._replica, args=(batch,))
+        return self.strategy.reduce("MEAN", values, axis=None)
+
+    def _replica_step(self, batch):
+        variables = self.model.trainable_variables
+        if self.micro_batches == 1:
+            gradients, values = self._gradients(batch, variables)
+        else:
+            gradients, values = self._accumulated(batch, variables)
+        self.optimizer.apply(gradients, variables)
+        return values
+
+    def _accumulated(self, batch, variables):
+        """As `_gradients`, part after part, so that the features of one part alone are in memory."""
+        parts = self.micro_batches
+        size = batch["image"].shape[0] // parts
+        sums = [tf.zeros(variable.shape, variable.dtype) for variable in variables]
+        values = tf.TensorArray(tf.float32, size=parts)
+
+        def add(part, sums, values):
+            share = {name: tensor[part * size : (part + 1) * size] for name, tensor in batch.items()}
+            share = {name: tf.ensure_shape(tensor, (size, *batch[name].shape[1:])) for name, tensor in share.items()}
+            gradients, value = self._gradients(share, variables)
+            return part + 1, [total + one / parts for total, one in zip(sums, gradients)], values.write(part, value)
+
+        _, sums, values = tf.while_loop(
+            lambda part, *_: part < parts, add, (0, sums, values), parallel_iterations=1, maximum_iterations=parts
+        )
+        return sums, tf.reduce_mean(values.stack(), axis=0)
+
+    def _gradients(self, batch, variables):
+        """Gradients of this replica's part of the mean loss, and the step's values in the order of `names`."""
+        images, targets = batch["image"], self.model.targets(batch)
+        with tf.GradientTape() as tape:
+            outputs = self.model(images, training=True)
+            terms = {name: tf.reduce_mean(term) for name, term in self.model.loss_terms(targets, outputs, True).items()}
+            loss = sum(terms.values())
+            # The optimizer sums gradients over replicas; the loss of the global batch is a mean.
+            scaled = self.optimizer.scale_loss(loss / self.strategy.num_replicas_in_sync)
+        gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        values = {"loss": loss}
+        if self.model.classifies:
+            correct = tf.equal(tf.argmax(outputs["logits"], axis=-1, output_type=tf.int32), batch["label"])
+            values["accuracy"] = tf.reduce_mean(tf.cast(correct, tf.float32))
+        if len(terms) > 1:
+            values |= terms
+        self.names = tuple(values)
+        return gradients, tf.stack([tf.cast(value, tf.float32) for value in values.values()])
