@@ -10,9 +10,10 @@ from tqdm import tqdm
 from e2wsol.config import option
 from e2wsol.data import broken_records, pipeline
 from e2wsol.errors import UserError
-from e2wsol.training import checkpoints, strategies
+from e2wsol.training import checkpoints
 from e2wsol.training.preemption import Preemption
 from e2wsol.training.validation import Validation
+from e2wsol.training.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,10 +60,11 @@ class Loop:
         self.model, self.optimizer, self.strategy = model, optimizer, strategy
         self.info, self.pipeline_options, self.options = info, pipeline_options, options
         self.folder = folder
-        self.chief = strategies.is_chief(strategy)
+        self.workers = Workers(strategy)
+        self.chief = self.workers.chief
         self.step = 0
         self.best = -math.inf
-        self.preemption = Preemption()
+        self.preemption = Preemption(self.workers)
         self.callbacks = [*model.callbacks(), *callbacks]
         replicas = strategy.num_replicas_in_sync
         if options.batch_size % replicas:
@@ -87,6 +89,9 @@ class Loop:
             state = checkpoints.restore(path, self.model, self.optimizer)
             self.step = state["step"]
             self.best = -math.inf if state["best"] is None else state["best"]
+        steps = self.workers.gather(self.step)
+        if len(set(steps)) > 1:
+            raise UserError(f"{self.folder}: the workers find checkpoints of steps {steps}; they must share the folder")
         return path
 
     def run(self):
@@ -104,6 +109,7 @@ class Loop:
             while self.step < total and not self.model.stop_training and not self.preemption.requested:
                 self._epoch(batches, callbacks)
         callbacks.on_train_end()
+        self.workers.gather(None)  # nobody leaves while the chief still writes
         return self.preemption.requested and self.step < total
 
     def _epoch(self, batches, callbacks):
@@ -149,7 +155,7 @@ class Loop:
             callbacks.on_train_batch_begin(self.step)
             results.append(self._train_step(next(batches)))
             self.step += 1
-            if len(results) == number or self.preemption.requested:
+            if self.preemption.look() or len(results) == number:
                 break
             callbacks.on_train_batch_end(self.step - 1)
         sums = {name: float(sum(result[name] for result in results)) for name in results[0]}
@@ -191,7 +197,9 @@ class Loop:
                 num_shards=context.num_input_pipelines,
                 pseudo_masks=self.model.needs_pseudo_masks,
             )
-            return dataset.rebatch(per_replica, drop_remainder=True)
+            dataset = dataset.rebatch(per_replica, drop_remainder=True)
+            # Else several workers ask each other before every step whether anyone's pictures have come to an end.
+            return dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
         return self.strategy.distribute_datasets_from_function(make)
 
