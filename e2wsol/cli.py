@@ -5,9 +5,10 @@ import os
 import sys
 
 from e2wsol import config
-from e2wsol.errors import UserError
+from e2wsol.errors import UserError, WorkerLostError
 
 EXIT_USER_ERROR = 2
+EXIT_TRY_AGAIN = 75
 _STORAGE_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG, errno.EACCES)
 
 
@@ -21,7 +22,7 @@ def run(main, *option_classes, description=None, complete=None):
       complete: f(argv) -> argv with the flags that follow from those given.
 
     A UserError, or an OSError about a full or unwritable disk, ends as one line on standard error
-    and exit status 2; anything else is a bug and keeps its traceback.
+    and exit status 2, a worker that was lost with status 75; anything else is a bug and keeps its traceback.
     """
     try:
         argv = complete(sys.argv) if complete else sys.argv
@@ -32,6 +33,8 @@ def run(main, *option_classes, description=None, complete=None):
         status = main(*instances, positional)
     except UserError as error:
         fail(error)
+    except WorkerLostError as error:
+        fail(error, EXIT_TRY_AGAIN)
     except OSError as error:
         if error.errno not in _STORAGE_ERRORS:
             raise
@@ -48,7 +51,7 @@ def no_arguments(positional):
         raise UserError(f"{positional[0]}: unexpected argument; all settings are flags (see --help)")
 
 
-def fail(message):
-    """Prints one error line and exits with status 2."""
+def fail(message, status=EXIT_USER_ERROR):
+    """Prints one error line and exits with the status."""
     print("error: " + " ".join(str(message).split()), file=sys.stderr)
-    sys.exit(EXIT_USER_ERROR)
+    sys.exit(status)

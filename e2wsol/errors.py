@@ -1,4 +1,4 @@
-"""The one exception that reaches a user as a single line."""
+"""The exceptions that reach a user as a single line."""
 
 
 class UserError(Exception):
@@ -6,6 +6,13 @@ class UserError(Exception):
 
     The message is one line that names the file or flag, the value that was found and what would
     be right. Commands print it without a traceback and exit with status 2.
+    """
+
+
+class WorkerLostError(Exception):
+    """Another worker ended or stopped answering, so this one cannot go on; started again, all can.
+
+    Commands print the message as one line and exit with status 75 (EX_TEMPFAIL of sysexits.h: try again).
     """
 
 

@@ -19,11 +19,12 @@ from e2wsol.data import dataset, pipeline
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
 from e2wsol.prediction.models import box_protocol
-from e2wsol.training import optimizers, strategies
+from e2wsol.training import checkpoints, optimizers, strategies
 from e2wsol.training.callbacks import MetricsFile, TensorBoardLog
 from e2wsol.training.loop import Loop, LoopOptions, steps_per_epoch
 from e2wsol.training.loss_scaling import optimizer_class
 from e2wsol.training.run_folder import RunFolder
+from e2wsol.training.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,7 @@ OPTION_CLASSES = (
 def main(*arguments):
     """Builds data, method and loop, in that order, and runs."""
     *options, positional = arguments
-    train, loop, devices, computing, method, backbone, data, optimizer, box, *method_options = options
+    train, loop, devices, computing, _, _, data, _, box, *_ = options
     cli.no_arguments(positional)
     _check(train, data, box)
     if train.deterministic:
@@ -65,6 +66,12 @@ def main(*arguments):
     keras.utils.set_random_seed(loop.seed)
     compute.use(computing)
     folder = RunFolder(train.run_dir)
+    with Workers(strategy).watched(lambda: _how_to_go_on(folder)):
+        _train(strategy, folder, info, options)
+
+
+def _train(strategy, folder, info, options):
+    train, loop, _, computing, method, backbone, data, optimizer, box, *method_options = options
     with strategy.scope():
         model = methods.create(
             method.method,
@@ -98,6 +105,10 @@ def main(*arguments):
     if runner.chief:
         more = "; stopped by SIGTERM, the same command goes on" if preempted else ""
         print(f"trained {runner.step} steps; run folder: {folder.path}{more}")
+
+
+def _how_to_go_on(folder):
+    return f"start all workers again to go on from {checkpoints.last(folder.checkpoints) or 'the start'}"
 
 
 def _check(train, data, box):

@@ -5,15 +5,17 @@ import math
 
 import keras
 import numpy as np
+import tensorflow as tf
 from tqdm import tqdm
 
 from e2wsol.config import option
 from e2wsol.data import broken_records, pipeline
 from e2wsol.errors import UserError
-from e2wsol.training import checkpoints, strategies
+from e2wsol.training import checkpoints
 from e2wsol.training.preemption import Preemption
 from e2wsol.training.step import TrainSteps
 from e2wsol.training.validation import Validation
+from e2wsol.training.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,10 +83,11 @@ class Loop:
         self.model, self.optimizer, self.strategy = model, optimizer, strategy
         self.info, self.pipeline_options, self.options = info, pipeline_options, options
         self.folder = folder
-        self.chief = strategies.is_chief(strategy)
+        self.workers = Workers(strategy)
+        self.chief = self.workers.chief
         self.step = 0
         self.best = -math.inf
-        self.preemption = Preemption()
+        self.preemption = Preemption(self.workers)
         self.callbacks = [*model.callbacks(), *callbacks]
         self._check_batch()
         self.steps_per_epoch = steps_per_epoch(options, info)
@@ -107,6 +110,9 @@ class Loop:
             state = checkpoints.restore(path, self.model, self.optimizer)
             self.step = state["step"]
             self.best = -math.inf if state["best"] is None else state["best"]
+        steps = self.workers.gather(self.step)
+        if len(set(steps)) > 1:
+            raise UserError(f"{self.folder}: the workers find checkpoints of steps {steps}; they must share the folder")
         return path
 
     def run(self):
@@ -124,6 +130,7 @@ class Loop:
             while self.step < total and not self.model.stop_training and not self.preemption.requested:
                 self._epoch(batches, callbacks)
         callbacks.on_train_end()
+        self.workers.gather(None)  # nobody leaves while the chief still writes
         return self.preemption.requested and self.step < total
 
     def _epoch(self, batches, callbacks):
@@ -171,7 +178,7 @@ class Loop:
             values.append(self._train_steps(batches, steps))
             self.step += steps
             taken += steps
-            if taken == number or self.preemption.requested:
+            if self.preemption.look() or taken == number:
                 break
             callbacks.on_train_batch_end(self.step - 1)
         table = np.concatenate([value.numpy() for value in values]).astype(np.float64)
@@ -228,7 +235,9 @@ class Loop:
                 num_shards=context.num_input_pipelines,
                 pseudo_masks=self.model.needs_pseudo_masks,
             )
-            return dataset.rebatch(per_replica, drop_remainder=True)
+            dataset = dataset.rebatch(per_replica, drop_remainder=True)
+            # Else several workers ask each other before every step whether anyone's pictures have come to an end.
+            return dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
         return self.strategy.distribute_datasets_from_function(make)
 

@@ -1,19 +1,37 @@
-"""A machine that is taken away says so by SIGTERM: the run then saves and ends."""
+"""A machine that is taken away says so by SIGTERM: the run then saves and ends, on all workers at the same step."""
 
 import contextlib
 import signal
 import threading
 
+from e2wsol.training.workers import Workers
+
+# Looks between two questions to the other workers, each of which waits for the slowest.
+_LOOKS = 10
+
 
 class Preemption:
-    """Whether SIGTERM came.
+    """Whether the run has to end because SIGTERM came, to this worker or another.
 
     Attributes:
-      requested: True once it did.
+      requested: True once it has; with several workers it changes on all of them in the same `look`.
     """
 
-    def __init__(self):
-        self.requested = False
+    def __init__(self, workers=None):
+        """Takes Workers; None for a process alone."""
+        self.workers = workers or Workers()
+        self._noted, self._agreed, self._looks = False, False, 0
+
+    @property
+    def requested(self):
+        return self._agreed if self.workers.count > 1 else self._noted
+
+    def look(self):
+        """Whether the run has to end; all workers look after the same steps, and ask each other every so often."""
+        self._looks += 1
+        if self.workers.count > 1 and self._looks % _LOOKS == 0:
+            self._agreed = self.workers.any(self._noted)
+        return self.requested
 
     @contextlib.contextmanager
     def watched(self):
@@ -31,4 +49,4 @@ class Preemption:
             signal.signal(signal.SIGTERM, before)
 
     def _note(self, *_):
-        self.requested = True
+        self._noted = True

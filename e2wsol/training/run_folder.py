@@ -15,17 +15,8 @@ PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "absl-py")
 # Flags that say where and how long, not what: a run may go on with others.
 FREE_FLAGS = (
     *("run_dir", "epochs", "data_dir", "data_threads", "shuffle_buffer", "backbone_weights"),
-    *(
-        "strategy",
-        "replicas",
-        "tpu",
-        "jit",
-        "steps_per_execution",
-        "log_every",
-        "validate_every",
-        "checkpoint_steps",
-        "tensorboard_pictures",
-    ),
+    *("strategy", "cluster", "cluster_wait", "replicas", "tpu", "jit", "steps_per_execution"),
+    *("log_every", "validate_every", "checkpoint_steps", "tensorboard_pictures"),
 )
 
 

@@ -1,23 +1,53 @@
 import dataclasses
+import faulthandler
+import signal
+import threading
 
 import tensorflow as tf
 
 from e2wsol.config import option
 from e2wsol.errors import UserError
+from e2wsol.training import clusters, meeting
+
+# TensorFlow's start after all workers have met; longer than that, one of them has died in it.
+_START_SECONDS = 300
 
 
 @dataclasses.dataclass(frozen=True)
-class StrategyOptions:
+class ClusterOptions:
+    """Where the other workers are."""
+
+    cluster: str = option(
+        "auto",
+        "with multi_worker_mirrored, what names the workers: tf_config, slurm, or auto: TF_CONFIG if set, else Slurm",
+        choices=("auto", "tf_config", "slurm"),
+    )
+    cluster_wait: int = option(600, "seconds that a worker waits for the others at the start", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class StrategyOptions(ClusterOptions):
     """On which devices training runs."""
 
     strategy: str = option(
         "none",
-        "none (one device), mirrored (all GPUs of this machine), multi_worker_mirrored (TF_CONFIG names the "
-        "workers) or tpu",
+        "none (one device), mirrored (all GPUs of this machine), multi_worker_mirrored (several processes, see "
+        "--cluster) or tpu",
         choices=("none", "mirrored", "multi_worker_mirrored", "tpu"),
     )
     replicas: int = option(0, "mirrored on a machine without GPU: logical CPU devices to make", minimum=0)
     tpu: str = option("", "TPU name or address; empty for the local one")
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardOptions(ClusterOptions):
+    """Over which processes pictures are shared out where nothing is trained."""
+
+    strategy: str = option(
+        "none",
+        "none (this process alone) or multi_worker_mirrored: each of several processes takes its part, see --cluster",
+        choices=("none", "multi_worker_mirrored"),
+    )
 
 
 def make_deterministic():
@@ -35,25 +65,51 @@ def create(options):
     """The tf.distribute strategy that the options name; call it before any other TensorFlow work.
 
     Raises:
-      UserError: no TPU was found, or more replicas than there can be.
+      UserError: no TPU was found, no workers are named or some do not come, or more replicas than there can be.
     """
     if options.strategy == "mirrored":
         return tf.distribute.MirroredStrategy(_mirrored_devices(options.replicas))
     if options.strategy == "multi_worker_mirrored":
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return _multi_worker(options, gpus=len(tf.config.list_physical_devices("GPU")))
     if options.strategy == "tpu":
         return _tpu(options.tpu)
     return tf.distribute.get_strategy()
 
 
-def is_chief(strategy):
-    """Whether this process is the one that writes files."""
-    resolver = strategy.cluster_resolver
-    return (
-        resolver is None
-        or resolver.task_type in (None, "", "chief")
-        or (resolver.task_type == "worker" and resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs)
-    )
+def create_for_shards(options):
+    """The strategy by which processes that only share pictures out speak to each other, over their CPUs alone.
+
+    Args:
+      options: ShardOptions.
+
+    Raises:
+      UserError: as `create`.
+    """
+    if options.strategy == "none":
+        return tf.distribute.get_strategy()
+    return _multi_worker(options, gpus=0)
+
+
+def _multi_worker(options, gpus):
+    cluster = clusters.find(options.cluster)
+    meeting.meet(cluster, options.cluster_wait)
+    # A start that hangs holds the interpreter, so no Python code could end it.
+    faulthandler.dump_traceback_later(_START_SECONDS, exit=True)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster.resolver(gpus))
+    except (tf.errors.OpError, RuntimeError) as error:
+        address = cluster.addresses[cluster.index]
+        said = str(error).splitlines()[0]
+        raise UserError(f"worker {cluster.index} ({address}): cannot start ({said}); is its port free?") from None
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        _restore_sigterm()
+
+
+def _restore_sigterm():
+    """TensorFlow's server takes SIGTERM and keeps it to itself; back to what Python knows of."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 def _mirrored_devices(replicas):

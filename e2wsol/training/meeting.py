@@ -1,0 +1,113 @@
+"""Waiting until all workers are there, before TensorFlow does.
+
+TensorFlow's own start waits for an hour, cannot be interrupted, and does not say for whom. So the first worker listens
+on its port before TensorFlow takes it, the others call there, and when all have called they are told to go on.
+"""
+
+import json
+import socket
+import time
+
+from e2wsol.errors import UserError
+
+_GO = b"go"
+_PAUSE = 0.1
+
+
+def meet(cluster, seconds):
+    """Returns when every worker of the cluster has called this.
+
+    Args:
+      cluster: Cluster.
+      seconds: to wait at most.
+
+    Raises:
+      UserError: some did not come, name other workers than this one, or the port is taken.
+    """
+    if len(cluster.addresses) == 1:
+        return
+    deadline = time.monotonic() + seconds
+    missing = _listen(cluster, deadline) if cluster.index == 0 else _call(cluster, deadline)
+    if missing:
+        names = ", ".join(f"worker {index} ({cluster.addresses[index]})" for index in missing)
+        raise UserError(f"{names}: no answer within --cluster_wait={seconds} seconds; start it, or correct its address")
+
+
+def _listen(cluster, deadline):
+    """The first worker's part; returns the indices of those that did not call."""
+    port = int(cluster.addresses[0].rpartition(":")[2])
+    callers, expected = {}, set(range(1, len(cluster.addresses)))
+    try:
+        with _server(port) as server:
+            while time.monotonic() < deadline:
+                _accept(server, cluster, callers)
+                for index in [index for index, caller in callers.items() if not _holds(caller)]:
+                    callers.pop(index).close()
+                if set(callers) == expected:
+                    break
+        if set(callers) == expected:
+            for caller in callers.values():
+                caller.sendall(_GO)
+    finally:
+        for caller in callers.values():
+            caller.close()
+    return sorted(expected - set(callers))
+
+
+def _server(port):
+    """A listening socket on all of this machine's addresses, as TensorFlow's server will be."""
+    both = socket.has_dualstack_ipv6()
+    try:
+        server = socket.create_server(
+            ("", port), family=socket.AF_INET6 if both else socket.AF_INET, dualstack_ipv6=both
+        )
+    except OSError as error:
+        raise UserError(f"port {port} of worker 0: {error.strerror}; give it another address") from None
+    server.settimeout(1)
+    return server
+
+
+def _accept(server, cluster, callers):
+    """Takes one call, if one comes within a second; what is no worker's is left alone."""
+    try:
+        caller, _ = server.accept()
+        caller.settimeout(5)
+        index, addresses = json.loads(caller.makefile().readline(1 << 20))
+        index = int(index)
+    except (OSError, ValueError, TypeError):
+        return
+    if addresses != cluster.addresses:
+        raise UserError(f"worker {index} was told of other workers ({addresses}) than worker 0 ({cluster.addresses})")
+    if index in callers:
+        callers[index].close()  # it was started again
+    callers[index] = caller
+
+
+def _holds(caller):
+    """Whether a caller is still there."""
+    caller.setblocking(False)
+    try:
+        return caller.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        caller.setblocking(True)
+
+
+def _call(cluster, deadline):
+    """The part of the others; returns [] when all were there, else [0]."""
+    host, _, port = cluster.addresses[0].rpartition(":")
+    said = json.dumps([cluster.index, cluster.addresses]).encode() + b"\n"
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=min(5, left)) as first:
+                first.sendall(said)
+                first.settimeout(max(_PAUSE, deadline - time.monotonic()))
+                if first.recv(len(_GO)) == _GO:
+                    return []
+        except OSError:  # nobody there yet, or no more
+            pass
+        time.sleep(_PAUSE)
+    return [0]
