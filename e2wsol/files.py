@@ -3,6 +3,9 @@
 import contextlib
 import os
 import pathlib
+import shutil
+
+_TEMPORARY = ".tmp-"
 
 
 @contextlib.contextmanager
@@ -13,7 +16,7 @@ def replacing(path):
     temporary file is removed and an existing `path` stays as it was.
     """
     path = pathlib.Path(path)
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -32,3 +35,9 @@ def write_bytes(path, data):
 def write_text(path, text):
     """Writes `text` as UTF-8, as `write_bytes` does."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def remove_leftovers(folder):
+    """Removes temporary files that a killed process left in `folder`; call it while no other process writes there."""
+    for path in pathlib.Path(folder).glob(f"{_TEMPORARY}*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -24,3 +24,12 @@ def test_temporary_name_keeps_the_suffix(tmp_path):
     with files.replacing(tmp_path / "a.keras") as temporary:
         assert temporary.suffix == ".keras" and temporary.parent == tmp_path
         temporary.write_bytes(b"")
+
+
+def test_leftovers_of_killed_processes_go(tmp_path):
+    (tmp_path / ".tmp-12-a.json").write_text("half")
+    (tmp_path / ".tmp-step-00000004").mkdir()
+    (tmp_path / ".tmp-step-00000004" / "model.keras").write_text("half")
+    (tmp_path / "a.json").write_text("whole")
+    files.remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

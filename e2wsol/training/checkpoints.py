@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import shutil
+import sys
 import warnings
 
 import numpy as np
@@ -93,6 +94,7 @@ def last(folder):
     for path in sorted(folder.glob("step-*"), reverse=True):
         if _intact(path):
             return path
+        print(f"{path}: damaged checkpoint, passed over", file=sys.stderr)
     return None
 
 

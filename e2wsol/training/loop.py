@@ -87,6 +87,8 @@ class Loop:
         self.chief = self.workers.chief
         self.step = 0
         self.best = -math.inf
+        # Of the steps of the present epoch: {name: sum of its values}, and how many they are.
+        self.sums, self.counted = {}, 0
         self.preemption = Preemption(self.workers)
         self.callbacks = [*model.callbacks(), *callbacks]
         self._check_batch()
@@ -110,6 +112,7 @@ class Loop:
             state = checkpoints.restore(path, self.model, self.optimizer)
             self.step = state["step"]
             self.best = -math.inf if state["best"] is None else state["best"]
+            self.sums, self.counted = state.get("sums", {}), state.get("counted", 0)
         steps = self.workers.gather(self.step)
         if len(set(steps)) > 1:
             raise UserError(f"{self.folder}: the workers find checkpoints of steps {steps}; they must share the folder")
@@ -136,13 +139,12 @@ class Loop:
     def _epoch(self, batches, callbacks):
         epoch, done = divmod(self.step, self.steps_per_epoch)
         callbacks.on_epoch_begin(epoch)
-        totals, counted = {}, 0
         title = f"epoch {epoch + 1}/{self.options.epochs}"
         with tqdm(total=self.steps_per_epoch, initial=done, desc=title, unit="step", disable=not self.chief) as bar:
             for pending in self._stretches(done):
                 sums, taken = self._steps(batches, pending, callbacks)
-                counted += taken
-                totals = {name: totals.get(name, 0.0) + value for name, value in sums.items()}
+                self.counted += taken
+                self.sums = {name: self.sums.get(name, 0.0) + value for name, value in sums.items()}
                 bar.update(taken)
                 bar.set_postfix({name: f"{value / taken:.3f}" for name, value in sums.items()})
                 if self.preemption.requested and self.step % self.steps_per_epoch:
@@ -150,15 +152,17 @@ class Loop:
                     return
                 if self._mid_epoch_checkpoint():
                     self._save()
-        logs = {name: value / counted for name, value in totals.items()}
+        logs = {name: value / self.counted for name, value in self.sums.items()}
+        self.sums, self.counted = {}, 0
         logs["learning_rate"] = self._learning_rate()
         logs.update(self._validate(epoch))
         score = "val_top1" if self.model.classifies else "val_gt_known"
         validated = logs.get(score, -math.inf) if self.model.localizes else -math.inf
         improved = validated > self.best
         self.best = max(self.best, validated)
-        self._save(best=improved)
+        # Before the checkpoint: a run killed between the two goes on from the one before, and logs the epoch again.
         callbacks.on_epoch_end(epoch, {**logs, "step": self.step})
+        self._save(best=improved)
 
     def _stretches(self, done):
         """Numbers of steps until the next log entry, checkpoint or end of the epoch."""
@@ -254,4 +258,5 @@ class Loop:
         if self.chief:
             # JSON knows no infinity: null stands for "not validated yet".
             state = {"step": self.step, "best": self.best if math.isfinite(self.best) else None}
+            state |= {"sums": self.sums, "counted": self.counted}
             checkpoints.save(self.folder, self.model, self.optimizer, state, best=best)

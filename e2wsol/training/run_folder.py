@@ -47,6 +47,7 @@ class RunFolder:
         elif self.path.exists() and any(self.path.iterdir()):
             raise UserError(f"--run_dir={self.path}: holds other files and no flags.json; give an empty or new folder")
         self.path.mkdir(parents=True, exist_ok=True)
+        files.remove_leftovers(self.path)
         record = {"flags": flags, "versions": versions(), "git_commit": git_commit()}
         files.write_text(self.flags_file, json.dumps(record, indent=1) + "\n")
         source = pathlib.Path(info.folder) / dataset.FILE_NAME

@@ -112,7 +112,7 @@ def tear(path, name):
 
 @pytest.mark.parametrize("name", ["model.keras", "optimizer.npz", "state.json"])
 @pytest.mark.parametrize("damage", ["torn", "missing"])
-def test_torn_checkpoint_is_passed_over(tmp_path, name, damage):
+def test_torn_checkpoint_is_passed_over(tmp_path, name, damage, capsys):
     save(tmp_path, 1)
     save(tmp_path, 2)
     newest = tmp_path / "step-00000002"
@@ -121,6 +121,7 @@ def test_torn_checkpoint_is_passed_over(tmp_path, name, damage):
     else:
         (newest / name).unlink()
     assert checkpoints.last(tmp_path) == tmp_path / "step-00000001"
+    assert capsys.readouterr().err == f"{newest}: damaged checkpoint, passed over\n"
     tear(tmp_path / "step-00000001", "model.keras")
     assert checkpoints.last(tmp_path) is None
 
