@@ -69,14 +69,12 @@ class TrainSteps:
     def _accumulated(self, batch, variables):
         """As `_gradients`, part after part, so that the features of one part alone are in memory."""
         parts = self.micro_batches
-        size = batch["image"].shape[0] // parts
+        cut = {name: tf.reshape(one, (parts, -1, *one.shape[1:])) for name, one in batch.items()}
         sums = [tf.zeros(variable.shape, variable.dtype) for variable in variables]
         values = tf.TensorArray(tf.float32, size=parts)
 
         def add(part, sums, values):
-            share = {name: tensor[part * size : (part + 1) * size] for name, tensor in batch.items()}
-            share = {name: tf.ensure_shape(tensor, (size, *batch[name].shape[1:])) for name, tensor in share.items()}
-            gradients, value = self._gradients(share, variables)
+            gradients, value = self._gradients({name: tf.gather(one, part) for name, one in cut.items()}, variables)
             return part + 1, [total + one / parts for total, one in zip(sums, gradients)], values.write(part, value)
 
         _, sums, values = tf.while_loop(
