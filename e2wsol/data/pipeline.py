@@ -54,7 +54,8 @@ def resize(image, size):
     Returns:
       (size, size, 3) float32 in the range of `image`.
     """
-    return tf.image.resize(image, (size, size), method="bilinear", antialias=False)
+    # The kernel takes other types value by value, float32 by vectors: the same sums, a cast dearer, and yet faster.
+    return tf.image.resize(tf.cast(image, tf.float32), (size, size), method="bilinear", antialias=False)
 
 
 def whole_view(images, size):
@@ -113,7 +114,7 @@ def resize_nearest(image, size):
 
 
 def _train_view(image, options, key):
-    return _to_uint8(_train_window(resize(image, options.resize_size), options, key))
+    return _train_window(_to_uint8(resize(image, options.resize_size)), options, key)
 
 
 def _train_window(image, options, key):
@@ -123,7 +124,8 @@ def _train_window(image, options, key):
     offsets = tf.cast(draws[:2] * float(options.resize_size - size + 1), tf.int32)
     image = tf.slice(image, [offsets[0], offsets[1], 0], [size, size, channels])
     if options.flip:
-        image = tf.cond(draws[2] < 0.5, lambda: image[:, ::-1], lambda: image)
+        # Not image[:, ::-1]: a strided slice copies value by value, which takes as long as decoding the JPEG.
+        image = tf.cond(draws[2] < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
     return tf.ensure_shape(image, (size, size, channels))
 
 
@@ -132,8 +134,9 @@ def decode_pseudo_mask(png):
     return tf.io.decode_png(png, channels=3)[..., :2]
 
 
-def _to_uint8(image):
-    return tf.cast(tf.clip_by_value(image, 0.0, 255.0), tf.uint8)
+def _to_uint8(resized):
+    """Truncates a resized uint8 picture; its values lie between those of the picture, so nothing has to be clipped."""
+    return tf.cast(resized, tf.uint8)
 
 
 def train_dataset(
