@@ -4,7 +4,7 @@ Builds, in a temporary folder, records of the same photos as they are (--store=o
 --store=square), and reads training batches of 224 from each in turn with
 
 - the bare decoder: tf.io.decode_jpeg with the accurate transform, on as many threads, the bytes in memory; the
-  yardstick, since it is the pipeline's own and no pipeline that gives these pixels takes less. cv2.imdecode is beside it;
+  yardstick, since no pipeline that gives these pixels takes less. cv2.imdecode stands beside it;
 - plain loaders: threads that decode, resize to 256, crop, mirror and stack, once with OpenCV and once with Pillow;
 - the pipeline of training (decode, resize, crop, mirror, shuffle, batch).
 

@@ -83,7 +83,7 @@ def shrink(pixels, short_side):
 
 
 def shrink_to_square(pixels, side):
-    """Reduces (H, W, 3) uint8 so that no side is longer than `side`, each on its own; shorter sides stay as they are."""
+    """Reduces (H, W, 3) uint8 so that no side is longer than `side`, each on its own; shorter ones stay."""
     height, width = pixels.shape[:2]
     if max(height, width) <= side:
         return pixels
