@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from e2wsol.config import option
 from e2wsol.data import schema
+from e2wsol.data.dataset import on_bad_record_option
 from e2wsol.errors import UserError
 
 # Independent random streams made from one seed.
@@ -33,6 +34,7 @@ class PipelineOptions:
     flip: bool = option(True, "mirror half of the training pictures")
     shuffle_buffer: int = option(4096, "encoded pictures held in memory to shuffle from", minimum=1)
     data_threads: int = option(0, "threads that decode pictures; 0 lets tf.data choose", minimum=0)
+    on_bad_record: str = on_bad_record_option()
 
     def __post_init__(self):
         if self.resize_size < self.image_size:
@@ -184,7 +186,7 @@ def train_dataset(
         )
 
     def prepare(index, serialized):
-        record = _record(serialized, info)
+        record = checked_record(serialized, info)
         key = _key(seed, _PICTURE_STREAM, index)
         view = {"image": _train_view(decode(record["jpeg"]), options, key), "label": record["label"]}
         if pseudo_masks:
@@ -217,11 +219,44 @@ def _record_stream(split_info, options, seed, start_record):
 def _shuffled_pass(split_info, options, key):
     # Dataset.shuffle mixes the graph's seed into its own; without this, tf.random.set_seed changes the order.
     tf.compat.v1.set_random_seed(1)
-    files = tf.random.experimental.stateless_shuffle(tf.constant(split_info.files), seed=key, alg="philox")
     reads = min(_PARALLEL_READS, len(split_info.files))
-    records = tf.data.TFRecordDataset(files, num_parallel_reads=reads)
+    if split_info.left_out:
+        shards = tf.random.experimental.stateless_shuffle(tf.range(len(split_info.files)), seed=key, alg="philox")
+        shards = tf.data.Dataset.from_tensor_slices(shards)
+        records = shards.interleave(
+            _readable(split_info), cycle_length=reads, num_parallel_calls=reads, deterministic=True
+        )
+    else:
+        files = tf.random.experimental.stateless_shuffle(tf.constant(split_info.files), seed=key, alg="philox")
+        records = tf.data.TFRecordDataset(files, num_parallel_reads=reads)
     buffer = min(options.shuffle_buffer, split_info.count)
     return records.shuffle(buffer, seed=tf.cast(key[0], tf.int64), reshuffle_each_iteration=False)
+
+
+def stored_records(split_info):
+    """The serialized records of a split in the order of its files, those that are left out aside."""
+    if not split_info.left_out:
+        return tf.data.TFRecordDataset(tf.constant(split_info.files))
+    return tf.data.Dataset.range(len(split_info.files)).flat_map(_readable(split_info))
+
+
+def _readable(split_info):
+    """A function from the number of a shard to the Dataset of its records, those that are left out aside."""
+    ends = dict(zip(split_info.files, split_info.shard_counts))
+    bad = {file: [-1] for file in split_info.files}
+    for record in split_info.left_out:
+        if record.rest:
+            ends[record.file] = record.record
+        else:
+            bad[record.file].append(record.record)
+    bad = tf.ragged.constant(list(bad.values()), tf.int64).to_tensor(-1)
+    files, ends = tf.constant(split_info.files), tf.constant(list(ends.values()), tf.int64)
+
+    def records(shard):
+        numbered = tf.data.TFRecordDataset(files[shard]).take(ends[shard]).enumerate()
+        return numbered.filter(lambda number, _: tf.reduce_all(bad[shard] != number)).map(lambda _, record: record)
+
+    return records
 
 
 def _key(seed, stream, number):
@@ -251,14 +286,14 @@ def eval_dataset(info, options, *, split, batch, limit=0, crops=1, shard_index=0
     """
 
     def prepare(serialized):
-        record = _record(serialized, info)
+        record = checked_record(serialized, info)
         image = decode(record["jpeg"])
         view = {"image": eval_view(image, options), "num_boxes": tf.shape(record["boxes"])[0]}
         if crops == 10:
             view["crops"] = ten_crops(whole_view(image, options.resize_size), options.image_size)
         return view | {name: record[name] for name in ("label", "source_id", "filename", "size", "boxes", "mask")}
 
-    dataset = tf.data.TFRecordDataset(tf.constant(_nonempty(info, split).files))
+    dataset = stored_records(_nonempty(info, split))
     if limit:
         dataset = dataset.take(limit)
     dataset = dataset.shard(num_shards, shard_index).map(prepare, num_parallel_calls=_threads(options))
@@ -274,7 +309,8 @@ def supervised(dataset):
     return dataset.map(lambda batch: (batch["image"], batch["label"]))
 
 
-def _record(serialized, info):
+def checked_record(serialized, info):
+    """`schema.parse` of a record, stopping at a label that the data set's classes do not have."""
     record = schema.parse(serialized)
     known = (record["label"] >= 0) & (record["label"] < len(info.classes))
     with tf.control_dependencies([tf.debugging.Assert(known, ["label out of range", record["label"]])]):
