@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from e2wsol import cli, files
 from e2wsol.config import option
-from e2wsol.data import broken_records, dataset, pipeline
+from e2wsol.data import broken_records, dataset, pipeline, skipped_records
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
 from e2wsol.prediction import class_files
@@ -48,6 +48,7 @@ class ClassifyOptions:
         0, "whole pictures are resized to this for the network; 0 for the run's evaluation view", minimum=0
     )
     batch: int = option(32, "pictures a batch", minimum=1)
+    on_bad_record: str = dataset.on_bad_record_option()
     crops: str = option(
         "auto",
         "views that a class is predicted from: 1, or the mean over 10 crops; auto as the run's protocol says",
@@ -60,10 +61,12 @@ def main(options, positional):
     cli.no_arguments(positional)
     if not options.run_dir:
         raise UserError("--run_dir is missing: give a run folder of python -m e2wsol.train")
-    run, flags, view, info = open_run(options.run_dir, options.data_dir)
+    run, flags, view, info = open_run(options.run_dir, options.data_dir, options.on_bad_record)
     output = pathlib.Path(options.output or run.path / f"{options.split}.jsonl")
     if output.suffix != ".jsonl":
         raise UserError(f"--output={output}: give a name that ends in .jsonl")
+    info = skipped_records.leave_out(info, options.on_bad_record, (options.split,), run.path)
+    skipped_records.remember(info, run.path)
     model_file = pathlib.Path(options.checkpoint or run.model_file())
     model = load_model(str(model_file))
     protocol = box_protocol(protocols.BoxOptions(), flags, model)
@@ -95,6 +98,7 @@ def whole_pictures(options):
 
 def made_with(options, info, model_file, view, crops, ten_crop_mean):
     """What decides the classes, as FILE.about.json says it."""
+    skipped = info.split(options.split).skipped
     return {
         "format": FORMAT,
         "model_sha256": dataset.sha256(model_file),
@@ -107,6 +111,7 @@ def made_with(options, info, model_file, view, crops, ten_crop_mean):
         "eval_crop": view.eval_crop,
         "crops": crops,
         "mean_of": ten_crop_mean if crops == 10 else None,
+        **({"skipped_records": skipped} if skipped else {}),
     }
 
 

@@ -30,6 +30,8 @@ import time
 from e2wsol import cli, files
 from e2wsol.compute import ComputeOptions
 from e2wsol.config import option, to_mapping
+from e2wsol.data import skipped_records
+from e2wsol.data.dataset import on_bad_record_option
 from e2wsol.errors import UserError
 from e2wsol.localization.protocols import BoxOptions
 from e2wsol.localizers import LocalizerOptions
@@ -78,6 +80,7 @@ class EvaluateOptions:
         "leave pictures without a pixel above the threshold out of the scores, as SPOL's release does, instead of "
         "counting them as misses",
     )
+    on_bad_record: str = on_bad_record_option()
     samples: int = option(48, "pictures kept for the report: best, worst and random ones", minimum=0)
 
 
@@ -185,6 +188,7 @@ def document(subject, options, name, pictures, scored, start):
         "skip_empty": subject.protocol.skip_empty,
         "every_contour": subject.protocol.every_contour,
         "threshold_split": subject.chooser_split,
+        "skipped_records": skipped_records.counts(info, (options.split, subject.chooser_split)),
         "predictions": options.predictions or None,
         **subject.facts,
         **scored,

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from e2wsol import cli, files
 from e2wsol.config import option
-from e2wsol.data import dataset, pipeline, schema
+from e2wsol.data import dataset, pipeline, schema, skipped_records
 from e2wsol.data.masked_records import MaskedRecords
 from e2wsol.errors import UserError
 from e2wsol.localization import pseudo_mask
@@ -55,6 +55,7 @@ class PseudoMaskOptions:
         pseudo_mask.MIN_AREA, "contours of a smaller area give no Gaussian, square pixels of --mask_size", minimum=0.5
     )
     batch: int = option(32, "pictures a batch", minimum=1)
+    on_bad_record: str = dataset.on_bad_record_option()
     threads: int = option(0, "threads that make and encode masks; 0 for one a core", minimum=0)
     samples: int = option(12, f"masks that {SHEET} shows", minimum=1)
 
@@ -71,12 +72,14 @@ def main(options, positional):
     for flag in ("run_dir", "output"):
         if not getattr(options, flag):
             raise UserError(f"--{flag} is missing: see python -m e2wsol.pseudo_masks --help")
-    run, _, view, info = open_run(options.run_dir, options.data_dir)
+    run, _, view, info = open_run(options.run_dir, options.data_dir, options.on_bad_record)
+    info = skipped_records.leave_out(info, options.on_bad_record, (SPLIT,), run.path)
+    skipped_records.remember(info, run.path)
     if not info.split(SPLIT).count:
         raise UserError(f"--data_dir={info.folder}: split '{SPLIT}' holds no picture")
     input_size = options.mask_input_size or view.resize_size
     model_file = pathlib.Path(options.checkpoint or run.model_file())
-    copy = MaskedRecords(info.folder, options.output, made_with(options, input_size, model_file), (SPLIT,))
+    copy = MaskedRecords(info, options.output, made_with(options, input_size, model_file), (SPLIT,))
     if copy.finished:
         print(f"{options.output}: pseudo masks of this checkpoint are there already, nothing to do")
         return

@@ -15,7 +15,7 @@ from e2wsol import cli, compute, methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.backbones.weights import load_start_weights
 from e2wsol.config import option
-from e2wsol.data import dataset, pipeline
+from e2wsol.data import pipeline, skipped_records
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
 from e2wsol.prediction.models import box_protocol
@@ -61,7 +61,8 @@ def main(*arguments):
     _check(train, data, box)
     if train.deterministic:
         strategies.make_deterministic()
-    info = dataset.load(data.data_dir)
+    info = skipped_records.load(data.data_dir, data.on_bad_record)
+    info = skipped_records.leave_out(info, data.on_bad_record, ("train", "val"), train.run_dir)
     strategy = strategies.create(devices)
     keras.utils.set_random_seed(loop.seed)
     compute.use(computing)
@@ -96,6 +97,7 @@ def _train(strategy, folder, info, options):
     )
     if runner.chief:  # only now: flags that no network can be built with leave no run folder behind
         folder.start(info, *options)
+        skipped_records.remember(info, folder.path)
     resumed = runner.resume()
     if runner.chief:
         start = f"resumed from {resumed}" if resumed else report.text() if report else "start weights: none"
@@ -125,8 +127,9 @@ def _file_callbacks(folder, runner, data, pictures, protocol):
     split = "val" if runner.validation.exists else "train"
     batch = next(iter(pipeline.eval_dataset(runner.info, data, split=split, batch=max(1, pictures))))
     images, labels = batch["image"].numpy()[:pictures], batch["label"].numpy()[:pictures]
+    skipped = sum(skipped_records.counts(runner.info, ("train",)).values())
     return [
-        MetricsFile(folder.metrics_file, runner.step),
+        MetricsFile(folder.metrics_file, runner.step, {"skipped_records": skipped} if skipped else {}),
         TensorBoardLog(folder.tensorboard, images, labels, protocol),
     ]
 

@@ -16,10 +16,13 @@ class StoreOptions:
 
     store: str = option(
         "original",
-        "original = RGB JPEG files byte for byte, others re-encoded; resized = reduced to --short_side",
-        choices=("original", "resized"),
+        "original = RGB JPEG files byte for byte, others re-encoded; resized = reduced to --short_side; square = both "
+        "sides reduced to it, as training does whatever the aspect ratio: the fastest to read",
+        choices=("original", "resized", "square"),
     )
-    short_side: int = option(256, "short side of the stored picture in pixels with --store=resized", minimum=16)
+    short_side: int = option(
+        256, "short side of the stored picture in pixels with --store=resized, both sides with square", minimum=16
+    )
     jpeg_quality: int = option(95, "quality of re-encoded JPEGs", minimum=1, maximum=100)
 
 
@@ -69,8 +72,9 @@ def _check_size(item, height, width):
 
 def _jpeg(content, pixels, plain, options):
     """Bytes as they are where nothing has to change, else encoded anew."""
-    if options.store == "resized":
-        reduced = images.shrink(pixels, options.short_side)
+    if options.store != "original":
+        reduce = images.shrink if options.store == "resized" else images.shrink_to_square
+        reduced = reduce(pixels, options.short_side)
         plain = plain and reduced is pixels
         pixels = reduced
     return content if plain else images.encode_jpeg(pixels, options.jpeg_quality)

@@ -1,10 +1,11 @@
-"""Finding the record that stopped a pass over the data."""
+"""Finding the records that cannot be used."""
 
 import contextlib
 
 import tensorflow as tf
 
 from e2wsol.data import pipeline, schema
+from e2wsol.data.dataset import BadRecord
 from e2wsol.errors import UserError
 
 
@@ -18,46 +19,89 @@ def guard(info, split):
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
-        problem = find_broken_record(info, split)
-        if problem is None:
+        left_out = {(bad.file, bad.record) for bad in info.split(split).left_out or ()}
+        found = (bad for bad in bad_records(info, split) if (bad.file, bad.record) not in left_out)
+        bad = next(found, None)
+        if bad is None:
             raise
-        raise UserError(problem) from None
+        raise UserError(f"{in_words(bad)}; or leave such records out by --on_bad_record=skip") from None
 
 
-def find_broken_record(info, split):
-    """One line about the first record of `split` that cannot be read, or None when all can."""
-    for path in info.split(split).files:
-        records = iter(tf.data.TFRecordDataset(path))
-        number = 0
-        while True:
-            try:
-                serialized = next(records, None)
-            except tf.errors.DataLossError:
-                return f"{path}: record {number} is damaged; delete the shard and run the builder again"
-            if serialized is None:
+def in_words(bad):
+    """One line about a BadRecord, without a full stop."""
+    return f"{bad.file}: record {bad.record}{f' ({bad.picture})' if bad.picture else ''} {bad.reason}"
+
+
+def bad_records(info, split):
+    """Yields the `BadRecord`s of a split, left out or not, in the order of its files; reads and decodes all of it."""
+    split_info = info.split(split)
+    for path, count in zip(split_info.files, split_info.shard_counts):
+        yield from _of_shard(path, count, info, split)
+
+
+def _of_shard(path, count, info, split):
+    stored = tf.data.TFRecordDataset(path)
+    checked = iter(stored.map(lambda serialized: _check(serialized, info, split), num_parallel_calls=tf.data.AUTOTUNE))
+    number = 0
+    while True:
+        try:
+            if next(checked, None) is None:
                 break
-            if problem := _problem(serialized, info, split):
-                return f"{path}: record {number}{problem}"
-            number += 1
-    return None
+        except tf.errors.DataLossError:
+            yield _rest(path, number, count, "is damaged; delete the shard and run the builder again")
+            return
+        except tf.errors.InvalidArgumentError:
+            yield _described(path, number, next(iter(stored.skip(number))), info, split)
+        number += 1
+    if number < count:
+        yield _rest(path, number, count, f"is missing, of {count}; delete the shard and run the builder again")
+    elif number > count:
+        raise UserError(f"{path}: holds {number} records, dataset.json says {count}; run the builder again")
 
 
-def _problem(serialized, info, split):
+def _rest(path, number, count, reason):
+    return BadRecord(path, number, "", reason, count - number, rest=True)
+
+
+def _check(serialized, info, split):
+    """A number that is only there where everything in the record can be read."""
+    record = pipeline.checked_record(serialized, info)
+    pictures = [pipeline.decode(record["jpeg"]), _decode_mask(record["mask"])]
+    if split in info.pseudo_mask_splits:
+        pictures.append(pipeline.decode_pseudo_mask(record["pseudo_mask"]))
+    # The first value is enough to keep the decoders from being pruned.
+    return tf.add_n([tf.cast(picture[0, 0, 0], tf.int32) for picture in pictures]) + record["label"]
+
+
+def _decode_mask(png):
+    decode = lambda: tf.io.decode_png(png, channels=1)  # noqa: E731
+    return tf.cond(tf.strings.length(png) > 0, decode, lambda: tf.zeros((1, 1, 1), tf.uint8))
+
+
+def _described(path, number, serialized, info, split):
+    """The BadRecord of a record that `_check` has refused."""
     try:
         record = schema.parse(serialized)
     except tf.errors.InvalidArgumentError:
-        return " is not a picture record; run the builder again"
-    name = f" ({record['source_id'].numpy().decode(errors='replace')})"
+        return BadRecord(path, number, "", "is not a picture record; run the builder again")
+    picture = record["source_id"].numpy().decode(errors="replace")
+    return BadRecord(path, number, picture, _reason(record, info, split))
+
+
+def _reason(record, info, split):
     label = int(record["label"])
     if not 0 <= label < len(info.classes):
-        return f"{name} has label {label}; dataset.json names {len(info.classes)} classes, from 0"
-    try:
-        pipeline.decode(record["jpeg"])
-    except tf.errors.InvalidArgumentError:
-        return f"{name} holds no readable JPEG; replace the picture and run the builder again"
-    try:
-        if split in info.pseudo_mask_splits:
-            pipeline.decode_pseudo_mask(record["pseudo_mask"])
-    except tf.errors.InvalidArgumentError:
-        return f"{name} holds no readable pseudo mask; delete the shard and run python -m e2wsol.pseudo_masks again"
-    return None
+        return f"has label {label}; dataset.json names {len(info.classes)} classes, from 0"
+    parts = {
+        "JPEG; replace the picture and run the builder again": lambda: pipeline.decode(record["jpeg"]),
+        "mask; replace it and run the builder again": lambda: _decode_mask(record["mask"]),
+    }
+    if split in info.pseudo_mask_splits:
+        again = "pseudo mask; delete the shard and run python -m e2wsol.pseudo_masks again"
+        parts[again] = lambda: pipeline.decode_pseudo_mask(record["pseudo_mask"])
+    for part, read in parts.items():
+        try:
+            read()
+        except tf.errors.InvalidArgumentError:
+            return f"holds no readable {part}"
+    return "cannot be read"

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 
+from e2wsol.config import option
 from e2wsol.errors import UserError
 
 FORMAT = "e2wsol-records/1"
@@ -14,13 +15,58 @@ _BLOCK = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
+class BadRecord:
+    """A record that cannot be used: its shard's path, its number there, its picture's id or "", and what is wrong.
+
+    With `rest` the shard cannot be read from there on; `count` says how many records are lost.
+    """
+
+    file: str
+    record: int
+    picture: str
+    reason: str
+    count: int = 1
+    rest: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class SplitInfo:
-    """One split: its name, number of pictures, shard paths in order, and pictures per class."""
+    """One split.
+
+    Attributes:
+      name: its name.
+      count: pictures that reading it gives.
+      files: shard paths in order.
+      class_counts: pictures per class as they were written, bad records included.
+      shard_counts: records per shard as they were written.
+      left_out: the bad records that reading leaves out; None where nobody has looked for any.
+    """
 
     name: str
     count: int
     files: tuple[str, ...]
     class_counts: tuple[int, ...]
+    shard_counts: tuple[int, ...]
+    left_out: tuple[BadRecord, ...] | None = None
+
+    @property
+    def skipped(self):
+        """Number of records that reading leaves out."""
+        return sum(record.count for record in self.left_out or ())
+
+    def without(self, bad):
+        """The split as it is read without the `BadRecord`s of a sequence."""
+        left_out = tuple(bad)
+        return dataclasses.replace(
+            self, count=sum(self.shard_counts) - sum(record.count for record in left_out), left_out=left_out
+        )
+
+    def shard(self, file):
+        """The part of this split in one of its files."""
+        index = [os.path.basename(one) for one in self.files].index(os.path.basename(file))
+        file, count = self.files[index], self.shard_counts[index]
+        alone = dataclasses.replace(self, count=count, files=(file,), shard_counts=(count,))
+        return alone if self.left_out is None else alone.without(bad for bad in self.left_out if bad.file == file)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +94,23 @@ class DatasetInfo:
         return self.splits[name]
 
 
-def load(folder, *, verify=False):
+def on_bad_record_option():
+    """The field of the flag that says what a bad record means."""
+    return option(
+        "error",
+        "a picture or record that cannot be read: error = stop and name it; skip = look for all of them at the start, "
+        "leave them out, and say how many (bad_records.json in the run folder lists them)",
+        choices=("error", "skip"),
+    )
+
+
+def load(folder, *, verify=False, damaged=False):
     """Reads dataset.json of a records folder and checks it against the shards.
 
     Args:
       folder: path that holds dataset.json and the shards.
       verify: also compare every shard's SHA-256, which reads all of the data.
+      damaged: let shards pass that are not as long as they should be.
 
     Raises:
       UserError: no or broken dataset.json, a shard is missing, cut or changed.
@@ -66,7 +123,7 @@ def load(folder, *, verify=False):
         raise UserError(f"{path}: not a valid data set description ({type(error).__name__}: {error})") from None
     for split in document["splits"].values():
         for shard in split["shards"]:
-            _check_shard(path.parent / shard["file"], shard, verify)
+            _check_shard(path.parent / shard["file"], shard, verify, damaged)
     return info
 
 
@@ -108,14 +165,14 @@ def _split_info(folder, name, entry, classes):
     if len(counts) != len(classes) or not entry["count"] == in_shards == sum(counts):
         raise ValueError(f"counts of split {name} do not agree")
     files = tuple(os.path.join(folder, shard["file"]) for shard in entry["shards"])
-    return SplitInfo(name, entry["count"], files, counts)
+    return SplitInfo(name, entry["count"], files, counts, tuple(shard["count"] for shard in entry["shards"]))
 
 
-def _check_shard(path, shard, verify):
+def _check_shard(path, shard, verify, damaged):
     if not path.is_file():
         raise UserError(f"{path}: shard is missing; run the builder again to make it")
     size = path.stat().st_size
-    if size != shard["bytes"]:
+    if size != shard["bytes"] and not damaged:
         raise UserError(f"{path}: shard has {size} bytes, expected {shard['bytes']}; run the builder again")
     if verify and sha256(path) != shard["sha256"]:
         raise UserError(f"{path}: checksum differs from dataset.json; delete it and run the builder again")

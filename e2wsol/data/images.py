@@ -80,3 +80,11 @@ def shrink(pixels, short_side):
         return pixels
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+
+
+def shrink_to_square(pixels, side):
+    """Reduces (H, W, 3) uint8 so that no side is longer than `side`, each on its own; shorter ones stay."""
+    height, width = pixels.shape[:2]
+    if max(height, width) <= side:
+        return pixels
+    return cv2.resize(pixels, (min(side, width), min(side, height)), interpolation=cv2.INTER_AREA)

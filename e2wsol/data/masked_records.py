@@ -5,13 +5,14 @@ run that was stopped goes on, and a changed source is read again where it change
 place when all is done. The shards of other splits are hard links where the file system has them.
 """
 
+import collections
 import json
 import os
 import pathlib
 import shutil
 
 from e2wsol import files
-from e2wsol.data import dataset
+from e2wsol.data import dataset, pipeline, schema, skipped_records
 from e2wsol.data.shards import record_writer
 from e2wsol.errors import UserError
 
@@ -19,10 +20,11 @@ PROGRESS = "progress.json"
 
 
 class MaskedRecords:
-    """The copy in folder `output` of the records in folder `source`.
+    """The copy in folder `output` of a data set's records, without those that the data set leaves out.
 
     Args:
-      source, output: paths of the folders.
+      info: DatasetInfo of the source.
+      output: path of the folder.
       made_with: JSON-ready mapping of what decides the masks.
       splits: names of the splits whose pictures get masks.
 
@@ -30,11 +32,12 @@ class MaskedRecords:
       UserError: `output` is the source, or holds records that were made otherwise.
     """
 
-    def __init__(self, source, output, made_with, splits=("train",)):
-        self.source, self.output, self.splits = pathlib.Path(source), pathlib.Path(output), splits
+    def __init__(self, info, output, made_with, splits=("train",)):
+        self.source, self.output, self.splits = pathlib.Path(info.folder), pathlib.Path(output), splits
+        self._info = info
         if self.output.resolve() == self.source.resolve():
             raise UserError(f"--output={output}: is the folder of --data_dir; give another one")
-        self.document = dataset.read_document(self.source / dataset.FILE_NAME)
+        self.document = _without_left_out(dataset.read_document(self.source / dataset.FILE_NAME), info)
         created_by = {**self.document["created_by"], "pseudo_masks": made_with}
         self.state = {"created_by": created_by, "shards": {}}
         self._earlier = self._earlier_shards()
@@ -83,10 +86,15 @@ class MaskedRecords:
                 self.state["shards"][shard["file"]] = {**shard, **made, "source_sha256": shard["sha256"]}
                 self._save_progress()
         files.write_text(self.output / dataset.FILE_NAME, json.dumps(self._description(), indent=1) + "\n")
-        describe(dataset.load(self.output))
+        describe(skipped_records.load(self.output, "skip" if self._skips else "error"))
         for file in self._earlier.keys() - self.state["shards"].keys():
             (self.output / file).unlink(missing_ok=True)
         (self.output / PROGRESS).unlink()
+
+    @property
+    def _skips(self):
+        """Whether bad records of the source have been looked for, to leave them out."""
+        return any(split.left_out is not None for split in self._info.splits.values())
 
     def _shards(self):
         """Yields (split name, entry in the source's dataset.json)."""
@@ -151,6 +159,22 @@ class MaskedRecords:
         }
         created_by = self.state["created_by"]
         return {**self.document, "created_by": created_by, "splits": splits, "pseudo_mask_splits": list(self.splits)}
+
+
+def _without_left_out(document, info):
+    """The document of dataset.json with the counts of the records that are not left out."""
+    splits = dict(document["splits"])
+    for name, split in info.splits.items():
+        if split.left_out:
+            labels = collections.Counter(int(schema.parse(one)["label"]) for one in pipeline.stored_records(split))
+            shards = splits[name]["shards"]
+            splits[name] = {
+                **splits[name],
+                "count": split.count,
+                "class_counts": [labels[label] for label in range(len(info.classes))],
+                "shards": [{**shard, "count": split.shard(shard["file"]).count} for shard in shards],
+            }
+    return {**document, "splits": splits}
 
 
 def _state(path):

@@ -150,12 +150,21 @@ class Evaluation:
 
 
 def _facts(batch, index, classes):
-    png = batch["mask"][index]
     height, width = batch["size"][index]
     return {
         "boxes": batch["boxes"][index, : batch["num_boxes"][index]],
         "image_size": (width, height),
         "label": int(batch["label"][index]),
         "top5": classes,
-        "mask": cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE) if png else None,
+        "mask": _mask(batch["mask"][index], batch["source_id"][index].decode()),
     }
+
+
+def _mask(png, source_id):
+    """The mask (H, W) uint8 in a record's PNG bytes, None where there are none."""
+    if not png:
+        return None
+    mask = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if mask is None:
+        raise UserError(f"{source_id}: its record holds no readable mask; run the builder again")
+    return mask

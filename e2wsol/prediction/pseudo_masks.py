@@ -5,7 +5,6 @@ import dataclasses
 import tensorflow as tf
 
 from e2wsol.data import broken_records, pipeline, schema
-from e2wsol.data.dataset import SplitInfo
 from e2wsol.errors import UserError
 from e2wsol.localization.parallel import in_order
 from e2wsol.localization.pseudo_mask import pseudo_mask, to_picture
@@ -52,10 +51,12 @@ class MaskMaker:
 
     def _maps(self, split, file):
         """Yields (serialized record, class map of its label)."""
-        shard = SplitInfo(split.name, split.count, (file,), split.class_counts)
+        shard = split.shard(file)
+        if not shard.count:  # every record of it is left out
+            return
         info = dataclasses.replace(self.info, splits={split.name: shard})
         views = pipeline.eval_dataset(info, self.view, split=split.name, batch=self.batch)
-        stored = tf.data.TFRecordDataset(file).batch(self.batch)
+        stored = pipeline.stored_records(shard).batch(self.batch)
         for view, records in tf.data.Dataset.zip(views, stored):
             _, maps = self._localize(view["image"], view["label"])
             yield from zip(records.numpy(), maps.numpy())

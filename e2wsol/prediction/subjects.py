@@ -6,7 +6,7 @@ import shutil
 
 from e2wsol import compute, files
 from e2wsol.config import to_mapping
-from e2wsol.data import dataset, pipeline
+from e2wsol.data import dataset, pipeline, skipped_records
 from e2wsol.errors import UserError
 from e2wsol.localization import parallel, protocols
 from e2wsol.localizers import Localizer
@@ -59,7 +59,9 @@ def trained_run(options, box, looking, computing):
     """
     if not options.run_dir:
         raise UserError("--run_dir is missing: give a run folder of python -m e2wsol.train, or maps by --maps")
-    run, flags, view, info = open_run(options.run_dir, options.data_dir)
+    run, flags, view, info = open_run(options.run_dir, options.data_dir, options.on_bad_record)
+    chooser_split = threshold_split(info, options)
+    info = without_bad_records(info, options, chooser_split, run.path)
     model_file = options.checkpoint or str(run.model_file())
     parallel.start_warm_up()
     compute.use(computing)
@@ -83,7 +85,7 @@ def trained_run(options, box, looking, computing):
         protocol=dataclasses.replace(protocol, skip_empty=options.skip_empty),
         maps=maps,
         crops=crops,
-        chooser_split=threshold_split(info, options),
+        chooser_split=chooser_split,
         facts=facts,
     )
 
@@ -96,16 +98,18 @@ def stored_maps(options, box):
     """
     if not options.data_dir:
         raise UserError("--data_dir is missing: with --maps give the records of the pictures that the maps belong to")
-    info = dataset.load(options.data_dir)
+    info = skipped_records.load(options.data_dir, options.on_bad_record)
     info.split(options.split)
     rules = protocols.get(box.protocol or "maxboxacc")
     protocol = rules if box.threshold < 0 else dataclasses.replace(rules, default_threshold=box.threshold)
     resize = protocol.frame(options.map_size).resize
     parallel.start_warm_up()
     maps = map_files.StoredMaps(options.maps, size=options.map_size, values=options.map_values)
+    folder = result_folder(options, info)
+    info = without_bad_records(info, options, options.threshold_split, folder)
     return Subject(
         name=maps.folder.resolve().name,
-        folder=result_folder(options, info),
+        folder=folder,
         info=info,
         view=pipeline.PipelineOptions(image_size=options.map_size, resize_size=resize),
         protocol=dataclasses.replace(protocol, skip_empty=options.skip_empty),
@@ -114,6 +118,13 @@ def stored_maps(options, box):
         chooser_split=options.threshold_split or None,
         facts={"checkpoint": None, "maps": options.maps, "flags": to_mapping(options, box)},
     )
+
+
+def without_bad_records(info, options, chooser_split, folder):
+    """The DatasetInfo without the bad records of the splits that are read, where --on_bad_record=skip says so."""
+    info = skipped_records.leave_out(info, options.on_bad_record, (options.split, chooser_split), folder)
+    skipped_records.remember(info, folder)
+    return info
 
 
 def result_folder(options, info):

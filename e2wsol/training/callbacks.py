@@ -14,15 +14,16 @@ from e2wsol.visualize import overlay
 
 
 class MetricsFile(keras.callbacks.Callback):
-    """Appends one JSON line for each log entry to metrics.jsonl.
+    """Appends one JSON line for each log entry to metrics.jsonl, `always` with the entry of every epoch.
 
     Lines of steps after `start_step`, left by a run that was stopped before its checkpoint, go first.
     """
 
-    def __init__(self, path, start_step=0):
+    def __init__(self, path, start_step=0, always=None):
         super().__init__()
         self.path = path
         self.start_step = start_step
+        self.always = always or {}
         self.started = time.monotonic()
 
     def on_train_begin(self, logs=None):
@@ -35,7 +36,7 @@ class MetricsFile(keras.callbacks.Callback):
             self._append("train", logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        self._append("epoch", {"epoch": epoch + 1, **logs})
+        self._append("epoch", {"epoch": epoch + 1, **logs, **self.always})
 
     def _append(self, kind, values):
         entry = {

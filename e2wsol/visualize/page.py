@@ -8,7 +8,7 @@ from e2wsol.visualize.curves import charts
 from e2wsol.visualize.document import definitions, document, folded_table, tile
 from e2wsol.visualize.histogram import overlap_chart
 from e2wsol.visualize.outcomes import OUTCOMES
-from e2wsol.visualize.results import averaging, cropping, leaving_out, score_rows, value_of
+from e2wsol.visualize.results import averaging, cropping, leaving_out, score_rows, skipping, value_of
 from e2wsol.visualize.score_tables import KIND_HEADS, method_rows, percent, score_tables
 
 _GLOSSARY = {
@@ -78,6 +78,7 @@ def facts(result):
         "Box protocol": result["protocol"],
         "Averaging": averaging(result),
         "Denominators": leaving_out(result),
+        "Bad records": skipping(result),
         "Classes predicted from": cropping(result),
         "Validation threshold from": result.get("threshold_split"),
         "Checkpoint": result["checkpoint"],

@@ -159,6 +159,12 @@ def leaving_out(result):
     return "pictures without a pixel above the threshold are left out (--skip_empty)"
 
 
+def skipping(result):
+    """Says how many records could not be read and are not scored, by split; empty where all could."""
+    found = result.get("skipped_records") or {}
+    return ", ".join(f"{count} of split {split} left out as unreadable" for split, count in found.items())
+
+
 def threshold_of(score):
     """The threshold that the score was taken at; None for the centre box, which has none."""
     return None if score["localizer"] == CENTRE_BOX else score.get("threshold")

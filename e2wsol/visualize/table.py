@@ -8,6 +8,7 @@ from e2wsol.visualize.results import (
     leaving_out,
     score_rows,
     size_rows,
+    skipping,
     threshold_of,
     value_of,
 )
@@ -97,6 +98,8 @@ def _footer(result):
         lines.append(f"Classes predicted from: {cropping(result)}")
     if leaving_out(result):
         lines.append(f"Denominators: {leaving_out(result)}")
+    if skipping(result):
+        lines.append(f"Bad records: {skipping(result)}")
     return lines + _max_box_acc_lines(result) + _pixel_lines(result)
 
 

@@ -105,3 +105,11 @@ def test_shrink():
     assert images.shrink(PIXELS.transpose(1, 0, 2), 20).shape == (40, 20, 3)
     assert images.shrink(PIXELS, 32) is PIXELS and images.shrink(PIXELS, 64) is PIXELS
     np.testing.assert_array_equal(images.shrink(PIXELS, 16), PIXELS[::2, ::2])
+
+
+def test_shrink_to_square():
+    assert images.shrink_to_square(PIXELS, 16).shape == (16, 16, 3)
+    assert images.shrink_to_square(PIXELS, 40).shape == (32, 40, 3)
+    assert images.shrink_to_square(PIXELS, 64) is PIXELS
+    # Every pixel is the mean of 2x4 pixels, all of one colour.
+    np.testing.assert_array_equal(images.shrink_to_square(PIXELS, 16), PIXELS[::2, ::4])

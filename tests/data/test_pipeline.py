@@ -103,6 +103,21 @@ def test_resize_agrees_with_opencv(height, width, size, seed):
     np.testing.assert_allclose(pipeline.resize(image, size).numpy(), expected, atol=2e-3)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 90), st.booleans(), st.integers(0, 2**31))
+def test_views_are_those_of_the_plain_operations(height, width, saturated, seed):
+    """Bit for bit those of the resize of uint8 pictures, clipped, cut and mirrored value by value."""
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    image = (image // 128 * 255).astype(np.uint8) if saturated else image
+    plain = np.clip(tf.image.resize(image, (20, 20)).numpy(), 0, 255).astype(np.uint8)
+    np.testing.assert_array_equal(pipeline.eval_view(image, OPTIONS), plain[2:18, 2:18])
+    key = tf.constant([seed, 1], tf.int64)
+    y, x, flip = tf.random.stateless_uniform([3], seed=key, alg="philox").numpy() * (5, 5, 1)
+    window = plain[int(y) : int(y) + 16, int(x) : int(x) + 16]
+    expected = window[:, ::-1] if flip < 0.5 else window
+    np.testing.assert_array_equal(pipeline._train_view(image, OPTIONS, key), expected)
+
+
 def test_decode_agrees_with_opencv():
     image = np.random.default_rng(0).integers(0, 256, (37, 51, 3), dtype=np.uint8)
     jpeg = cv2.imencode(".jpg", cv2.GaussianBlur(image, (5, 5), 0))[1].tobytes()

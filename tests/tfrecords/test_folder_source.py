@@ -184,15 +184,16 @@ def test_unreadable_pictures(root, content):
     assert "ant/3.jpg: not a readable picture" in error(root)
 
 
-def test_resized_store_keeps_the_annotated_frame(root):
+@pytest.mark.parametrize(("store", "shape"), [("resized", (16, 21, 3)), ("square", (16, 16, 3))])
+def test_resized_store_keeps_the_annotated_frame(root, store, shape):
     write_boxes(root, "ant/0.jpg,ant,test,2,3,11,12,40,30")
     gray = np.full((30, 40), 255, np.uint8)
     (root / "masks/ant").mkdir(parents=True)
     cv2.imwrite(str(root / "masks/ant/0.png"), gray)
-    info = build(root, store=options_with(StoreOptions, store="resized", short_side=16, jpeg_quality=90))
+    info = build(root, store=options_with(StoreOptions, store=store, short_side=16, jpeg_quality=90))
     record = read_split(info, "test")["ant/0.jpg"]
     stored = cv2.imdecode(np.frombuffer(record["jpeg"], np.uint8), cv2.IMREAD_COLOR)
-    assert stored.shape == (16, 21, 3)
+    assert stored.shape == shape
     assert record["size"].tolist() == [30, 40] and record["boxes"].tolist() == [[2, 3, 12, 13]]
     assert decode_mask(record).shape == (30, 40)
 

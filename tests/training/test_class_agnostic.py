@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from made_loops import VIEW, made_loop
 
-from e2wsol.data import schema
+from e2wsol.data import dataset, schema
 from e2wsol.data.masked_records import MaskedRecords
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
@@ -45,7 +45,7 @@ def masked_records(tiny_records, tmp_path_factory):
         for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
             yield schema.add_pseudo_mask(record, left_half), True
 
-    MaskedRecords(tiny_records, folder, {"mask_size": 32}).write(records, lambda info: None)
+    MaskedRecords(dataset.load(tiny_records), folder, {"mask_size": 32}).write(records, lambda info: None)
     return folder
 
 
