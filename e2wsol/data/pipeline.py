@@ -228,7 +228,7 @@ def _key(seed, stream, number):
     )
 
 
-def eval_dataset(info, options, *, split, batch, limit=0, crops=1, shard_index=0, num_shards=1):
+def eval_dataset(info, options, *, split, batch, start=0, limit=0, crops=1, shard_index=0, num_shards=1):
     """Finite batches in file order, remainder kept, with the annotations.
 
     Args:
@@ -236,6 +236,7 @@ def eval_dataset(info, options, *, split, batch, limit=0, crops=1, shard_index=0
       options: `PipelineOptions`.
       split: split to read.
       batch: pictures per batch.
+      start: leave out so many pictures at the beginning.
       limit: read this many pictures only (builders store pictures in mixed order); 0 for all.
       crops: 10 to give "crops" as well, ten a picture, whatever `eval_crop` says; else 1.
       shard_index, num_shards: read every num_shards-th picture from the shard_index-th on.
@@ -255,7 +256,7 @@ def eval_dataset(info, options, *, split, batch, limit=0, crops=1, shard_index=0
             view["crops"] = ten_crops(whole_view(image, options.resize_size), options.image_size)
         return view | {name: record[name] for name in ("label", "source_id", "filename", "size", "boxes", "mask")}
 
-    dataset = tf.data.TFRecordDataset(tf.constant(_nonempty(info, split).files))
+    dataset = tf.data.TFRecordDataset(tf.constant(_nonempty(info, split).files)).skip(start)
     if limit:
         dataset = dataset.take(limit)
     dataset = dataset.shard(num_shards, shard_index).map(prepare, num_parallel_calls=_threads(options))

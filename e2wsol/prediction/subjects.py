@@ -24,7 +24,7 @@ class Subject:
 
     Attributes:
       name: how scores call the localizer.
-      folder: where the result goes.
+      folder: where the result goes; that of stored maps is made by `prepare_folder`.
       info: DatasetInfo.
       view: PipelineOptions.
       protocol: BoxProtocol.
@@ -99,7 +99,7 @@ def stored_maps(options, box):
     maps = map_files.StoredMaps(options.maps, size=options.map_size, values=options.map_values)
     return Subject(
         name=maps.folder.resolve().name,
-        folder=result_folder(options, info),
+        folder=result_folder(options),
         info=info,
         view=pipeline.PipelineOptions(image_size=options.map_size, resize_size=resize),
         protocol=dataclasses.replace(protocol, skip_empty=options.skip_empty),
@@ -110,8 +110,8 @@ def stored_maps(options, box):
     )
 
 
-def result_folder(options, info):
-    """Where the result of --maps goes: made where needed, with the data set's description for the report.
+def result_folder(options):
+    """Where the result of --maps goes.
 
     Raises:
       UserError: it is the folder of a training run, whose result.json is its model's.
@@ -119,12 +119,16 @@ def result_folder(options, info):
     folder = pathlib.Path(options.run_dir or options.maps)
     if RunFolder(folder).flags_file.exists():
         raise UserError(f"--run_dir={folder}: a training run, which keeps its own result; give another folder")
+    return folder
+
+
+def prepare_folder(folder, info):
+    """Makes the folder of a result where it is missing, and puts the data set's description in it for the report."""
     folder.mkdir(parents=True, exist_ok=True)
     source = pathlib.Path(info.folder) / dataset.FILE_NAME
     if source.resolve() != (folder / dataset.FILE_NAME).resolve():
         with files.replacing(folder / dataset.FILE_NAME) as temporary:
             shutil.copyfile(source, temporary)
-    return folder
 
 
 def threshold_split(info, options):
