@@ -34,7 +34,7 @@ def run(main, *option_classes, description=None, complete=None):
     except UserError as error:
         fail(error)
     except WorkerLostError as error:
-        fail(error, EXIT_TRY_AGAIN)
+        _leave(error)
     except OSError as error:
         if error.errno not in _STORAGE_ERRORS:
             raise
@@ -51,7 +51,19 @@ def no_arguments(positional):
         raise UserError(f"{positional[0]}: unexpected argument; all settings are flags (see --help)")
 
 
-def fail(message, status=EXIT_USER_ERROR):
-    """Prints one error line and exits with the status."""
+def fail(message):
+    """Prints one error line and exits with status 2."""
+    _say(message)
+    sys.exit(EXIT_USER_ERROR)
+
+
+def _leave(message):
+    """The same with status 75 and at once: TensorFlow's way out waits seconds for the worker that is gone."""
+    _say(message)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(EXIT_TRY_AGAIN)
+
+
+def _say(message):
     print("error: " + " ".join(str(message).split()), file=sys.stderr)
-    sys.exit(status)

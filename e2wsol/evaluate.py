@@ -17,6 +17,9 @@ A map is DIR/<picture id>.npy, (--map_size, --map_size) in [0, 1], as the wsolev
 
 --predictions=FILE gives every picture's classes, as python -m e2wsol.classify writes them: Top-1 and Top-5 Loc of maps
 and of methods that predict no class, or those of a method with another network's classes.
+
+--strategy=multi_worker_mirrored, given to several processes (docs/scale.md): each looks at its part of the pictures,
+the first writes the result, which is that of one process.
 """
 
 import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
@@ -38,7 +41,9 @@ from e2wsol.localizers import LocalizerOptions
 from e2wsol.prediction import figures, layers, map_files, subjects
 from e2wsol.prediction.class_files import PredictedClasses
 from e2wsol.prediction.evaluation import Evaluation
+from e2wsol.training import strategies
 from e2wsol.training.run_folder import RunFolder, git_commit, versions
+from e2wsol.training.workers import Workers
 from e2wsol.visualize.layer_table import layer_rows, layer_table
 from e2wsol.visualize.samples import SampleKeeper
 from e2wsol.visualize.table import score_table
@@ -84,20 +89,31 @@ class EvaluateOptions:
     samples: int = option(48, "pictures kept for the report: best, worst and random ones", minimum=0)
 
 
-OPTION_CLASSES = (EvaluateOptions, BoxOptions, LocalizerOptions, ComputeOptions)
+OPTION_CLASSES = (EvaluateOptions, BoxOptions, LocalizerOptions, ComputeOptions, strategies.ShardOptions)
 
 
-def main(options, box, looking, computing, positional):
+def main(options, box, looking, computing, shards, positional):
     """Chooses thresholds on one split, scores the other, writes what came out."""
     cli.no_arguments(positional)
     looking.check()
+    workers = Workers(strategies.create_for_shards(shards))
+    with workers.watched(lambda: "start all workers again"):
+        evaluate(options, box, looking, computing, workers)
+
+
+def evaluate(options, box, looking, computing, workers):
+    """What every worker does."""
     start = time.monotonic()
     if options.maps:
         if looking.localizer:
             raise UserError(f"--localizer={','.join(looking.localizer)}: --maps has no network to look into")
         subject = subjects.stored_maps(options, box)
+        if workers.chief:
+            subjects.prepare_folder(subject.folder, subject.info)
     else:
         subject = subjects.trained_run(options, box, looking, computing)
+    if workers.chief:
+        skipped_records.remember(subject.info, subject.folder)
     evaluation = Evaluation(
         subject.info,
         subject.view,
@@ -106,6 +122,7 @@ def main(options, box, looking, computing, positional):
         batch=options.batch,
         threads=options.threads or os.cpu_count(),
         predictions=PredictedClasses(options.predictions, len(subject.info.classes)) if options.predictions else None,
+        workers=workers,
     )
     if looking.localizer:
         score_layers(subject, evaluation, options, looking, start)
@@ -130,6 +147,8 @@ def score_one(subject, evaluation, options, start):
         keeper=keeper,
         shown_at=validation[subject.name][figures.GT_KNOWN]["0.5"] if validation else shown_at,
     )
+    if not evaluation.workers.chief:
+        return
     scored = figures.figures(subject.name, scorer, baselines, validation)
     result = document(subject, options, subject.name, scorer.pictures, scored, start)
     file = write(subject.folder, result, keeper)
@@ -150,6 +169,8 @@ def score_layers(subject, evaluation, options, looking, start):
         keepers=keepers,
         shown_at={name: chosen[name][figures.GT_KNOWN]["0.5"] for name, chosen in validation.items()},
     )
+    if not evaluation.workers.chief:
+        return
     results = {}
     for name, scorer in scorers.items():
         scored = {"trained_method": subject.name, "localizer_flags": to_mapping(looking)}

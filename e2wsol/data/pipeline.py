@@ -266,7 +266,7 @@ def _key(seed, stream, number):
     )
 
 
-def eval_dataset(info, options, *, split, batch, limit=0, crops=1, shard_index=0, num_shards=1):
+def eval_dataset(info, options, *, split, batch, start=0, limit=0, crops=1, shard_index=0, num_shards=1):
     """Finite batches in file order, remainder kept, with the annotations.
 
     Args:
@@ -274,6 +274,7 @@ def eval_dataset(info, options, *, split, batch, limit=0, crops=1, shard_index=0
       options: `PipelineOptions`.
       split: split to read.
       batch: pictures per batch.
+      start: leave out so many pictures at the beginning.
       limit: read this many pictures only (builders store pictures in mixed order); 0 for all.
       crops: 10 to give "crops" as well, ten a picture, whatever `eval_crop` says; else 1.
       shard_index, num_shards: read every num_shards-th picture from the shard_index-th on.
@@ -293,7 +294,7 @@ def eval_dataset(info, options, *, split, batch, limit=0, crops=1, shard_index=0
             view["crops"] = ten_crops(whole_view(image, options.resize_size), options.image_size)
         return view | {name: record[name] for name in ("label", "source_id", "filename", "size", "boxes", "mask")}
 
-    dataset = stored_records(_nonempty(info, split))
+    dataset = stored_records(_nonempty(info, split)).skip(start)
     if limit:
         dataset = dataset.take(limit)
     dataset = dataset.shard(num_shards, shard_index).map(prepare, num_parallel_calls=_threads(options))

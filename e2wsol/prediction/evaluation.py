@@ -15,6 +15,7 @@ from e2wsol.localization.metrics import LocalizationScorer
 from e2wsol.localization.parallel import in_order
 from e2wsol.prediction.classes import Classifier, ranking
 from e2wsol.prediction.fixed_batch import FixedBatch
+from e2wsol.training.workers import Workers
 
 
 class ModelMaps:
@@ -73,11 +74,12 @@ class Evaluation:
       predictions: PredictedClasses that count instead of what `maps` predicts, or None.
       batch: pictures a batch.
       threads: that look for boxes and score them.
+      workers: Workers that share the pictures out, all of which call the same; None for this process alone.
     """
 
-    def __init__(self, info, view, protocol, maps, *, batch, threads, predictions=None):
+    def __init__(self, info, view, protocol, maps, *, batch, threads, predictions=None, workers=None):
         self.info, self.view, self.protocol, self.maps, self.predictions = info, view, protocol, maps, predictions
-        self.batch, self.threads = batch, threads
+        self.batch, self.threads, self.workers = batch, threads, workers or Workers()
         self.frame = Frame.of_view(view)
 
     def score(self, split, *, limit=0, crops=1, classify=True, thresholds=(), keeper=None, shown_at=None):
@@ -93,7 +95,7 @@ class Evaluation:
           shown_at: threshold of the kept pictures' boxes.
 
         Returns:
-          (LocalizationScorer, Baselines).
+          (LocalizationScorer, Baselines) of all pictures, whichever worker saw them; so is what the keeper then holds.
 
         Raises:
           UserError: the split has nothing to score against, or a record or map cannot be read.
@@ -105,17 +107,53 @@ class Evaluation:
             found = scorer.outcome(picture.find(scorer), **picture.facts)
             return found, baselines.outcomes(**picture.facts)
 
+        keepers = [] if keeper is None else [keeper]
+        self.start_keepers(keepers, split, limit)
         for picture, (outcome, others) in self.each(split, outcomes, limit=limit, crops=crops, classify=classify):
             scorer.take(outcome)
             baselines.take(others)
-            if keeper is not None:
+            for keeper in keepers:
                 facts = {"source_id": picture.source_id, **picture.facts}
                 keeper.offer(picture.image, facts, outcome, scorer.position(0.5, shown_at))
+        scorer, baselines = self.joined([scorer, baselines], keepers)
         self.check_scored(scorer, split)
         return scorer, baselines
 
+    def start_keepers(self, keepers, split, limit=0):
+        """Takes SampleKeepers to this worker's first picture."""
+        for keeper in keepers:
+            keeper.skip(self._part(split, limit).start)
+
+    def joined(self, counts, keepers=()):
+        """Brings together what the workers counted and kept.
+
+        Args:
+          counts: list of scorers and the like of this worker's part.
+          keepers: its SampleKeepers; they get what the others kept.
+
+        Returns:
+          The same list for all pictures, counted in their order.
+        """
+        parts = self.workers.gather((counts, keepers))
+        wholes = parts[0][0]
+        for others, _ in parts[1:]:
+            for whole, other in zip(wholes, others):
+                whole.merge(other)
+        for index in set(range(len(parts))) - {self.workers.index}:
+            for keeper, other in zip(keepers, parts[index][1]):
+                keeper.merge(other)
+        return wholes
+
+    def _part(self, split, limit):
+        """The range of this worker's pictures: whole batches, the same as one process makes of the split."""
+        count = self.info.split(split).count
+        count = min(limit or count, count)
+        batches, one = -(-count // self.batch), self.workers
+        first, end = (self.batch * (batches * index // one.count) for index in (one.index, one.index + 1))
+        return range(first, min(end, count))
+
     def each(self, split, function, *, limit=0, crops=1, classify=True, chunk=16):
-        """Calls function(Picture) for every picture of a split, in threads.
+        """Calls function(Picture) for every picture of this worker's part of a split, in threads.
 
         Args:
           split, limit, crops, classify: as in `score`.
@@ -124,20 +162,22 @@ class Evaluation:
         Yields:
           (Picture, what the function gave), in order; a bar shows the progress.
         """
-        count = self.info.split(split).count
-        pictures = self._pictures(split, limit, crops, classify)
+        part = self._part(split, limit)
+        pictures = self._pictures(split, part, crops, classify) if part else ()
         found = in_order(lambda picture: (picture, function(picture)), pictures, self.threads, chunk)
         with broken_records.guard(self.info, split):
-            yield from tqdm(found, total=min(limit or count, count), desc=split, unit="picture")
+            yield from tqdm(found, total=len(part), desc=split, unit="picture", disable=not self.workers.chief)
 
     def check_scored(self, scorer, split):
         """Raises a UserError where a scorer met nothing to score against."""
         if not scorer.located and not scorer.pixels.pictures:
             raise UserError(f"{self.info.folder}: split {split} has no box and no mask to score against")
 
-    def _pictures(self, split, limit, crops, classify):
-        """Yields Pictures one by one."""
-        batches = pipeline.eval_dataset(self.info, self.view, split=split, batch=self.batch, limit=limit, crops=crops)
+    def _pictures(self, split, part, crops, classify):
+        """Yields the Pictures of a range of the split one by one."""
+        batches = pipeline.eval_dataset(
+            self.info, self.view, split=split, batch=self.batch, start=part.start, limit=len(part), crops=crops
+        )
         for batch in batches:
             found = self.maps.look(batch)
             batch = {name: value.numpy() for name, value in batch.items() if name != "crops"}

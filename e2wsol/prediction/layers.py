@@ -52,13 +52,15 @@ def score(evaluation, split, *, limit=0, crops=1, keepers=None, shown_at=None):
       shown_at: {name: threshold of the kept pictures' boxes}.
 
     Returns:
-      ({name: LocalizationScorer}, Baselines).
+      ({name: LocalizationScorer}, Baselines), of all pictures as in Evaluation.score.
 
     Raises:
       UserError: as Evaluation.score.
     """
     rules, names = (evaluation.protocol, evaluation.frame), [*evaluation.maps.names, evaluation.maps.own]
     scorers, baselines = {name: LocalizationScorer(*rules) for name in names}, Baselines(*rules)
+    keepers = keepers or {}
+    evaluation.start_keepers(keepers.values(), split, limit)
 
     def outcomes(picture):
         found = picture.find(scorers)
@@ -70,8 +72,9 @@ def score(evaluation, split, *, limit=0, crops=1, keepers=None, shown_at=None):
         baselines.take(others)
         for name, outcome in found.items():
             scorers[name].take(outcome)
-            if keepers and name in keepers:
+            if name in keepers:
                 position = scorers[name].position(0.5, shown_at[name])
                 keepers[name].offer(picture.image, {"source_id": picture.source_id, **picture.facts}, outcome, position)
-    evaluation.check_scored(scorers[names[0]], split)
-    return scorers, baselines
+    baselines, *counts = evaluation.joined([baselines, *scorers.values()], list(keepers.values()))
+    evaluation.check_scored(counts[0], split)
+    return dict(zip(names, counts)), baselines

@@ -24,7 +24,7 @@ class Subject:
 
     Attributes:
       name: how scores call the localizer.
-      folder: where the result goes.
+      folder: where the result goes; that of stored maps is made by `prepare_folder`.
       info: DatasetInfo.
       view: PipelineOptions.
       protocol: BoxProtocol.
@@ -105,7 +105,7 @@ def stored_maps(options, box):
     resize = protocol.frame(options.map_size).resize
     parallel.start_warm_up()
     maps = map_files.StoredMaps(options.maps, size=options.map_size, values=options.map_values)
-    folder = result_folder(options, info)
+    folder = result_folder(options)
     info = without_bad_records(info, options, options.threshold_split, folder)
     return Subject(
         name=maps.folder.resolve().name,
@@ -122,13 +122,11 @@ def stored_maps(options, box):
 
 def without_bad_records(info, options, chooser_split, folder):
     """The DatasetInfo without the bad records of the splits that are read, where --on_bad_record=skip says so."""
-    info = skipped_records.leave_out(info, options.on_bad_record, (options.split, chooser_split), folder)
-    skipped_records.remember(info, folder)
-    return info
+    return skipped_records.leave_out(info, options.on_bad_record, (options.split, chooser_split), folder)
 
 
-def result_folder(options, info):
-    """Where the result of --maps goes: made where needed, with the data set's description for the report.
+def result_folder(options):
+    """Where the result of --maps goes.
 
     Raises:
       UserError: it is the folder of a training run, whose result.json is its model's.
@@ -136,12 +134,16 @@ def result_folder(options, info):
     folder = pathlib.Path(options.run_dir or options.maps)
     if RunFolder(folder).flags_file.exists():
         raise UserError(f"--run_dir={folder}: a training run, which keeps its own result; give another folder")
+    return folder
+
+
+def prepare_folder(folder, info):
+    """Makes the folder of a result where it is missing, and puts the data set's description in it for the report."""
     folder.mkdir(parents=True, exist_ok=True)
     source = pathlib.Path(info.folder) / dataset.FILE_NAME
     if source.resolve() != (folder / dataset.FILE_NAME).resolve():
         with files.replacing(folder / dataset.FILE_NAME) as temporary:
             shutil.copyfile(source, temporary)
-    return folder
 
 
 def threshold_split(info, options):

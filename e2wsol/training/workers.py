@@ -39,7 +39,7 @@ class Workers:
         """Whether the flag is set in any of them; all must ask together."""
         if self.count == 1:
             return flag
-        return bool(self.strategy.reduce("SUM", tf.constant(float(flag)), axis=None) > 0)
+        return bool(self._sum(float(flag)) > 0)
 
     def gather(self, thing):
         """[thing of each], in the workers' order; all must call together, which makes it a barrier as well.
@@ -49,15 +49,14 @@ class Workers:
         """
         if self.count == 1:
             return [thing]
-        data = pickle.dumps((self.index, thing))
-        lengths = self._gather(np.array([len(data)]))
-        most = int(lengths.max())
-        rows = self._gather(np.frombuffer(data.ljust(most + -most % 8, b"\0"), np.int64)[None])
-        found = dict(pickle.loads(row.tobytes()) for row in rows)  # what follows the pickle is not read
-        return [found[index] for index in range(self.count)]
+        data = np.frombuffer(pickle.dumps(thing), np.uint8)
+        lengths = self._sum(np.where(np.arange(self.count) == self.index, data.size, 0))
+        # Sums in which all but one are zero: tf.distribute's own gather compiles a new function for every length.
+        rows = [self._sum(_row(data if index == self.index else data[:0], size)) for index, size in enumerate(lengths)]
+        return [pickle.loads(row.tobytes()) for row in rows]  # what follows the pickle is not read
 
-    def _gather(self, array):
-        return self.strategy.gather(tf.constant(array), axis=0).numpy()
+    def _sum(self, array):
+        return self.strategy.reduce("SUM", tf.constant(array), axis=None).numpy()
 
     @contextlib.contextmanager
     def watched(self, then):
@@ -71,6 +70,12 @@ class Workers:
         except tf.errors.OpError as error:
             if self.count == 1 or not (isinstance(error, _LOST) or "ollective" in error.message):
                 raise
-            task = re.search(r"/job:(\w+)/replica:0/task:(\d+)\s*\n?The tasks have crashed", error.message)
-            who = f"{task[1]} {task[2]}" if task else "another worker"
+            named = {int(task) for task in re.findall(r"/job:worker/(?:replica:0/)?task:(\d+)", error.message)}
+            others = sorted(named - {self.strategy.cluster_resolver.task_id})
+            who = f"worker {others[0]}" if len(others) == 1 else "another worker"
             raise WorkerLostError(f"{who} does not answer any more; {then()}") from None
+
+
+def _row(data, size):
+    """Bytes, uint8 (n,), and zeros behind them as int64 that hold `size` bytes."""
+    return np.pad(data, (0, size + -size % 8 - data.size)).view(np.int64)

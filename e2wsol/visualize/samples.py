@@ -1,7 +1,6 @@
 """Choosing the pictures that a report shows, in one pass and constant memory."""
 
 import heapq
-import itertools
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from e2wsol import files
 
 
 class SampleKeeper:
-    """Keeps the best, the worst and random pictures of a stream, a third each.
+    """Keeps the best, the worst and random pictures of a stream, a third each; of equal ones the first.
 
     Args:
       count: pictures to keep at most; the three groups may overlap, which leaves fewer.
@@ -20,7 +19,18 @@ class SampleKeeper:
         self.room = -(-count // 3)
         self.rng = np.random.default_rng(seed)
         self.groups = {"best": [], "worst": [], "random": []}
-        self.order = itertools.count()
+        self.number = 0
+
+    def skip(self, pictures):
+        """Leaves out so many pictures of the stream, which another keeper is shown."""
+        self.number += pictures
+        self.rng.random(pictures)
+
+    def merge(self, other):
+        """Adds what another keeper, made with the same arguments, kept of other pictures of the stream."""
+        for group, kept in other.groups.items():
+            for entry in kept:
+                self._put(group, entry)
 
     def offer(self, image, picture, outcome, position):
         """Shows one picture to the keeper.
@@ -32,21 +42,29 @@ class SampleKeeper:
           position: of the shown IoU threshold and threshold in the scorer's, as `LocalizationScorer.position`.
         """
         iou = float(np.nan_to_num(outcome.ious[position[1]]))
-        number = next(self.order)
+        number, self.number = self.number, self.number + 1
         columns = None  # of the picture, made for the few that are kept: whole outcomes would fill the memory
         for group, key in (("best", iou), ("worst", -iou), ("random", self.rng.random())):
-            kept = self.groups[group]
-            if self.room and (len(kept) < self.room or key > kept[0][0]):
-                change = heapq.heappush if len(kept) < self.room else heapq.heapreplace
+            if self._has_room((key, -number), group):
                 columns = columns or _columns(image, picture, outcome, position, iou)
-                change(kept, (key, number, columns))
+                self._put(group, (key, -number, columns))
+
+    def _has_room(self, rank, group):
+        """Whether a picture of (key, -number) is among the first of a group; no two have the same."""
+        kept = self.groups[group]
+        return self.room and (len(kept) < self.room or rank > kept[0][:2])
+
+    def _put(self, group, entry):
+        if self._has_room(entry[:2], group):
+            kept = self.groups[group]
+            (heapq.heappush if len(kept) < self.room else heapq.heapreplace)(kept, entry)
 
     def save(self, path):
         """Writes what was kept as samples.npz: see e2wsol.visualize.results for its arrays."""
-        chosen = {number: columns for kept in self.groups.values() for _, number, columns in kept}
+        chosen = {-number: columns for kept in self.groups.values() for _, number, columns in kept}
         pictures = [chosen[number] for number in sorted(chosen)]
         with files.replacing(path) as temporary, open(temporary, "wb") as file:
-            drawn = {number for _, number, _ in self.groups["random"]}
+            drawn = {-number for _, number, _ in self.groups["random"]}
             np.savez_compressed(
                 file, **_arrays(pictures), random=np.array([number in drawn for number in sorted(chosen)])
             )
