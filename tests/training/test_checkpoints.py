@@ -225,3 +225,12 @@ def test_state_is_json(tmp_path):
     save(tmp_path, 7)
     state = json.loads((tmp_path / "last" / "state.json").read_text())
     assert state["step"] == 7 and set(state["sha256"]) == {"model.keras", "optimizer.npz"}
+
+
+def test_clock_does_not_decide_which_is_the_last(tmp_path):
+    """A clock that was set back, or a copy of the folder, gives files any times."""
+    for step, time in ((1, 2_000_000_000), (2, 1_000_000_000), (3, 1)):
+        save(tmp_path, step)
+        for path in (tmp_path / f"step-{step:08d}", *(tmp_path / f"step-{step:08d}").iterdir()):
+            os.utime(path, (time, time))
+    assert checkpoints.last(tmp_path).name == "step-00000003"
