@@ -9,7 +9,7 @@ Beside it, in turn, each in a process of its own: plain PyTorch with either memo
 no Keras in it, see plain_pytorch.py); plain CAM; the method's network with cross-entropy alone, which shows what its
 heads cost. Medians over the turns. Memory is the most that a process held, on a GPU the device's. The last line is one
 JSON object: ratio_to_plain_pytorch is PyTorch's time over ours, above 1 where we are faster; ratio_to_cam,
-ratio_to_own_network and their like are our time over the other's. Of several cases it has the list, and the worst ratio.
+ratio_to_own_network and their like are our time over the other's. Of several cases it is the list and the worst ratio.
 """
 
 import os
@@ -19,30 +19,36 @@ if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
 
 import dataclasses
 import functools
-import importlib.util
 import json
 
 import keras
 import numpy as np
+from side_by_side import (
+    LAYOUTS,
+    against_pytorch,
+    has_pytorch,
+    heading,
+    make_model,
+    named,
+    pictures_and_labels,
+    print_table,
+    subject,
+    together,
+)
 from stopwatch import Subject, take_turns
 
 from e2wsol import backbones, cli, methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.config import option
-from e2wsol.errors import choose
 from e2wsol.methods.base import cross_entropy
 from e2wsol.training.optimizers import NesterovMomentum
-
-LAYOUTS = {"plain PyTorch": False, "plain PyTorch, channels last": True}
 
 
 @dataclasses.dataclass(frozen=True)
 class StepOptions:
     """What is measured, how often."""
 
-    method: tuple[str, ...] = option(
-        ("e2net",), "methods, comma-separated, or all", choices=("all", *methods.METHODS)
-    )
+    method: tuple[str, ...] = option(("e2net",), "methods, comma-separated, or all", choices=("all", *methods.METHODS))
     against: tuple[str, ...] = option(
         ("pytorch", "cam", "network"),
         "what stands beside: plain PyTorch, plain CAM, the method's network with cross-entropy alone",
@@ -67,23 +73,6 @@ def main(step_options, backbone, *rest):
     print(json.dumps(together(cases)))
 
 
-def named(asked, known, flag):
-    """The names asked for, a tuple or text with commas; `all` are all that are known."""
-    asked = asked.split(",") if isinstance(asked, str) else asked
-    found = list(known) if "all" in asked else asked
-    for name in found:
-        choose(name, known, flag)
-    return found
-
-
-def together(cases):
-    """The JSON object of one case, or of several with the worst ratio to PyTorch."""
-    if len(cases) == 1:
-        return cases[0]
-    ratios = [case["ratio_to_plain_pytorch"] for case in cases if "ratio_to_plain_pytorch" in case]
-    return {**({"ratio_to_plain_pytorch": min(ratios)} if ratios else {}), "cases": cases}
-
-
 def _measure(method, options, backbone, method_options):
     settings = options, backbone, method_options
     alone = f"{method}, cross-entropy alone"
@@ -92,52 +81,17 @@ def _measure(method, options, backbone, method_options):
         makers[alone] = functools.partial(Subject, make_step, (method, True, *settings))
     if "cam" in options.against and method != "cam":
         makers["cam"] = functools.partial(Subject, make_step, ("cam", False, *settings))
-    if "pytorch" in options.against and importlib.util.find_spec("torch"):
+    if "pytorch" in options.against and has_pytorch():
         for name, channels_last in LAYOUTS.items():
             arguments = method, channels_last, *settings
             makers[name] = functools.partial(Subject, make_plain_step, arguments, backend="torch")
     found = take_turns(makers, options.repeats, options.steps)
-    title = f"{method} on {backbone.backbone}, {options.image_size} pixels, {options.batch_size} pictures a step"
-    print(f"\n{title}; {keras.backend.backend()}; {found[method]['device']}")
+    heading(method, backbone, options, found[method]["device"])
     print_table(found, options.batch_size)
     return {
-        **describe(method, backbone, options, found[method]),
-        **against_plain(found, method),
+        **subject(method, backbone, options, found[method]),
+        **against_pytorch(found, method),
         **_own_ratios(found, method, alone),
-    }
-
-
-def print_table(found, pictures):
-    """A row for each of the figures of take_turns."""
-    print("| | seconds | pictures a second | processors' seconds | peak memory, MiB |\n|---|---|---|---|---|")
-    for name, figures in found.items():
-        seconds, cpu = figures["seconds"], figures["cpu_seconds"]
-        print(f"| {name} | {seconds:.3f} | {pictures / seconds:.1f} | {cpu:.3f} | {figures['memory']} |", flush=True)
-
-
-def describe(method, backbone, options, own):
-    """What was measured, and our pictures a second and memory."""
-    return {
-        "method": method,
-        "backbone": backbone.backbone,
-        "backend": keras.backend.backend(),
-        "device": own["device"],
-        "batch_size": options.batch_size,
-        "pictures_per_second": round(options.batch_size / own["seconds"], 2),
-        "memory_mib": own["memory"],
-    }
-
-
-def against_plain(found, name, layouts=tuple(LAYOUTS)):
-    """Ratios of `name` to the faster of the layouts of plain PyTorch; none where it was not measured."""
-    plain = [found[layout] for layout in layouts if layout in found]
-    if not plain:
-        return {}
-    best, own = min(plain, key=lambda figures: figures["seconds"]), found[name]
-    return {
-        "ratio_to_plain_pytorch": round(best["seconds"] / own["seconds"], 3),
-        "cpu_ratio_to_plain_pytorch": round(best["cpu_seconds"] / own["cpu_seconds"], 3),
-        "memory_to_plain_pytorch": round(own["memory"] / best["memory"], 3),
     }
 
 
@@ -151,26 +105,11 @@ def _own_ratios(found, method, alone):
     return ratios
 
 
-def make_model(method, options, backbone, method_options):
-    """The method, with the same weights in every process."""
-    keras.utils.set_random_seed(0)
-    return methods.create(
-        method,
-        backbone=backbone,
-        image_size=options.image_size,
-        num_classes=options.num_classes,
-        options=method_options,
-    )
-
-
-def pictures_and_targets(model, options):
-    """Made-up uint8 pictures (B, S, S, 3), and labels (B,) or pseudo masks (B, S, S, 2)."""
-    rng = np.random.default_rng(0)
-    shape = options.batch_size, options.image_size, options.image_size
-    images = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
-    if model.needs_pseudo_masks:
-        return images, rng.integers(0, 256, (*shape, 2), dtype=np.uint8)
-    return images, rng.integers(0, options.num_classes, options.batch_size, dtype=np.int32)
+def _targets(model, images, labels):
+    """Labels (B,), or made-up pseudo masks uint8 (B, S, S, 2)."""
+    if not model.needs_pseudo_masks:
+        return labels
+    return np.random.default_rng(1).integers(0, 256, (*images.shape[:3], 2), dtype=np.uint8)
 
 
 def make_step(method, alone, options, backbone, method_options):
@@ -178,7 +117,8 @@ def make_step(method, alone, options, backbone, method_options):
     model = make_model(method, options, backbone, method_options)
     if alone:
         model.loss_terms = lambda labels, outputs, training=True: {"": cross_entropy(labels, outputs["logits"])}
-    images, targets = pictures_and_targets(model, options)
+    images, labels = pictures_and_labels(options)
+    targets = _targets(model, images, labels)
     optimizer = NesterovMomentum(1e-4)
     made = _tensorflow_step if keras.backend.backend() == "tensorflow" else _fit
     return made(model, optimizer, images, targets)
@@ -226,7 +166,8 @@ def make_plain_step(method, channels_last, options, backbone, method_options):
     from plain_methods import Plain
 
     model = make_model(method, options, backbone, method_options)
-    images, targets = pictures_and_targets(model, options)
+    images, labels = pictures_and_labels(options)
+    targets = _targets(model, images, labels)
     plain = Plain(model, channels_last)
     del model
     images, targets = (torch.from_numpy(each).to(plain.device) for each in (images, targets))
