@@ -1,90 +1,146 @@
-"""Time of localizing by gradients, against one forward pass of the same network.
+"""Time and memory of localizing, against one forward pass of the same network and against plain PyTorch.
 
 python benchmarks/localize.py --backbone=vgg16
+python benchmarks/localize.py --method=all --localizer=none --backbone=all
+KERAS_BACKEND=jax python benchmarks/localize.py --backbone=vgg16 --batch_size=64 --calls=20
 
-All take turns, so that what disturbs the machine disturbs all: the forward pass of a CAM network alone; each
-localizer at its usual layer; DGL with its two gradients taken through the whole network, weights included, as
-backward() of a script does; the forward pass of MNPOs' network and its map. Medians, of the clock and of the
-processors' time, which other programs disturb less. The last line is one JSON object; a ratio is time (cpu_ratio:
-processors' time) over that of the forward pass of the same network.
+For each method take turns, each in a process of its own: the forward pass of its network; its own maps; on CAM's
+network each localizer at its usual layer and, under TensorFlow, DGL with its two gradients taken through the whole
+network, weights included, as backward() of a script does; and the forward pass with the method's own maps in plain
+PyTorch, with either memory layout, whose faster one counts. Medians over the turns, of the clock and of the processors'
+time, which other programs disturb less. The last line is one JSON object: NAME_ratio is time over that of the forward
+pass of the same network, NAME_ratio_to_plain_pytorch PyTorch's time over ours, above 1 where we are faster.
 """
 
-import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+import os
+
+if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+    import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
 
 import dataclasses
+import functools
 import json
-import statistics
-import time
 
 import keras
-import numpy as np
-import tensorflow as tf
+from side_by_side import (
+    LAYOUTS,
+    against_pytorch,
+    has_pytorch,
+    heading,
+    make_model,
+    named,
+    pictures_and_labels,
+    print_table,
+    subject,
+)
+from stopwatch import Subject, take_turns
 
-from e2wsol import cli, methods
+from e2wsol import backbones, cli, methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.config import option
 from e2wsol.localizers import LOCALIZERS, Localizer, LocalizerOptions
 from e2wsol.localizers.dgl import cost, dual_gradients
 
-FORWARD = "forward"
-WHOLE = "dgl, whole backward passes"
+FORWARD, OWN, WHOLE = "forward", "own maps", "dgl, whole backward passes"
 
 
 @dataclasses.dataclass(frozen=True)
 class LocalizeOptions:
     """What is measured, how often."""
 
+    method: tuple[str, ...] = option(
+        ("cam", "mnpos"), "methods, comma-separated, or all", choices=("all", *methods.METHODS)
+    )
+    localizer: tuple[str, ...] = option(
+        ("all",), "localizers on CAM's network, comma-separated, all or none", choices=("all", "none", *LOCALIZERS)
+    )
     image_size: int = option(224, "side of the input in pixels", minimum=8)
     batch_size: int = option(8, "pictures a call", minimum=1)
     num_classes: int = option(1000, "classes", minimum=2)
-    repeats: int = option(7, "calls timed of each", minimum=1)
+    repeats: int = option(7, "turns, whose median counts", minimum=1)
+    calls: int = option(1, "calls a turn; some dozen on a GPU", minimum=1)
 
 
 def main(options, backbone, positional):
-    """Prints the table and the JSON line."""
+    """Prints a table for each method and backbone, and the JSON line."""
     cli.no_arguments(positional)
-    rng = np.random.default_rng(0)
-    shape = (options.batch_size, options.image_size, options.image_size, 3)
-    images = tf.constant(rng.integers(0, 256, shape, dtype=np.uint8))
-    labels = tf.constant(rng.integers(0, options.num_classes, options.batch_size, dtype=np.int32))
-    times = _times(cases(options, backbone), images, labels, options.repeats)
-    print(f"{backbone.backbone}, {options.image_size} pixels, {options.batch_size} pictures a call")
-    print("| | ms a picture | of the forward pass | of its processors' time |\n|---|---|---|---|")
-    figures = {"backbone": backbone.backbone}
-    for (network, name), own in times.items():
-        clock, cpu = (one / other for one, other in zip(own, times[network, FORWARD]))
-        print(f"| {network}: {name} | {1000 * own[0] / options.batch_size:.0f} | {clock:.2f} | {cpu:.2f} |")
-        if name != FORWARD:
-            key = name.replace(", ", "_").replace(" ", "_")
-            figures |= {f"{key}_ratio": round(clock, 3), f"{key}_cpu_ratio": round(cpu, 3)}
-    print(json.dumps(figures))
+    results = []
+    for network in named(backbone.backbone, backbones.ARCHITECTURES, "backbone"):
+        chosen = dataclasses.replace(backbone, backbone=network)
+        figures = {}
+        for method in named(options.method, methods.METHODS, "method"):
+            figures = {**_measure(method, options, chosen), **figures}
+        results.append({**figures, "backbone": network})
+    print(json.dumps(results[0] if len(results) == 1 else {"cases": results}))
 
 
-def cases(options, backbone):
-    """{(network, name): function of pictures and labels}; FORWARD is the network's forward pass."""
-    cam, mnpos = (_network(name, options, backbone) for name in ("cam", "mnpos"))
-    layer = cam.architecture.dual_gradient_layer
-    found = {("cam", FORWARD): _forward(cam)}
-    for name in LOCALIZERS:
-        found["cam", f"{name} {layer}" if name == "dgl" else name] = _localizer(cam, name)
-    found["cam", WHOLE] = _whole_backward(cam, layer)
-    return {**found, ("mnpos", FORWARD): _forward(mnpos), ("mnpos", "mnpos"): mnpos.localize}
+def _measure(method, options, backbone):
+    rows = [FORWARD, OWN, *(_on_cam(options) if method == "cam" else [])]
+    makers = {row: functools.partial(Subject, make_call, (method, row, options, backbone)) for row in rows}
+    if has_pytorch():
+        for name, channels_last in LAYOUTS.items():
+            arguments = method, channels_last, options, backbone
+            makers[name] = functools.partial(Subject, make_plain_call, arguments, backend="torch")
+    found = take_turns(makers, options.repeats, options.calls)
+    heading(method, backbone, options, found[OWN]["device"])
+    print_table(found, options.batch_size)
+    figures = {
+        name: value for name, value in subject(method, backbone, options, found[OWN]).items() if name != "method"
+    }
+    for row in rows[1:]:
+        name = _key(method, row, backbone)
+        figures |= {f"{name}_{ratio}": value for ratio, value in _ratios(found, row).items()}
+    return figures
 
 
-def _network(method, options, backbone):
-    keras.utils.set_random_seed(0)
-    return methods.create(method, backbone=backbone, image_size=options.image_size, num_classes=options.num_classes)
+def _on_cam(options):
+    if "none" in options.localizer:
+        return []
+    whole = [WHOLE] if keras.backend.backend() == "tensorflow" else []
+    return [*named(options.localizer, LOCALIZERS, "localizer"), *whole]
+
+
+def _key(method, row, backbone):
+    """What a row is called in the JSON object; DGL with the layer that it looks at."""
+    if row == "dgl":
+        return f"dgl_{backbones.architecture(backbone.backbone).dual_gradient_layer}"
+    if row == "cam":
+        return "cam_localizer"
+    return method if row == OWN else row.replace(", ", "_").replace(" ", "_")
+
+
+def _ratios(found, row):
+    own, forward = found[row], found[FORWARD]
+    return {
+        "ratio": round(own["seconds"] / forward["seconds"], 3),
+        "cpu_ratio": round(own["cpu_seconds"] / forward["cpu_seconds"], 3),
+        **against_pytorch(found, row),
+    }
+
+
+def make_call(method, row, options, backbone):
+    """run(count) of a row of the table."""
+    model = make_model(method, options, backbone)
+    images, labels = pictures_and_labels(options)
+    if row == FORWARD:
+        function = _forward(model)
+    elif row == OWN:
+        function = model.localize
+    elif row == WHOLE:
+        function = _whole_backward(model, model.architecture.dual_gradient_layer)
+    else:
+        function = Localizer(model, LocalizerOptions(localizer=(row,))).localize
+    return _COMPILED[keras.backend.backend()](function, model, images, labels)
 
 
 def _forward(model):
-    return lambda images, labels: model(images, training=False)["logits"]
-
-
-def _localizer(model, name):
-    return Localizer(model, LocalizerOptions(localizer=(name,))).localize
+    wanted = "logits" if model.classifies else "map"
+    return lambda images, labels: model(images, training=False)[wanted]
 
 
 def _whole_backward(model, layer):
+    import tensorflow as tf
+
     network = keras.Model(model.inputs[0], {"features": model.end_points[layer], "logits": model.output["logits"]})
 
     def localize(images, labels):
@@ -103,19 +159,71 @@ def _whole_backward(model, layer):
     return localize
 
 
-def _times(functions, images, labels, repeats):
-    """{name: (seconds by the clock, seconds of all processors)}, medians."""
-    compiled = {name: tf.function(each).get_concrete_function(images, labels) for name, each in functions.items()}
-    times = {name: [] for name in functions}
-    for function in compiled.values():
-        function(images, labels)  # warms up
-    for _ in range(repeats):
-        for name, function in compiled.items():
-            start = time.perf_counter(), time.process_time()
-            keras.tree.map_structure(lambda tensor: tensor.numpy(), function(images, labels))
-            end = time.perf_counter(), time.process_time()
-            times[name].append((end[0] - start[0], end[1] - start[1]))
-    return {name: tuple(map(statistics.median, zip(*values))) for name, values in times.items()}
+def _with_tensorflow(function, model, images, labels):
+    import tensorflow as tf
+
+    images, labels = tf.constant(images), tf.constant(labels)
+    compiled = tf.function(function).get_concrete_function(images, labels)
+    return _repeated(lambda: compiled(images, labels))
+
+
+def _with_jax(function, model, images, labels):
+    import jax
+
+    @jax.jit
+    def compiled(values, images, labels):
+        # Weights go in as arguments: as constants they would be part of the program.
+        with keras.StatelessScope(state_mapping=list(zip(model.variables, values))):
+            return function(images, labels)
+
+    arguments = [variable.value for variable in model.variables], jax.device_put(images), jax.device_put(labels)
+    return _repeated(lambda: compiled(*arguments))
+
+
+def _with_torch(function, model, images, labels):
+    import torch
+
+    images, labels = keras.ops.convert_to_tensor(images), keras.ops.convert_to_tensor(labels)
+
+    def call():
+        with torch.no_grad():
+            return function(images, labels)
+
+    return _repeated(call)
+
+
+def _repeated(call):
+    """run(count) of a call; it comes back when the results of the last are here."""
+
+    def run(count):
+        for _ in range(count):
+            results = call()
+        for each in keras.tree.flatten(results):
+            if each is not None:
+                keras.ops.convert_to_numpy(each)
+
+    return run
+
+
+_COMPILED = {"tensorflow": _with_tensorflow, "jax": _with_jax, "torch": _with_torch}
+
+
+def make_plain_call(method, channels_last, options, backbone):
+    """run(count) of the forward pass and the method's own maps in plain PyTorch."""
+    import torch
+    from plain_methods import Plain
+
+    plain = Plain(make_model(method, options, backbone), channels_last)
+    images, labels = (torch.from_numpy(each).to(plain.device) for each in pictures_and_labels(options))
+    labels = labels.long()
+    plain.twin.eval()
+
+    def run(count):
+        for _ in range(count):
+            _, maps = plain.maps(images, labels)
+        maps.cpu()
+
+    return run
 
 
 if __name__ == "__main__":

@@ -1,26 +1,43 @@
-"""Time and memory of one training step of a method, against plain CAM on the same backbone.
+"""Time and memory of a training step: this library's, and plain PyTorch's of the same network and objective.
 
 python benchmarks/train_step.py --method=bas --backbone=vgg16
+python benchmarks/train_step.py --method=all --backbone=all --against=pytorch
+KERAS_BACKEND=jax python benchmarks/train_step.py --method=cam --backbone=resnet50 --batch_size=64 --steps=20
 
-Three steps take turns, so that what disturbs the machine disturbs all: CAM; the method's network with
-cross-entropy alone, which shows what its heads cost; the method. Medians. Peak memory is that of a
-process of its own each. The last line is one JSON object; ratio_to_cam is time over CAM's time.
+Ours is the step that a user gets: under TensorFlow that of the commands' loop, under JAX and PyTorch Keras' `fit`.
+Beside it, in turn, each in a process of its own: plain PyTorch with either memory layout, whose faster one counts (with
+no Keras in it, see plain_pytorch.py); plain CAM; the method's network with cross-entropy alone, which shows what its
+heads cost. Medians over the turns. Memory is the most that a process held, on a GPU the device's. The last line is one
+JSON object: ratio_to_plain_pytorch is PyTorch's time over ours, above 1 where we are faster; ratio_to_cam,
+ratio_to_own_network and their like are our time over the other's. Of several cases it is the list and the worst ratio.
 """
 
-import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+import os
+
+if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+    import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
 
 import dataclasses
+import functools
 import json
-import multiprocessing
-import resource
-import statistics
-import time
 
 import keras
 import numpy as np
-import tensorflow as tf
+from side_by_side import (
+    LAYOUTS,
+    against_pytorch,
+    has_pytorch,
+    heading,
+    make_model,
+    named,
+    pictures_and_labels,
+    print_table,
+    subject,
+    together,
+)
+from stopwatch import Subject, take_turns
 
-from e2wsol import cli, methods
+from e2wsol import backbones, cli, methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.config import option
 from e2wsol.methods.base import cross_entropy
@@ -31,94 +48,143 @@ from e2wsol.training.optimizers import NesterovMomentum
 class StepOptions:
     """What is measured, how often."""
 
+    method: tuple[str, ...] = option(("e2net",), "methods, comma-separated, or all", choices=("all", *methods.METHODS))
+    against: tuple[str, ...] = option(
+        ("pytorch", "cam", "network"),
+        "what stands beside: plain PyTorch, plain CAM, the method's network with cross-entropy alone",
+        choices=("pytorch", "cam", "network"),
+    )
     image_size: int = option(224, "side of the input in pixels", minimum=8)
     batch_size: int = option(8, "pictures a step", minimum=1)
     num_classes: int = option(200, "classes", minimum=2)
-    repeats: int = option(7, "steps timed of each", minimum=1)
+    repeats: int = option(7, "turns, whose median counts", minimum=1)
+    steps: int = option(1, "steps a turn; some dozen on a GPU", minimum=1)
 
 
-def main(step_options, method, backbone, *rest):
-    """Prints the table and the JSON line."""
+def main(step_options, backbone, *rest):
+    """Prints a table for each method and backbone, and the JSON line."""
     *method_options, positional = rest
     cli.no_arguments(positional)
-    cases = {
-        "cam": ("cam", False),
-        f"{method.method}, cross-entropy alone": (method.method, True),
-        method.method: (method.method, False),
-    }
-    settings = step_options, backbone, method_options
-    memory = {name: _peak_memory(case, settings) for name, case in cases.items()}
-    seconds = _seconds({name: make_step(*case, *settings) for name, case in cases.items()}, step_options.repeats)
-    print(f"{backbone.backbone}, {step_options.image_size} pixels, {step_options.batch_size} pictures a step")
-    print("| step | seconds | pictures a second | peak memory, MiB |\n|---|---|---|---|")
-    for name, value in seconds.items():
-        print(f"| {name} | {value:.2f} | {step_options.batch_size / value:.1f} | {memory[name]} |")
-    own, plain, cam = seconds[method.method], seconds[f"{method.method}, cross-entropy alone"], seconds["cam"]
-    figures = {
-        "method": method.method,
-        "backbone": backbone.backbone,
-        "ratio_to_cam": round(own / cam, 3),
-        "ratio_to_own_network": round(own / plain, 3),
-        "memory_to_cam": round(memory[method.method] / memory["cam"], 3),
-    }
-    print(json.dumps(figures))
+    cases = [
+        _measure(name, step_options, dataclasses.replace(backbone, backbone=network), method_options)
+        for network in named(backbone.backbone, backbones.ARCHITECTURES, "backbone")
+        for name in named(step_options.method, methods.METHODS, "method")
+    ]
+    print(json.dumps(together(cases)))
 
 
-def make_step(method, plain, options, backbone, method_options):
-    """A function that trains one step; `plain` takes the cross-entropy in place of the method's loss."""
-    keras.utils.set_random_seed(0)
-    model = methods.create(
-        method,
-        backbone=backbone,
-        image_size=options.image_size,
-        num_classes=options.num_classes,
-        options=method_options,
-    )
+def _measure(method, options, backbone, method_options):
+    settings = options, backbone, method_options
+    alone = f"{method}, cross-entropy alone"
+    makers = {method: functools.partial(Subject, make_step, (method, False, *settings))}
+    if "network" in options.against and methods.METHODS[method].classifies:
+        makers[alone] = functools.partial(Subject, make_step, (method, True, *settings))
+    if "cam" in options.against and method != "cam":
+        makers["cam"] = functools.partial(Subject, make_step, ("cam", False, *settings))
+    if "pytorch" in options.against and has_pytorch():
+        for name, channels_last in LAYOUTS.items():
+            arguments = method, channels_last, *settings
+            makers[name] = functools.partial(Subject, make_plain_step, arguments, backend="torch")
+    found = take_turns(makers, options.repeats, options.steps)
+    heading(method, backbone, options, found[method]["device"])
+    print_table(found, options.batch_size)
+    return {
+        **subject(method, backbone, options, found[method]),
+        **against_pytorch(found, method),
+        **_own_ratios(found, method, alone),
+    }
+
+
+def _own_ratios(found, method, alone):
+    own, ratios = found[method], {}
+    if "cam" in found and method != "cam":
+        ratios["ratio_to_cam"] = round(own["seconds"] / found["cam"]["seconds"], 3)
+        ratios["memory_to_cam"] = round(own["memory"] / found["cam"]["memory"], 3)
+    if alone in found:
+        ratios["ratio_to_own_network"] = round(own["seconds"] / found[alone]["seconds"], 3)
+    return ratios
+
+
+def _targets(model, images, labels):
+    """Labels (B,), or made-up pseudo masks uint8 (B, S, S, 2)."""
+    if not model.needs_pseudo_masks:
+        return labels
+    return np.random.default_rng(1).integers(0, 256, (*images.shape[:3], 2), dtype=np.uint8)
+
+
+def make_step(method, alone, options, backbone, method_options):
+    """run(count) of our step; `alone` takes the cross-entropy in place of the method's objective."""
+    model = make_model(method, options, backbone, method_options)
+    if alone:
+        model.loss_terms = lambda labels, outputs, training=True: {"": cross_entropy(labels, outputs["logits"])}
+    images, labels = pictures_and_labels(options)
+    targets = _targets(model, images, labels)
     optimizer = NesterovMomentum(1e-4)
+    made = _tensorflow_step if keras.backend.backend() == "tensorflow" else _fit
+    return made(model, optimizer, images, targets)
+
+
+def _tensorflow_step(model, optimizer, images, targets):
+    """The step of e2wsol.training.loop on one device."""
+    import tensorflow as tf
+
     optimizer.build(model.trainable_variables)
-    rng = np.random.default_rng(0)
-    shape = (options.batch_size, options.image_size, options.image_size, 3)
-    images = tf.constant(rng.integers(0, 256, shape, dtype=np.uint8))
-    labels = tf.constant(rng.integers(0, options.num_classes, options.batch_size, dtype=np.int32))
+    images, targets = tf.constant(images), tf.constant(targets)
 
     @tf.function
     def step():
-        variables = model.trainable_variables
         with tf.GradientTape() as tape:
             outputs = model(images, training=True)
-            terms = {"": cross_entropy(labels, outputs["logits"])} if plain else model.loss_terms(labels, outputs)
-            loss = tf.reduce_mean(sum(terms.values()))
-        pairs = [pair for pair in zip(tape.gradient(loss, variables), variables) if pair[0] is not None]
-        optimizer.apply_gradients(pairs)
+            terms = {name: tf.reduce_mean(term) for name, term in model.loss_terms(targets, outputs, True).items()}
+            loss = sum(terms.values())
+        variables = model.trainable_variables
+        optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    return step
+    def run(count):
+        for _ in range(count):
+            loss = step()
+        loss.numpy()
+
+    return run
 
 
-def _seconds(steps, repeats):
-    times = {name: [] for name in steps}
-    for step in steps.values():
-        step()  # traces
-    for _ in range(repeats):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step().numpy()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
+def _fit(model, optimizer, images, targets):
+    """Keras' own training, as in a notebook."""
+    model.compile(optimizer)
+
+    def run(count):
+        x, y = np.concatenate([images] * count), np.concatenate([targets] * count)
+        model.fit(x, y, batch_size=len(images), shuffle=False, verbose=0)
+
+    return run
 
 
-def _peak_memory(case, settings):
-    """MiB that a fresh process held at most over two steps."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_run_twice, (case, settings))
+def make_plain_step(method, channels_last, options, backbone, method_options):
+    """run(count) of plain PyTorch's step of the same network and objective."""
+    import torch
+    from plain_methods import Plain
 
+    model = make_model(method, options, backbone, method_options)
+    images, labels = pictures_and_labels(options)
+    targets = _targets(model, images, labels)
+    plain = Plain(model, channels_last)
+    del model
+    images, targets = (torch.from_numpy(each).to(plain.device) for each in (images, targets))
+    targets = targets.long() if targets.ndim == 1 else targets
+    optimizer = torch.optim.SGD(plain.twin.parameters(), 1e-4, momentum=0.9, nesterov=True)
+    plain.twin.train()
 
-def _run_twice(case, settings):
-    step = make_step(*case, *settings)
-    for _ in range(2):
-        step().numpy()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    def run(count):
+        for _ in range(count):
+            optimizer.zero_grad(set_to_none=True)
+            loss = plain.loss(images, targets)
+            loss.backward()
+            optimizer.step()
+        loss.item()
+
+    return run
 
 
 if __name__ == "__main__":
-    cli.run(main, StepOptions, methods.MethodOptions, BackboneOptions, *methods.option_classes(), description=__doc__)
+    cli.run(main, StepOptions, BackboneOptions, *methods.option_classes(), description=__doc__)

@@ -1,4 +1,4 @@
-"""Methods, localizers, backbones and layers call no backend of Keras by name, so they run on any; one module may."""
+"""Methods, localizers, backbones and layers call no backend of Keras by name, so they run on any; two modules may."""
 
 import ast
 import pathlib
@@ -10,9 +10,13 @@ import e2wsol
 PACKAGE = pathlib.Path(e2wsol.__file__).parent
 FOLDERS = ("methods", "localizers", "backbones", "layers")
 FILES = sorted(file for folder in FOLDERS for file in (PACKAGE / folder).rglob("*.py"))
-# Keras has no vector-Jacobian product, so this one calls the backend in use, and imports no other.
-PULLBACK = PACKAGE / "localizers" / "pullback.py"
 BACKENDS = {"tensorflow", "torch", "jax"}
+# Keras has no vector-Jacobian product and no fused batch normalization, so these call the backend in use, and import
+# no other. JAX needs no call for the second.
+BY_NAME = {
+    PACKAGE / "localizers" / "pullback.py": BACKENDS,
+    PACKAGE / "layers" / "fused_normalization.py": {"tensorflow", "torch"},
+}
 
 
 def imported(file):
@@ -39,18 +43,19 @@ def with_imports(file, seen):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_no_backend_is_imported(file):
-    for needed in with_imports(file, set()) - {PULLBACK}:
+    for needed in with_imports(file, set()) - BY_NAME.keys():
         found = BACKENDS & {name.split(".")[0] for name in imported(needed)}
         assert not found, f"{needed.relative_to(PACKAGE)} imports {found}"
 
 
-def test_the_one_module_imports_backends_where_it_calls_them():
-    tree = ast.parse(PULLBACK.read_text(encoding="utf-8"))
+@pytest.mark.parametrize(("file", "backends"), BY_NAME.items(), ids=lambda value: getattr(value, "stem", ""))
+def test_two_modules_import_backends_where_they_call_them(file, backends):
+    tree = ast.parse(file.read_text(encoding="utf-8"))
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    assert {name for name in imported(PULLBACK) if name in BACKENDS} == BACKENDS
+    assert {name for name in imported(file) if name in BACKENDS} == backends
     top = ast.unparse([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)])
     assert not any(backend in top for backend in BACKENDS)
-    assert {f"_{backend}" for backend in BACKENDS} <= functions.keys()
+    assert {f"_{backend}" for backend in backends} <= functions.keys()
 
 
 def test_the_files_are_found():

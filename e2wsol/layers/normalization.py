@@ -1,6 +1,8 @@
 import keras
 from keras import ops
 
+from e2wsol.layers.fused_normalization import normalize_batch
+
 
 @keras.saving.register_keras_serializable(package="e2wsol")
 class BatchNormalization(keras.layers.BatchNormalization):
@@ -20,21 +22,32 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         """Normalises `inputs` by batch statistics in training, by the moving ones otherwise."""
-        dtype = "float64" if inputs.dtype == "float64" else "float32"
+        dtype = "float64" if keras.backend.standardize_dtype(inputs.dtype) == "float64" else "float32"
         x = ops.cast(inputs, dtype)
+        scale = ops.ones(x.shape[-1:], dtype) if self.gamma is None else ops.cast(self.gamma, dtype)
+        offset = ops.zeros(x.shape[-1:], dtype) if self.beta is None else ops.cast(self.beta, dtype)
         if training and self.trainable:
-            axes = list(range(len(x.shape) - 1))
-            mean, variance = ops.moments(x, axes=axes, synchronized=self.synchronized)
-            count = ops.cast(ops.prod(ops.shape(x)[:-1]), dtype)
-            unbiased = variance * (count / ops.maximum(count - 1, 1))
+            outputs, mean, unbiased = self._by_batch(x, scale, offset)
             self._track(self.moving_mean, mean)
             self._track(self.moving_variance, unbiased)
         else:
             mean, variance = ops.cast(self.moving_mean, dtype), ops.cast(self.moving_variance, dtype)
-        scale = None if self.gamma is None else ops.cast(self.gamma, dtype)
-        offset = None if self.beta is None else ops.cast(self.beta, dtype)
-        outputs = ops.batch_normalization(x, mean, variance, axis=-1, offset=offset, scale=scale, epsilon=self.epsilon)
+            outputs = self._normalized(x, mean, variance, scale, offset)
         return ops.cast(outputs, self.compute_dtype)
+
+    def _by_batch(self, x, scale, offset):
+        """(normalised x, mean and unbiased variance) by the batch's own statistics."""
+        if not self.synchronized and keras.backend.standardize_dtype(x.dtype) == "float32":
+            fused = normalize_batch(x, scale, offset, self.epsilon)
+            if fused is not None:
+                return fused
+        mean, variance = ops.moments(x, axes=list(range(len(x.shape) - 1)), synchronized=self.synchronized)
+        count = ops.cast(ops.prod(ops.shape(x)[:-1]), x.dtype)
+        unbiased = variance * (count / ops.maximum(count - 1, 1))
+        return self._normalized(x, mean, variance, scale, offset), mean, unbiased
+
+    def _normalized(self, x, mean, variance, scale, offset):
+        return ops.batch_normalization(x, mean, variance, axis=-1, offset=offset, scale=scale, epsilon=self.epsilon)
 
     def _track(self, moving, value):
         moving.assign(moving * self.momentum + ops.cast(value, moving.dtype) * (1.0 - self.momentum))

@@ -1,10 +1,11 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from e2wsol.layers import BatchNormalization
+from e2wsol.layers import BatchNormalization, fused_normalization
 
 
 def data(shape, seed=0):
@@ -75,3 +76,36 @@ def test_config_round_trip():
     again = BatchNormalization.from_config(layer.get_config())
     assert (again.momentum, again.epsilon, again.name) == (0.9, 1e-5, "bn")
     assert isinstance(again.gamma_initializer, keras.initializers.Zeros)
+
+
+@pytest.mark.parametrize("kernel", ["tensorflow", "torch"])
+def test_the_backends_own_kernels_give_the_same_and_its_gradients(kernel):
+    x, weights = data((3, 4, 5, 2)), data((3, 4, 5, 2), seed=1)
+    scale, offset, epsilon = np.float32([1.5, 0.5]), np.float32([0.1, -0.2]), 1e-3
+    found = {"tensorflow": _by_tensorflow, "torch": _by_torch}[kernel](x, scale, offset, epsilon, weights)
+    # The textbook's formulas, in float64.
+    x, weights = x.astype(np.float64), weights.astype(np.float64)
+    axes = (0, 1, 2)
+    inverse = 1 / np.sqrt(x.var(axis=axes) + epsilon)
+    normal = (x - x.mean(axis=axes)) * inverse
+    along = weights - weights.mean(axis=axes) - normal * (weights * normal).mean(axis=axes)
+    gradients = scale * inverse * along, (weights * normal).sum(axis=axes), weights.sum(axis=axes)
+    expected = normal * scale + offset, x.mean(axis=axes), x.var(axis=axes, ddof=1), *gradients
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def _by_tensorflow(x, scale, offset, epsilon, weights):
+    inputs = [tf.constant(each) for each in (x, scale, offset)]
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        results = fused_normalization._tensorflow(*inputs, epsilon)
+    return *results, *tape.gradient(results[0], inputs, weights)
+
+
+def _by_torch(x, scale, offset, epsilon, weights):
+    torch = pytest.importorskip("torch")
+    inputs = [torch.from_numpy(each).requires_grad_() for each in (x, scale, offset)]
+    results = fused_normalization._torch(*inputs, epsilon)
+    gradients = torch.autograd.grad(results[0], inputs, torch.from_numpy(weights))
+    return *(each.detach().numpy() for each in results), *gradients
