@@ -148,7 +148,7 @@ def predicted(classifier, info, view, options, crops):
             best = ranking(probabilities)
             for index, source_id in enumerate(batch["source_id"].numpy()):
                 own = best[index]
-                yield source_id.decode(), int(batch["label"][index]), own, probabilities[index, own]
+                yield source_id.decode(errors="replace"), int(batch["label"][index]), own, probabilities[index, own]
             bar.update(len(best))
 
 

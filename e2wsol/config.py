@@ -125,6 +125,8 @@ def parse(argv, option_classes):
         positional = flag_values(list(argv))[1:]
     except flags.Error as error:
         raise UserError(_explain(error, option_classes)) from None
+    except ValueError as error:  # of a flagfile that is no text, or a name that no file can have
+        raise UserError(f"--flagfile: cannot be read as UTF-8 text ({error})") from None
     values = flag_values.flag_values_dict()
     instances = [from_mapping(option_class, values) for option_class in option_classes]
     return instances, positional, flag_values.get_help() if values["help"] else None

@@ -1,10 +1,14 @@
-"""Tar archives: found, listed and unpacked without trust in the names inside."""
+"""Tar archives: found, listed and unpacked without trust in the names and sizes inside."""
 
+import contextlib
 import pathlib
+import shutil
 import tarfile
 import zlib
 
 from e2wsol.errors import UserError
+
+_MAX_RATIO, _FREE_BYTES = 100, 1 << 24
 
 
 def is_archive(path):
@@ -12,14 +16,23 @@ def is_archive(path):
     return path.name.lower().endswith((".tar", ".tgz", ".tar.gz"))
 
 
+@contextlib.contextmanager
 def open_tar(path, mode="r:*", fileobj=None):
-    """`tarfile.open` whose failures name the archive."""
+    """`tarfile.open` in which failures, also those of the reading inside the block, name the archive."""
     try:
-        return tarfile.open(path if fileobj is None else None, mode, fileobj=fileobj)
-    except (tarfile.TarError, EOFError, OSError) as error:
+        with tarfile.open(path if fileobj is None else None, mode, fileobj=fileobj) as tar:
+            yield tar
+    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise UserError(f"{path}: not a readable tar archive ({error})") from None
+
+
+def member_bytes(tar, member, limit):
+    """The content of a member; a UserError where it is larger than `limit` bytes."""
+    if member.size > limit:
+        raise UserError(f"{tar.name}: {member.name} has {member.size:,} bytes, at most {limit:,} are expected")
+    return tar.extractfile(member).read()
 
 
 def unpack(archive, folder):
@@ -27,7 +40,7 @@ def unpack(archive, folder):
 
     The archive is unpacked under another name and renamed, so an interrupted run leaves no half folder.
     Members that would land outside, links that point outside and devices are refused by tarfile's
-    "data" filter.
+    "data" filter, an archive that unpacks to _MAX_RATIO times its size as well.
     """
     archive, folder = pathlib.Path(archive), pathlib.Path(folder)
     if folder.is_dir():
@@ -37,8 +50,23 @@ def unpack(archive, folder):
     partial.mkdir(parents=True, exist_ok=True)
     with open_tar(archive) as tar:
         try:
-            tar.extractall(partial, filter="data")
+            tar.extractall(partial, filter=_limited(archive))
         except (tarfile.TarError, EOFError, zlib.error) as error:
+            shutil.rmtree(partial)
             raise UserError(f"{archive}: cannot be unpacked ({error})") from None
     partial.rename(folder)
     return folder
+
+
+def _limited(archive):
+    """Tarfile's "data" filter, which stops at more than the files of an honest archive hold."""
+    left = max(_FREE_BYTES, _MAX_RATIO * archive.stat().st_size)
+
+    def check(member, path):
+        nonlocal left
+        left -= member.size
+        if left < 0:
+            raise tarfile.TarError(f"it holds more than {_MAX_RATIO} times its own size")
+        return tarfile.data_filter(member, path)
+
+    return check

@@ -57,7 +57,7 @@ class BuildOptions:
         choices=tuple(MASK_RULES),
     )
     shard_pictures: int = option(1000, "pictures a shard holds at most", minimum=1)
-    workers: int = option(0, "processes that read and encode pictures; 0 = one a core", minimum=0)
+    workers: int = option(0, "processes that read and encode pictures; 0 = one a core", minimum=0, maximum=256)
 
 
 # These change how the work is done, never what the records hold.
@@ -98,6 +98,7 @@ def list_pictures(build, options):
 def arrange(listing, build):
     """Checks the listing, takes the held-out part from train and mixes the order of each split."""
     splits = dict(listing.splits)
+    _check_names(listing)
     split_tools.check_counts(splits, build.expect_counts)
     _check_classes(listing)
     if build.holdout:
@@ -114,6 +115,15 @@ def arrange(listing, build):
 def _reading_order(split):
     known = ("train", "val", "test")
     return (known.index(split) if split in known else len(known), split)
+
+
+def _check_names(listing):
+    """Names must be text: a file system may hold others."""
+    for name in (*listing.classes, *(item.source_id for items in listing.splits.values() for item in items)):
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{os.fsencode(name)!r}: a name that is not UTF-8; rename it") from None
 
 
 def _check_classes(listing):

@@ -11,6 +11,8 @@ import numpy as np
 
 from e2wsol.errors import UserError
 
+MAX_BYTES = 1 << 28
+
 
 @dataclasses.dataclass(frozen=True)
 class Location:
@@ -21,13 +23,30 @@ class Location:
     size: int = -1
 
     def read(self):
-        """The bytes."""
+        """The bytes.
+
+        Raises:
+          UserError: no such file, or one too large to be a picture, a mask or an annotation.
+        """
         try:
             with open(self.path, "rb") as file:
                 file.seek(self.offset)
-                return file.read(self.size)
+                content = file.read(self.size if 0 <= self.size <= MAX_BYTES else MAX_BYTES + 1)
+                if len(content) > MAX_BYTES:
+                    raise UserError(f"{self.path}: larger than {MAX_BYTES >> 20} MB; not a picture")
+                return content
         except FileNotFoundError:
             raise UserError(f"{self.path}: not found") from None
+        except (OSError, ValueError) as error:  # a folder, a name that is too long, a name that is none
+            raise UserError(f"{self.path}: cannot be read ({error})") from None
+
+
+def read_text(path):
+    """The text of a table of annotations; a UserError where it is not there or is no UTF-8."""
+    try:
+        return Location(str(path)).read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text ({error})") from None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

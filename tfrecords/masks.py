@@ -1,10 +1,13 @@
 """Object masks as sources have them: pictures of gray values, and outlines."""
 
 import dataclasses
+import io
 
 import cv2
 import numpy as np
+from PIL import Image
 
+from e2wsol.data import images
 from e2wsol.data.picture import BACKGROUND, IGNORE, OBJECT
 from e2wsol.errors import UserError
 from tfrecords.items import Location
@@ -40,19 +43,28 @@ class MaskFile:
 
     def render(self, height, width):
         """The mask, (height, width) uint8; a UserError when the file has another size."""
-        data = np.frombuffer(self.location.read(), np.uint8)
-        gray = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
+        data, name = self.location.read(), self.location.path
+        try:
+            # Before it is decoded: a small file can hold a mask that fills the memory.
+            found = Image.open(io.BytesIO(data), formats=images.FORMATS).size
+            _check_size(found[::-1], height, width, name)
+            gray = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+        except (OSError, SyntaxError, ValueError, cv2.error, Image.DecompressionBombError):
+            gray = None
         if gray is None:
-            raise UserError(f"{self.location.path}: not a readable mask")
-        return sized_mask(gray, self.rule, height, width, name=self.location.path)
+            raise UserError(f"{name}: not a readable mask")
+        return sized_mask(gray, self.rule, height, width, name=name)
 
 
 def sized_mask(gray, rule, height, width, *, name):
     """`apply_mask_rule` after a check that the mask is as large as its picture."""
-    if gray.shape != (height, width):
-        found = f"{gray.shape[1]}x{gray.shape[0]}"
-        raise UserError(f"{name}: mask is {found} pixels, its picture {width}x{height}")
+    _check_size(gray.shape, height, width, name)
     return apply_mask_rule(gray, rule)
+
+
+def _check_size(shape, height, width, name):
+    if tuple(shape) != (height, width):
+        raise UserError(f"{name}: mask is {shape[1]}x{shape[0]} pixels, its picture {width}x{height}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,9 @@
 """One item to one picture ready for a record: decoded, checked, made RGB JPEG. Runs in worker processes."""
 
 import dataclasses
+import multiprocessing
+import os
+import threading
 
 import numpy as np
 
@@ -24,6 +27,16 @@ class StoreOptions:
         256, "short side of the stored picture in pixels with --store=resized, both sides with square", minimum=16
     )
     jpeg_quality: int = option(95, "quality of re-encoded JPEGs", minimum=1, maximum=100)
+
+
+def end_with_builder():
+    """Makes this worker process end when the builder's has: a killed builder cannot tell its workers to."""
+
+    def watch(builder):
+        builder.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, args=(multiprocessing.parent_process(),), daemon=True).start()
 
 
 def prepare(item, *, classes, options, slack):

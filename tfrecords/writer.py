@@ -22,9 +22,10 @@ from e2wsol import files
 from e2wsol.data import dataset, schema
 from e2wsol.data.shards import record_writer
 from e2wsol.errors import UserError
-from tfrecords.prepare import StoreOptions, prepare
+from tfrecords.prepare import StoreOptions, end_with_builder, prepare
 
 PROGRESS = "progress.json"
+_ENTRY = {"file", "count", "bytes", "sha256", "items_sha256", "has_boxes", "has_masks"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,11 +111,8 @@ def _earlier_entries(output, created_by):
 def _earlier_state(path):
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if path.name == dataset.FILE_NAME:
-            shards = [shard for split in document["splits"].values() for shard in split["shards"]]
-            document["shards"] = {shard["file"]: shard for shard in shards}
-        return {"created_by": dict(document["created_by"]), "shards": dict(document["shards"])}
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return {"created_by": dict(document["created_by"]), "shards": dataset.shard_entries(document)}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UserError(f"{path}: not written by this builder; choose another --output or delete the folder") from None
 
 
@@ -129,6 +127,8 @@ def _still_good(output, shards, before):
         shard.file: entry
         for shard in shards
         if (entry := before.get(shard.file))
+        and entry.keys() == _ENTRY
+        and (entry["file"], entry["count"]) == (shard.file, len(shard.items))
         and entry["items_sha256"] == _fingerprint(shard)
         and (output / shard.file).is_file()
         and (output / shard.file).stat().st_size == entry["bytes"]
@@ -156,7 +156,7 @@ def _mapper(make, workers):
         yield functools.partial(map, make)
         return
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(workers, context, end_with_builder) as pool:
         try:
             yield functools.partial(_map_in_pool, pool, make, 8 * workers)
         except BrokenProcessPool:

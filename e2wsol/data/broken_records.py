@@ -65,12 +65,13 @@ def _rest(path, number, count, reason):
 
 def _check(serialized, info, split):
     """A number that is only there where everything in the record can be read."""
-    record = pipeline.checked_record(serialized, info)
+    record = pipeline.with_checked_boxes(pipeline.checked_record(serialized, info))
     pictures = [pipeline.decode(record["jpeg"]), _decode_mask(record["mask"])]
     if split in info.pseudo_mask_splits:
         pictures.append(pipeline.decode_pseudo_mask(record["pseudo_mask"]))
     # The first value is enough to keep the decoders from being pruned.
-    return tf.add_n([tf.cast(picture[0, 0, 0], tf.int32) for picture in pictures]) + record["label"]
+    values = [tf.cast(picture[0, 0, 0], tf.int32) for picture in pictures]
+    return tf.add_n([*values, record["label"], record["size"][0], tf.shape(record["boxes"])[0]])
 
 
 def _decode_mask(png):
@@ -92,6 +93,11 @@ def _reason(record, info, split):
     label = int(record["label"])
     if not 0 <= label < len(info.classes):
         return f"has label {label}; dataset.json names {len(info.classes)} classes, from 0"
+    try:
+        pipeline.with_checked_boxes(record)
+    except tf.errors.InvalidArgumentError:
+        height, width = record["size"].numpy()
+        return f"has a size of {width}x{height} pixels and boxes of which one cannot be right; run the builder again"
     parts = {
         "JPEG; replace the picture and run the builder again": lambda: pipeline.decode(record["jpeg"]),
         "mask; replace it and run the builder again": lambda: _decode_mask(record["mask"]),

@@ -119,11 +119,12 @@ def load(folder, *, verify=False, damaged=False):
     document = read_document(path)
     try:
         info = _info(str(folder), document)
+        shards = [shard for split in document["splits"].values() for shard in split["shards"]]
+        sizes = [(shard["file"], shard["bytes"], shard["sha256"]) for shard in shards]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{path}: not a valid data set description ({type(error).__name__}: {error})") from None
-    for split in document["splits"].values():
-        for shard in split["shards"]:
-            _check_shard(path.parent / shard["file"], shard, verify, damaged)
+    for file, size, checksum in sizes:
+        _check_shard(path.parent / file, size, checksum if verify else None, damaged)
     return info
 
 
@@ -131,9 +132,9 @@ def read_document(path):
     """The parsed dataset.json at `path`, its format checked; UserError when it is not one."""
     try:
         document = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise UserError(f"{path}: not found; make it with python -m tfrecords.build") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error})") from None
     found = document.get("format") if isinstance(document, dict) else None
     if found != FORMAT:
@@ -148,8 +149,8 @@ def _info(folder, document):
     splits = {name: _split_info(folder, name, entry, classes) for name, entry in document["splits"].items()}
     return DatasetInfo(
         folder=folder,
-        name=document["name"],
-        source=document["source"],
+        name=str(document["name"]),
+        source=str(document["source"]),
         created_by=document["created_by"],
         classes=classes,
         splits=splits,
@@ -161,20 +162,42 @@ def _info(folder, document):
 
 def _split_info(folder, name, entry, classes):
     counts = tuple(entry["class_counts"])
-    in_shards = sum(shard["count"] for shard in entry["shards"])
-    if len(counts) != len(classes) or not entry["count"] == in_shards == sum(counts):
+    shard_counts = tuple(shard["count"] for shard in entry["shards"])
+    if not all(type(count) is int and count >= 0 for count in (entry["count"], *counts, *shard_counts)):
+        raise ValueError(f"counts of split {name} must be whole numbers from 0")
+    if len(counts) != len(classes) or not entry["count"] == sum(shard_counts) == sum(counts):
         raise ValueError(f"counts of split {name} do not agree")
-    files = tuple(os.path.join(folder, shard["file"]) for shard in entry["shards"])
-    return SplitInfo(name, entry["count"], files, counts, tuple(shard["count"] for shard in entry["shards"]))
+    files = tuple(os.path.join(folder, file_name(shard["file"])) for shard in entry["shards"])
+    return SplitInfo(name, entry["count"], files, counts, shard_counts)
 
 
-def _check_shard(path, shard, verify, damaged):
+def file_name(name):
+    """The name of a shard; a ValueError where it is none, or leads out of the folder."""
+    if not isinstance(name, str) or name in ("", ".", "..") or os.path.basename(name) != name or "\0" in name:
+        raise ValueError(f"{name!r} is not the name of a shard in the folder")
+    return name
+
+
+def shard_entries(document):
+    """{file name: what is said of the shard} of a dataset.json or a builder's progress.json.
+
+    Raises:
+      ValueError, KeyError, TypeError or AttributeError: it is neither.
+    """
+    if "shards" in document:
+        entries = document["shards"].items()
+    else:
+        entries = ((shard["file"], shard) for split in document["splits"].values() for shard in split["shards"])
+    return {file_name(name): dict(entry) for name, entry in entries}
+
+
+def _check_shard(path, expected, checksum, damaged):
     if not path.is_file():
         raise UserError(f"{path}: shard is missing; run the builder again to make it")
     size = path.stat().st_size
-    if size != shard["bytes"] and not damaged:
-        raise UserError(f"{path}: shard has {size} bytes, expected {shard['bytes']}; run the builder again")
-    if verify and sha256(path) != shard["sha256"]:
+    if size != expected and not damaged:
+        raise UserError(f"{path}: shard has {size} bytes, expected {expected}; run the builder again")
+    if checksum is not None and sha256(path) != checksum:
         raise UserError(f"{path}: checksum differs from dataset.json; delete it and run the builder again")
 
 

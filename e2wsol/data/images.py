@@ -9,6 +9,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from e2wsol.errors import UserError
 
+# Others are no photos, and Pillow starts other programs for some of them.
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "GIF", "TIFF", "PPM", "JPEG2000")
+MAX_PIXELS = 100_000_000  # 300 MB as RGB
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _ORIENTATION = 0x0112  # EXIF tag
 _UPRIGHT = 1
@@ -26,28 +29,37 @@ def decode(data, name):
     rotated is turned upright, so that boxes drawn on the picture as viewers show it fit.
 
     Args:
-      data: bytes of a file in any format Pillow reads; its suffix does not matter.
+      data: bytes of a file in one of FORMATS; its suffix does not matter.
       name: names the picture in the message.
 
     Returns:
       ((H, W, 3) uint8 RGB, whether `data` is an RGB JPEG that is upright already).
 
     Raises:
-      UserError: the bytes are no picture, or cut in the middle.
+      UserError: the bytes are no picture, cut in the middle, or a picture of more than MAX_PIXELS.
     """
     try:
         with warnings.catch_warnings():
-            # Broken EXIF blocks and very large pictures are no reason to stop.
+            # Broken EXIF blocks are no reason to stop.
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            check_size(image.size, name)
             plain = image.format == "JPEG" and image.mode == "RGB" and _orientation(image) == _UPRIGHT
             if not plain:
                 image = ImageOps.exif_transpose(image)
             pixels = np.asarray(_to_rgb(image))
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        detail = "unknown format" if isinstance(error, UnidentifiedImageError) else error
+    except UserError:
+        raise
+    except Exception as error:  # of damaged files Pillow's readers raise nearly every kind
+        detail = "unknown format" if isinstance(error, UnidentifiedImageError) else error or type(error).__name__
         raise UserError(f"{name}: not a readable picture ({detail if data else 'empty file'})") from None
     return pixels, plain
+
+
+def check_size(size, name):
+    """Raises a UserError where a picture of (width, height) pixels has more than MAX_PIXELS."""
+    if size[0] * size[1] > MAX_PIXELS:
+        raise UserError(f"{name}: picture of {size[0]}x{size[1]} pixels; at most {MAX_PIXELS:,} are read, reduce it")
 
 
 def _orientation(image):

@@ -130,7 +130,7 @@ class MaskedRecords:
     def _is_good(self, entry, shard):
         path = self.output / shard["file"]
         same = entry.get("source_sha256") == shard["sha256"]
-        return same and path.is_file() and path.stat().st_size == entry["bytes"]
+        return same and path.is_file() and path.stat().st_size == entry.get("bytes")
 
     def _earlier_shards(self):
         """Entries of the shards that an earlier run left in the output folder, by file name."""
@@ -181,9 +181,6 @@ def _state(path):
     """Mask options and shards that progress.json or dataset.json names."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if path.name == dataset.FILE_NAME:
-            shards = [shard for split in document["splits"].values() for shard in split["shards"]]
-            document["shards"] = {shard["file"]: shard for shard in shards}
-        return {"made_with": dict(document["created_by"]["pseudo_masks"]), "shards": dict(document["shards"])}
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return {"made_with": dict(document["created_by"]["pseudo_masks"]), "shards": dataset.shard_entries(document)}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UserError(f"{path}: not made by this command; give another --output or delete the folder") from None

@@ -17,6 +17,7 @@ from e2wsol.errors import UserError
 _PASS_STREAM, _PICTURE_STREAM = 1, 2
 _PARALLEL_READS = 8
 _FOREVER = 2**62
+MAX_SIDE = 1 << 14
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +25,10 @@ class PipelineOptions:
     """How pictures are read, resized, cropped and shuffled."""
 
     data_dir: str = option("", "folder of records with its dataset.json, made by python -m tfrecords.build")
-    image_size: int = option(224, "side of the network's input in pixels", minimum=8)
-    resize_size: int = option(256, "both sides are resized to this before the crop to --image_size", minimum=8)
+    image_size: int = option(224, "side of the network's input in pixels", minimum=8, maximum=MAX_SIDE)
+    resize_size: int = option(
+        256, "both sides are resized to this before the crop to --image_size", minimum=8, maximum=MAX_SIDE
+    )
     eval_crop: str = option(
         "center",
         "evaluation view: center = resize to --resize_size and crop; none = resize straight to --image_size",
@@ -33,7 +36,7 @@ class PipelineOptions:
     )
     flip: bool = option(True, "mirror half of the training pictures")
     shuffle_buffer: int = option(4096, "encoded pictures held in memory to shuffle from", minimum=1)
-    data_threads: int = option(0, "threads that decode pictures; 0 lets tf.data choose", minimum=0)
+    data_threads: int = option(0, "threads that decode pictures; 0 lets tf.data choose", minimum=0, maximum=1024)
     on_bad_record: str = on_bad_record_option()
 
     def __post_init__(self):
@@ -204,7 +207,7 @@ def train_dataset(
 def train_ids(info, options, *, split="train", seed, start_record, count):
     """The picture ids of `count` records of train_dataset's stream from `start_record` on."""
     records = _record_stream(_nonempty(info, split), options, seed, start_record).take(count)
-    return [schema.parse(serialized)["source_id"].numpy().decode() for _, serialized in records]
+    return [schema.parse(serialized)["source_id"].numpy().decode(errors="replace") for _, serialized in records]
 
 
 def _record_stream(split_info, options, seed, start_record):
@@ -287,7 +290,7 @@ def eval_dataset(info, options, *, split, batch, start=0, limit=0, crops=1, shar
     """
 
     def prepare(serialized):
-        record = checked_record(serialized, info)
+        record = with_checked_boxes(checked_record(serialized, info))
         image = decode(record["jpeg"])
         view = {"image": eval_view(image, options), "num_boxes": tf.shape(record["boxes"])[0]}
         if crops == 10:
@@ -317,6 +320,14 @@ def checked_record(serialized, info):
     with tf.control_dependencies([tf.debugging.Assert(known, ["label out of range", record["label"]])]):
         record["label"] = tf.identity(record["label"])
     return record
+
+
+def with_checked_boxes(record):
+    """The record, stopping at a size that no picture has and at boxes that are no numbers."""
+    size, boxes = record["size"], record["boxes"]
+    sound = tf.reduce_all(size > 0) & tf.reduce_all(tf.math.is_finite(boxes))
+    with tf.control_dependencies([tf.debugging.Assert(sound, ["size or boxes cannot be right", size, boxes])]):
+        return record | {"size": tf.identity(size), "boxes": tf.identity(boxes)}
 
 
 def _nonempty(info, split):

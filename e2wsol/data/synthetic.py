@@ -28,7 +28,7 @@ class SyntheticOptions:
     synthetic_val: int = option(160, "synthetic validation pictures", minimum=0)
     synthetic_test: int = option(400, "synthetic test pictures", minimum=0)
     synthetic_classes: int = option(4, "synthetic classes", minimum=2, maximum=len(_COLOURS))
-    synthetic_side: int = option(128, "side of the synthetic pictures, pixels", minimum=32)
+    synthetic_side: int = option(128, "side of the synthetic pictures, pixels", minimum=32, maximum=4096)
     synthetic_head_evidence: float = option(
         0.9, "probability that the head wears the class's colour", minimum=0.0, maximum=1.0
     )

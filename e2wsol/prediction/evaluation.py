@@ -182,7 +182,7 @@ class Evaluation:
             found = self.maps.look(batch)
             batch = {name: value.numpy() for name, value in batch.items() if name != "crops"}
             for index, (find, classes) in enumerate(found):
-                source_id = batch["source_id"][index].decode()
+                source_id = batch["source_id"][index].decode(errors="replace")
                 if self.predictions is not None and classify:
                     classes = self.predictions.of(source_id)
                 facts = _facts(batch, index, classes if classify else None)
@@ -196,7 +196,7 @@ def _facts(batch, index, classes):
         "image_size": (width, height),
         "label": int(batch["label"][index]),
         "top5": classes,
-        "mask": _mask(batch["mask"][index], batch["source_id"][index].decode()),
+        "mask": _mask(batch["mask"][index], batch["source_id"][index].decode(errors="replace")),
     }
 
 

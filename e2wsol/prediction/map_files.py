@@ -36,7 +36,7 @@ class StoredMaps:
         find(scorer) reads the picture's file and returns the scorer's Prediction.
         """
         ids, files = (np.asarray(batch[name]).tolist() for name in ("source_id", "filename"))
-        names = [(source_id.decode(), file.decode()) for source_id, file in zip(ids, files)]
+        names = [tuple(name.decode(errors="replace") for name in pair) for pair in zip(ids, files)]
         return [(self._finder(*pair), None) for pair in names]
 
     def _finder(self, source_id, filename):

@@ -25,7 +25,9 @@ class LoopOptions:
     epochs: int = option(10, "epochs to train", minimum=1)
     steps_per_epoch: int = option(0, "steps that count as an epoch; 0 for one pass over the training split", minimum=0)
     batch_size: int = option(32, "global batch: pictures a step over all devices and workers", minimum=1)
-    seed: int = option(0, "seed of initial weights, shuffling, augmentation and random layers", minimum=0)
+    seed: int = option(
+        0, "seed of initial weights, shuffling, augmentation and random layers", minimum=0, maximum=2**32 - 1
+    )
     checkpoint_steps: int = option(0, "also checkpoint every so many steps; 0 for the ends of epochs only", minimum=0)
     validate_every: int = option(1, "epochs between validations on split val, where there is one", minimum=1)
     validate_localization: bool = option(

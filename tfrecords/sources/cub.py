@@ -10,9 +10,10 @@ import pathlib
 
 from e2wsol.errors import UserError
 from tfrecords import archive
-from tfrecords.items import FileItem, Listing, Location
+from tfrecords.items import FileItem, Listing, Location, read_text
 from tfrecords.masks import MaskFile
 
+_MAX_DIGITS = 18
 _ROOT_FILE = "images.txt"
 _FOLDER_IN_ARCHIVE = "CUB_200_2011"
 
@@ -28,6 +29,8 @@ def list_pictures(path, output):
     in_train = _table(root / "train_test_split.txt", 2)
     splits = {"train": [], "test": []}
     for identity, (name,) in _table(root / _ROOT_FILE, 2).items():
+        if pathlib.PurePosixPath(name).is_absolute() or ".." in pathlib.PurePosixPath(name).parts:
+            raise UserError(f"{root}/{_ROOT_FILE}: image {identity} is {name}, which lies outside of images/")
         (class_id,) = _entry(label_of, identity, root / "image_class_labels.txt")
         if class_id not in labels:
             raise UserError(f"{root}/image_class_labels.txt: image {identity} has class {class_id}, not in classes.txt")
@@ -52,13 +55,11 @@ def _root(path, output):
 
 def _table(path, columns):
     """A text file of `columns` blank-separated columns: first column to the others."""
-    try:
-        lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found; it is part of CUB_200_2011") from None
-    rows = [line.split(maxsplit=columns - 1) for line in lines if line.strip()]
+    if not path.is_file():
+        raise UserError(f"{path}: not found; it is part of CUB_200_2011")
+    rows = [line.split(maxsplit=columns - 1) for line in read_text(path).splitlines() if line.strip()]
     for number, row in enumerate(rows, 1):
-        if len(row) != columns or not row[0].isdigit():
+        if len(row) != columns or not row[0].isdecimal() or len(row[0]) > _MAX_DIGITS:
             raise UserError(f"{path}: entry {number} should be a number and {columns - 1} more columns")
     return {row[0]: row[1:] for row in rows}
 

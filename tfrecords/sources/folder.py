@@ -12,16 +12,19 @@ Optional beside them:
 
 import csv
 import dataclasses
+import io
 import json
+import math
 
 from e2wsol.config import option
 from e2wsol.data.images import is_picture
 from e2wsol.errors import UserError
 from tfrecords import splits as split_tools
-from tfrecords.items import FileItem, Listing, Location
+from tfrecords.items import FileItem, Listing, Location, read_text
 from tfrecords.masks import MaskFile, Outlines
 
 _SPLITS = ("train", "val", "test")
+_MAX_COORDINATE = 1e5  # pixels: far outside of any picture, and far from what OpenCV cannot fill
 _SIDES = ("x0", "y0", "x1", "y1")
 
 
@@ -118,11 +121,13 @@ def _read_boxes(path, files, options):
     """Name -> _Annotation from boxes.csv, or nothing where there is none."""
     if not path.is_file():
         return {}
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        table = csv.DictReader(file)
+    try:
+        table = csv.DictReader(io.StringIO(read_text(path), newline=""))
         if "path" not in (table.fieldnames or ()):
             raise UserError(f"{path}: no column 'path'; expected path,class,split,x0,y0,x1,y1")
         rows = list(table)
+    except csv.Error as error:
+        raise UserError(f"{path}: not a table of comma-separated values ({error})") from None
     annotations = {}
     for line, row in enumerate(rows, 2):
         if row["path"] not in files:
@@ -160,7 +165,10 @@ def _box(path, line, row, options):
 
 def _numbers(path, line, row, columns):
     try:
-        return [float(row[column]) for column in columns]
+        numbers = [float(row[column]) for column in columns]
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError
+        return numbers
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{path}: line {line}: expected numbers in {','.join(columns)}") from None
 
@@ -168,10 +176,10 @@ def _numbers(path, line, row, columns):
 def _read_outlines(path, files):
     if not path.is_file():
         return {}
+    text = read_text(path)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        outlines = {name: Outlines(_polygons(entry)) for name, entry in document.items()}
-    except (ValueError, TypeError, AttributeError, IndexError) as error:
+        outlines = {name: Outlines(_polygons(entry)) for name, entry in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError) as error:
         raise UserError(f"{path}: expected {{path: [[x, y], ...]}} ({error})") from None
     for name in outlines:
         if name not in files:
@@ -182,7 +190,12 @@ def _read_outlines(path, files):
 def _polygons(entry):
     """One polygon or a list of them, as nested tuples."""
     nested = isinstance(entry[0][0], list)
-    return tuple(tuple((float(x), float(y)) for x, y in polygon) for polygon in (entry if nested else [entry]))
+    polygons = tuple(tuple((float(x), float(y)) for x, y in polygon) for polygon in (entry if nested else [entry]))
+    for polygon in polygons:
+        for point in polygon:
+            if not max(map(abs, point)) <= _MAX_COORDINATE:  # NaN is not either
+                raise ValueError(f"point {point}")
+    return polygons
 
 
 def _mask_file(folder, name, mask_rule):

@@ -23,9 +23,10 @@ from e2wsol.config import option
 from e2wsol.data.images import is_picture
 from e2wsol.errors import UserError
 from tfrecords import archive
-from tfrecords.items import FileItem, Listing, Location, RawPicture
+from tfrecords.items import FileItem, Listing, Location, RawPicture, read_text
 
 _TRAIN_TAR, _VAL_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
+_MAX_XML_BYTES = 1 << 24
 _WNID = re.compile(r"n\d{8}")
 _BOX_PLACES = ("ILSVRC2012_bbox_val_v3.tgz", "Annotations/CLS-LOC/val", "bbox_val", "val.txt")
 _TRAIN_BOX_PLACES = ("Annotations/CLS-LOC/train", "bbox_train")
@@ -182,12 +183,13 @@ def _xml_files(place):
     """(stem, bytes) of each XML file in a folder or an archive."""
     if place.is_dir():
         for file in place.rglob("*.xml"):
-            yield file.stem, file.read_bytes()
+            yield file.stem, Location(str(file)).read()
         return
     with archive.open_tar(place) as tar:
         for member in tar:
             if member.isfile() and member.name.endswith(".xml"):
-                yield pathlib.PurePosixPath(member.name).stem, tar.extractfile(member).read()
+                content = archive.member_bytes(tar, member, _MAX_XML_BYTES)
+                yield pathlib.PurePosixPath(member.name).stem, content
 
 
 def _labelled(objects, name):
@@ -206,7 +208,7 @@ def parse_voc(data, name):
             (entry.findtext("name").strip(), tuple(float(entry.find("bndbox").findtext(key)) for key in _VOC_SIDES))
             for entry in root.iter("object")
         ]
-    except (ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
+    except (ElementTree.ParseError, AttributeError, TypeError, ValueError, LookupError) as error:
         raise UserError(f"{name}: not a PASCAL-VOC annotation ({error})") from None
 
 
@@ -216,7 +218,7 @@ _VOC_SIDES = ("xmin", "ymin", "xmax", "ymax")
 def _read_list(path):
     """E2Net's labels/ILSVRC/val.txt; a picture with several lines has several boxes."""
     annotations = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         fields = line.split()
         try:
             name, label = fields[0], int(fields[1])
@@ -234,6 +236,6 @@ def _class_names(root, options, wnids):
     place = _place(root, options.ilsvrc_words, _WORD_PLACES, "--ilsvrc_words")
     if place is None:
         return tuple(wnids)
-    lines = [line.split(maxsplit=1) for line in place.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line.split(maxsplit=1) for line in read_text(place).splitlines() if line.strip()]
     words = {fields[0]: fields[1].split(",")[0].strip() for fields in lines if len(fields) == 2}
     return tuple(f"{wnid} {words[wnid]}" if wnid in words else wnid for wnid in wnids)
