@@ -61,7 +61,7 @@ finish() { # waits for all workers; returns the first status that is not 0. When
       if [ "$code" -ne 0 ] && [ "$status" -eq 0 ]; then
         status=$code
         [ -n "$stopped" ] || echo "== worker $index ended with status $code" >&2
-        [ "$index" -eq 0 ] || tail -n 3 "$logs/worker-$index.txt" >&2
+        [ "$index" -eq 0 ] || [ "$code" -gt 128 ] || tail -n 3 "$logs/worker-$index.txt" >&2 # killed, it said nothing
       fi
       unset "pids[index]"
       left=$((left - 1))

@@ -4,14 +4,15 @@ TensorFlow's own start waits for an hour, cannot be interrupted, and does not sa
 on its port before TensorFlow takes it, the others call there, and when all have called they are told to go on.
 """
 
+import contextlib
 import json
 import socket
 import time
 
 from e2wsol.errors import UserError
 
-_GO = b"go"
-_PAUSE = 0.1
+_PAUSE = 0.1  # seconds between two calls
+_GRACE = 5  # seconds that a caller waits longer than the first worker, which knows who is missing
 
 
 def meet(cluster, seconds):
@@ -34,24 +35,20 @@ def meet(cluster, seconds):
 
 
 def _listen(cluster, deadline):
-    """The first worker's part; returns the indices of those that did not call."""
+    """The first worker's part: returns the indices of those that did not call, and tells those that did."""
     port = int(cluster.addresses[0].rpartition(":")[2])
-    callers, expected = {}, set(range(1, len(cluster.addresses)))
-    try:
+    callers, missing = {}, set(range(1, len(cluster.addresses)))
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: [caller.close() for caller in callers.values()])
         with _server(port) as server:
-            while time.monotonic() < deadline:
+            while missing and time.monotonic() < deadline:
                 _accept(server, cluster, callers)
                 for index in [index for index, caller in callers.items() if not _holds(caller)]:
                     callers.pop(index).close()
-                if set(callers) == expected:
-                    break
-        if set(callers) == expected:
-            for caller in callers.values():
-                caller.sendall(_GO)
-    finally:
+                missing = set(range(1, len(cluster.addresses))) - set(callers)
         for caller in callers.values():
-            caller.close()
-    return sorted(expected - set(callers))
+            caller.sendall(json.dumps(sorted(missing)).encode() + b"\n")
+    return sorted(missing)
 
 
 def _server(port):
@@ -63,24 +60,28 @@ def _server(port):
         )
     except OSError as error:
         raise UserError(f"port {port} of worker 0: {error.strerror}; give it another address") from None
-    server.settimeout(1)
+    server.settimeout(0.2)
     return server
 
 
 def _accept(server, cluster, callers):
-    """Takes one call, if one comes within a second; what is no worker's is left alone."""
+    """Takes one call, if one comes soon; what is no worker's is left alone."""
     try:
         caller, _ = server.accept()
+    except TimeoutError:
+        return
+    try:
         caller.settimeout(5)
         index, addresses = json.loads(caller.makefile().readline(1 << 20))
         index = int(index)
     except (OSError, ValueError, TypeError):
+        caller.close()
         return
-    if addresses != cluster.addresses:
-        raise UserError(f"worker {index} was told of other workers ({addresses}) than worker 0 ({cluster.addresses})")
     if index in callers:
         callers[index].close()  # it was started again
     callers[index] = caller
+    if addresses != cluster.addresses:
+        raise UserError(f"worker {index} was told of other workers ({addresses}) than worker 0 ({cluster.addresses})")
 
 
 def _holds(caller):
@@ -97,17 +98,16 @@ def _holds(caller):
 
 
 def _call(cluster, deadline):
-    """The part of the others; returns [] when all were there, else [0]."""
+    """The part of the others: returns what the first one tells, [0] where it is not to be found."""
     host, _, port = cluster.addresses[0].rpartition(":")
     said = json.dumps([cluster.index, cluster.addresses]).encode() + b"\n"
     while (left := deadline - time.monotonic()) > 0:
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=min(5, left)) as first:
                 first.sendall(said)
-                first.settimeout(max(_PAUSE, deadline - time.monotonic()))
-                if first.recv(len(_GO)) == _GO:
-                    return []
-        except OSError:  # nobody there yet, or no more
+                first.settimeout(left + _GRACE)
+                return json.loads(first.makefile().readline())
+        except (OSError, ValueError):  # nobody there yet, or no more
             pass
         time.sleep(_PAUSE)
     return [0]

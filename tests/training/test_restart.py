@@ -1,9 +1,7 @@
-"""Real processes: killed and started again, and two workers as one."""
+"""Real processes: killed and started again. Several workers: test_workers.py."""
 
 import json
-import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -103,43 +101,3 @@ def test_sigterm_saves_and_ends_with_status_0(tiny_records, tmp_path):
     step = json.loads((tmp_path / "run" / "checkpoints" / "last" / "state.json").read_text())["step"]
     assert 25 < step < 800
     assert said == f"trained {step} steps; run folder: {tmp_path / 'run'}; stopped by SIGTERM, the same command goes on"
-
-
-def free_ports(number):
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(number)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
-def test_two_workers_equal_one_process(tiny_records, tmp_path):
-    flags = (
-        "--method=e2net",
-        "--epochs=2",
-        "--steps_per_epoch=10",
-        "--learning_rate=0.05",
-        "--weight_decay=0.0005",
-        "--log_every=1",
-    )
-    train(tiny_records, tmp_path / "one", *flags)
-    workers = [f"localhost:{port}" for port in free_ports(2)]
-    processes = []
-    for index in range(2):
-        task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-        arguments = command(tiny_records, tmp_path / f"two-{index}", *flags, "--strategy=multi_worker_mirrored")
-        environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
-        with open(tmp_path / f"log-{index}", "w") as log:
-            processes.append(subprocess.Popen(arguments, env=environment, stdout=log, stderr=log))
-    try:
-        for index, process in enumerate(processes):
-            assert process.wait(timeout=300) == 0, (tmp_path / f"log-{index}").read_text()[-3000:]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-    assert not (tmp_path / "two-1").exists()
-    for one, other in zip(checkpoint(tmp_path / "one"), checkpoint(tmp_path / "two-0"), strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
-    for one, two in zip(logged(tmp_path / "one"), logged(tmp_path / "two-0"), strict=True):
-        assert one.pop("kind") == two.pop("kind") and one == pytest.approx(two, rel=1e-4)

@@ -1,0 +1,108 @@
+"""Evaluation shared out over workers, here threads: what they bring together is what one of them counts alone."""
+
+import pickle
+import threading
+
+import numpy as np
+import pytest
+
+from e2wsol.data import dataset
+from e2wsol.data.pipeline import PipelineOptions
+from e2wsol.localization import protocols
+from e2wsol.prediction import figures, layers
+from e2wsol.prediction.evaluation import Evaluation
+from e2wsol.visualize.samples import SampleKeeper
+
+VIEW = PipelineOptions(image_size=32, resize_size=36)
+NAMES = ["one", "other"]
+
+
+class Threads:
+    """Workers that are threads of this process."""
+
+    def __init__(self, index, room):
+        self.index, self.room, self.count = index, room, len(room.things)
+
+    @property
+    def chief(self):
+        return self.index == 0
+
+    def gather(self, thing):
+        self.room.things[self.index] = pickle.dumps(thing)
+        self.room.barrier.wait(60)
+        found = [pickle.loads(each) for each in self.room.things]
+        self.room.barrier.wait(60)
+        return found
+
+
+class Room:
+    def __init__(self, count):
+        self.things, self.barrier = [None] * count, threading.Barrier(count)
+
+
+class MadeUpMaps:
+    """Maps and classes that follow from the picture; every third picture's map is the same, for scores that tie."""
+
+    names, own = NAMES[:1], NAMES[1]
+
+    def __init__(self, layered):
+        self.layered = layered
+
+    def look(self, batch):
+        found = []
+        for image, label in zip(batch["image"].numpy(), batch["label"].numpy()):
+            seed = int(image.sum()) % 3 and int(image.sum())
+            maps = {name: np.random.default_rng([seed, k]).random((4, 4)) for k, name in enumerate(NAMES)}
+            found.append((self.finder(maps), np.roll(np.arange(3), seed + label)))
+        return found
+
+    def finder(self, maps):
+        if self.layered:
+            return lambda scorers: {name: scorer.locate(maps[name]) for name, scorer in scorers.items()}
+        return lambda scorer: scorer.locate(maps[NAMES[0]])
+
+
+def scored(records, workers, layered, batch, limit, tmp_path):
+    """{name: its figures, and the arrays of its samples} of split train; `workers` is a Workers or None."""
+    rules = (dataset.load(str(records)), VIEW, protocols.get("maxboxaccv2"), MadeUpMaps(layered))
+    evaluation = Evaluation(*rules, batch=batch, threads=1, workers=workers)
+    keepers = {name: SampleKeeper(9) for name in (NAMES if layered else NAMES[:1])}
+    if layered:
+        shown = dict.fromkeys(NAMES, 0.5)
+        scorers, baselines = layers.score(evaluation, "train", limit=limit, keepers=keepers, shown_at=shown)
+    else:
+        options = {"keeper": keepers[NAMES[0]], "shown_at": 0.5, "thresholds": (0.1234, 0.5)}
+        scorer, baselines = evaluation.score("train", limit=limit, **options)
+        scorers = {NAMES[0]: scorer}
+    result = {}
+    for name, scorer in scorers.items():
+        file = tmp_path / f"{name}-{workers.index if workers else 'alone'}.npz"
+        keepers[name].save(file)
+        found = figures.figures(name, scorer, baselines, figures.best_thresholds(name, scorer, baselines))
+        result[name] = scorer.pictures, found, dict(np.load(file))
+    return result
+
+
+@pytest.mark.parametrize(
+    ("workers", "layered", "batch", "limit"), [(2, True, 5, 0), (3, False, 4, 22), (4, False, 9, 0)]
+)
+def test_parts_together_are_the_whole(tiny_records, tmp_path, workers, layered, batch, limit):
+    """To the bit, bootstrap intervals and kept pictures too, on every worker; with four, one has no picture at all."""
+    expected = scored(tiny_records, None, layered, batch, limit, tmp_path)
+    room, found = Room(workers), {}
+
+    def work(index):
+        found[index] = scored(tiny_records, Threads(index, room), layered, batch, limit, tmp_path)
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == workers
+    for result in found.values():
+        for name, (pictures, numbers, samples) in expected.items():
+            assert result[name][0] == pictures == (limit or 24)
+            assert result[name][1] == numbers and numbers["pixel_intervals"]
+            for array, values in samples.items():
+                np.testing.assert_array_equal(result[name][2][array], values, err_msg=array)
