@@ -19,6 +19,7 @@ _SCALAR_FLAGS = {
     float: flags.DEFINE_float,
     str: flags.DEFINE_string,
 }
+_TOO_LARGE = 2**63  # for what reads the numbers: tensors hold no larger whole ones
 _EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -80,8 +81,11 @@ def _convert(field, hint, value):
 
 def _scalar(field, kind, value):
     try:
-        return kind(value)
-    except (TypeError, ValueError):
+        number = kind(value)
+        if kind in (int, float) and not abs(number) < _TOO_LARGE:  # NaN is not either
+            raise ValueError
+        return number
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f"--{flag_name(field)}={value}: expected {_EXPECTED[kind]}") from None
 
 

@@ -123,7 +123,7 @@ def _check_names(listing):
         try:
             name.encode()
         except UnicodeEncodeError:
-            raise UserError(f"{os.fsencode(name)!r}: a name that is not UTF-8; rename it") from None
+            raise UserError(f"{name!r}: a name that is not UTF-8; rename it") from None
 
 
 def _check_classes(listing):

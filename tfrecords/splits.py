@@ -7,7 +7,11 @@ from e2wsol.errors import UserError
 
 def key(source_id, purpose):
     """A number in [0, 1) that depends on the picture's name and on what it is drawn for."""
-    digest = hashlib.blake2b(f"{purpose}\0{source_id}".encode(), digest_size=8).digest()
+    try:
+        name = f"{purpose}\0{source_id}".encode()
+    except UnicodeEncodeError:  # file systems hold such names
+        raise UserError(f"{source_id!r}: a name that is not UTF-8; rename it") from None
+    digest = hashlib.blake2b(name, digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 

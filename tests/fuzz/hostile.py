@@ -26,12 +26,11 @@ def jpeg_that_claims(height, width):
     return bytes(data)
 
 
-def png_bomb(side=SIDE, rows=None):
-    """A gray PNG of side x side zeros in a few hundred kB; `rows` of them are there."""
-    row = bytes(side + 1)
-    packer = zlib.compressobj(9)
-    packed = b"".join(packer.compress(row) for _ in range(side if rows is None else rows)) + packer.flush()
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)), (b"IDAT", packed), (b"IEND", b"")]
+def png_bomb(rows=1000):
+    """A gray PNG of SIDE x SIDE zeros, the first `rows` of which, 1000 times as large unpacked, are there."""
+    packer = zlib.compressobj()
+    packed = b"".join(packer.compress(bytes(SIDE + 1)) for _ in range(rows)) + packer.flush()
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 8, 0, 0, 0, 0)), (b"IDAT", packed), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
         for kind, content in chunks
