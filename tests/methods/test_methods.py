@@ -122,8 +122,8 @@ def check_localize(model):
     np.testing.assert_allclose(predicted_maps, chosen, rtol=1e-4, atol=1e-6 * np.abs(chosen).max())
 
 
-# Exports of 240 layers take long, and are alike for all methods.
-EXPORTS = [pair for pair in pairs(QUICK_EXPORTS) if "efficientnet" not in pair.values[1] or pair.values[0] == "cam"]
+# A graph is a backbone's and a method's: all backbones under one method, and all methods on one backbone.
+EXPORTS = [pair for pair in pairs(QUICK_EXPORTS) if pair.values[0] == "cam" or pair.values[1] == "vgg16"]
 
 
 @pytest.mark.parametrize(("method", "backbone"), EXPORTS)
