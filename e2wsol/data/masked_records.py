@@ -12,7 +12,7 @@ import pathlib
 import shutil
 
 from e2wsol import files
-from e2wsol.data import dataset, pipeline, schema, skipped_records
+from e2wsol.data import dataset, record_streams, schema, skipped_records
 from e2wsol.data.shards import record_writer
 from e2wsol.errors import UserError
 
@@ -166,7 +166,7 @@ def _without_left_out(document, info):
     splits = dict(document["splits"])
     for name, split in info.splits.items():
         if split.left_out:
-            labels = collections.Counter(int(schema.parse(one)["label"]) for one in pipeline.stored_records(split))
+            labels = collections.Counter(int(schema.parse(one)["label"]) for one in record_streams.stored(split))
             shards = splits[name]["shards"]
             splits[name] = {
                 **splits[name],

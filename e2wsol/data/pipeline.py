@@ -9,14 +9,11 @@ import dataclasses
 import tensorflow as tf
 
 from e2wsol.config import option
-from e2wsol.data import schema
+from e2wsol.data import data_service, record_streams, schema
 from e2wsol.data.dataset import on_bad_record_option
 from e2wsol.errors import UserError
 
-# Independent random streams made from one seed.
-_PASS_STREAM, _PICTURE_STREAM = 1, 2
-_PARALLEL_READS = 8
-_FOREVER = 2**62
+_PICTURE_STREAM = 2  # of random numbers, beside that of record_streams
 MAX_SIDE = 1 << 14
 
 
@@ -38,10 +35,16 @@ class PipelineOptions:
     shuffle_buffer: int = option(4096, "encoded pictures held in memory to shuffle from", minimum=1)
     data_threads: int = option(0, "threads that decode pictures; 0 lets tf.data choose", minimum=0, maximum=1024)
     on_bad_record: str = on_bad_record_option()
+    data_service: tuple[str, ...] = option(
+        (),
+        "hosts that decode the training pictures for this one, such as grpc://host1:5050,grpc://host2:5050, each "
+        "running python -m e2wsol.data_service; the batches stay the same bit for bit. Empty: this host",
+    )
 
     def __post_init__(self):
         if self.resize_size < self.image_size:
             raise UserError(f"--resize_size={self.resize_size}: must be at least --image_size={self.image_size}")
+        data_service.check(self.data_service)
 
 
 def decode(jpeg):
@@ -190,83 +193,36 @@ def train_dataset(
 
     def prepare(index, serialized):
         record = checked_record(serialized, info)
-        key = _key(seed, _PICTURE_STREAM, index)
+        key = record_streams.key(seed, _PICTURE_STREAM, index)
         view = {"image": _train_view(decode(record["jpeg"]), options, key), "label": record["label"]}
         if pseudo_masks:
             mask = resize_nearest(decode_pseudo_mask(record["pseudo_mask"]), options.resize_size)
             view["pseudo_mask"] = _train_window(mask, options, key)
         return view
 
-    dataset = _record_stream(split_info, options, seed, start_record)
-    dataset = dataset.shard(num_shards, (shard_index - start_record) % num_shards)
-    dataset = dataset.map(prepare, num_parallel_calls=_threads(options))
-    dataset = dataset.batch(global_batch // num_shards, drop_remainder=True)
+    batch = global_batch // num_shards
+
+    def every_nth_batch(n, first):
+        dataset = record_streams.endless(split_info, options.shuffle_buffer, seed, start_record)
+        dataset = dataset.shard(num_shards, (shard_index - start_record) % num_shards)
+        if n > 1:
+            dataset = dataset.batch(batch, drop_remainder=True).shard(n, first).unbatch()
+        dataset = dataset.map(prepare, num_parallel_calls=_threads(options))
+        return dataset.batch(batch, drop_remainder=True).with_options(_dataset_options())
+
+    services = options.data_service
+    if services:
+        parts = [every_nth_batch(len(services), number) for number in range(len(services))]
+        dataset = data_service.distributed(parts, services)
+    else:
+        dataset = every_nth_batch(1, 0)
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(_dataset_options())
 
 
 def train_ids(info, options, *, split="train", seed, start_record, count):
     """The picture ids of `count` records of train_dataset's stream from `start_record` on."""
-    records = _record_stream(_nonempty(info, split), options, seed, start_record).take(count)
+    records = record_streams.endless(_nonempty(info, split), options.shuffle_buffer, seed, start_record).take(count)
     return [schema.parse(serialized)["source_id"].numpy().decode(errors="replace") for _, serialized in records]
-
-
-def _record_stream(split_info, options, seed, start_record):
-    """Endless (index in the stream, serialized record) from `start_record` on."""
-    first_pass, offset = divmod(start_record, split_info.count)
-    records = tf.data.Dataset.range(first_pass, _FOREVER).flat_map(
-        lambda number: _shuffled_pass(split_info, options, _key(seed, _PASS_STREAM, number))
-    )
-    return tf.data.Dataset.zip(tf.data.Dataset.range(start_record, _FOREVER), records.skip(offset))
-
-
-def _shuffled_pass(split_info, options, key):
-    # Dataset.shuffle mixes the graph's seed into its own; without this, tf.random.set_seed changes the order.
-    tf.compat.v1.set_random_seed(1)
-    reads = min(_PARALLEL_READS, len(split_info.files))
-    if split_info.left_out:
-        shards = tf.random.experimental.stateless_shuffle(tf.range(len(split_info.files)), seed=key, alg="philox")
-        shards = tf.data.Dataset.from_tensor_slices(shards)
-        records = shards.interleave(
-            _readable(split_info), cycle_length=reads, num_parallel_calls=reads, deterministic=True
-        )
-    else:
-        files = tf.random.experimental.stateless_shuffle(tf.constant(split_info.files), seed=key, alg="philox")
-        records = tf.data.TFRecordDataset(files, num_parallel_reads=reads)
-    buffer = min(options.shuffle_buffer, split_info.count)
-    return records.shuffle(buffer, seed=tf.cast(key[0], tf.int64), reshuffle_each_iteration=False)
-
-
-def stored_records(split_info):
-    """The serialized records of a split in the order of its files, those that are left out aside."""
-    if not split_info.left_out:
-        return tf.data.TFRecordDataset(tf.constant(split_info.files))
-    return tf.data.Dataset.range(len(split_info.files)).flat_map(_readable(split_info))
-
-
-def _readable(split_info):
-    """A function from the number of a shard to the Dataset of its records, those that are left out aside."""
-    ends = dict(zip(split_info.files, split_info.shard_counts))
-    bad = {file: [-1] for file in split_info.files}
-    for record in split_info.left_out:
-        if record.rest:
-            ends[record.file] = record.record
-        else:
-            bad[record.file].append(record.record)
-    bad = tf.ragged.constant(list(bad.values()), tf.int64).to_tensor(-1)
-    files, ends = tf.constant(split_info.files), tf.constant(list(ends.values()), tf.int64)
-
-    def records(shard):
-        numbered = tf.data.TFRecordDataset(files[shard]).take(ends[shard]).enumerate()
-        return numbered.filter(lambda number, _: tf.reduce_all(bad[shard] != number)).map(lambda _, record: record)
-
-    return records
-
-
-def _key(seed, stream, number):
-    """A (2,) int64 seed for stateless ops, a function of all three."""
-    return tf.random.fold_in(
-        tf.random.fold_in(tf.constant([seed, stream], tf.int64), stream, alg="philox"), number, alg="philox"
-    )
 
 
 def eval_dataset(info, options, *, split, batch, start=0, limit=0, crops=1, shard_index=0, num_shards=1):
@@ -297,7 +253,7 @@ def eval_dataset(info, options, *, split, batch, start=0, limit=0, crops=1, shar
             view["crops"] = ten_crops(whole_view(image, options.resize_size), options.image_size)
         return view | {name: record[name] for name in ("label", "source_id", "filename", "size", "boxes", "mask")}
 
-    dataset = stored_records(_nonempty(info, split)).skip(start)
+    dataset = record_streams.stored(_nonempty(info, split)).skip(start)
     if limit:
         dataset = dataset.take(limit)
     dataset = dataset.shard(num_shards, shard_index).map(prepare, num_parallel_calls=_threads(options))

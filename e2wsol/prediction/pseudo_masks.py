@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from e2wsol.data import broken_records, pipeline, schema
+from e2wsol.data import broken_records, pipeline, record_streams, schema
 from e2wsol.errors import UserError
 from e2wsol.localization.parallel import in_order
 from e2wsol.localization.pseudo_mask import pseudo_mask, to_picture
@@ -56,7 +56,7 @@ class MaskMaker:
             return
         info = dataclasses.replace(self.info, splits={split.name: shard})
         views = pipeline.eval_dataset(info, self.view, split=split.name, batch=self.batch)
-        stored = pipeline.stored_records(shard).batch(self.batch)
+        stored = record_streams.stored(shard).batch(self.batch)
         for view, records in tf.data.Dataset.zip(views, stored):
             _, maps = self._localize(view["image"], view["label"])
             yield from zip(records.numpy(), maps.numpy())

@@ -58,6 +58,7 @@ RESULT = {
     ),
     "classification": {"*": MAYBE_NUMBER},
     "bootstrap": Maybe({"level": NUMBER}),
+    "skipped_records": Maybe({"*": Count()}),
     "curves": {"thresholds": Maybe([NUMBER]), "*": {"*": [NUMBER]}},
     "pxap": _NUMBERS,
     "piou": _NUMBERS,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_records import class_counts, made_picture, write_dataset, write_shard
 
-from e2wsol.data import broken_records, dataset, pipeline, schema, skipped_records
+from e2wsol.data import broken_records, dataset, pipeline, record_streams, schema, skipped_records
 from e2wsol.errors import UserError
 
 OPTIONS = pipeline.PipelineOptions(image_size=16, resize_size=20, shuffle_buffer=4)
@@ -134,7 +134,7 @@ def test_a_shard_cut_between_records_loses_its_rest(tmp_path, records):
     split = without_bad(folder).split("train")
     assert split.count == 10 + records and split.skipped == 5 - records
     assert split.shard(folder / "part1").count == records and split.shard("part0").left_out == ()
-    ids = [record.numpy() for record in pipeline.stored_records(split)]
+    ids = [record.numpy() for record in record_streams.stored(split)]
     assert ids == [record for part in (shards()[0].values(), kept, shards()[2].values()) for record in part]
 
 
