@@ -2,7 +2,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from e2wsol.localization.score_map import resize_taps
+from e2wsol.localization.resize_taps import resize_taps
 
 
 @keras.saving.register_keras_serializable(package="e2wsol")

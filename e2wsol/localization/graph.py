@@ -14,7 +14,8 @@ import functools
 import numpy as np
 from keras import ops
 
-from e2wsol.localization.score_map import gray_table, resize_taps
+from e2wsol.localization.resize_taps import resize_taps
+from e2wsol.localization.score_map import gray_table
 
 
 def extract_boxes(localization_maps, *, size, threshold, protocol):

@@ -7,7 +7,7 @@ from keras import ops
 from e2wsol.backbones.base import pad_window
 from e2wsol.config import option
 from e2wsol.layers import BatchNormalization
-from e2wsol.localization.score_map import resize_taps
+from e2wsol.localization.resize_taps import resize_taps
 from e2wsol.methods.base import Method, class_activation_maps, cross_entropy, head_features, logits_dtype
 
 _FAN_OUT = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out"}}
