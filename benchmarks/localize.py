@@ -59,6 +59,9 @@ class LocalizeOptions:
     num_classes: int = option(1000, "classes", minimum=2)
     repeats: int = option(7, "turns, whose median counts", minimum=1)
     calls: int = option(1, "calls a turn; some dozen on a GPU", minimum=1)
+    threads: int = option(
+        0, "threads on the processor, 0 for all cores; with 1 the processors' seconds hold no waiting", minimum=0
+    )
 
 
 def main(options, backbone, positional):
@@ -76,11 +79,12 @@ def main(options, backbone, positional):
 
 def _measure(method, options, backbone):
     rows = [FORWARD, OWN, *(_on_cam(options) if method == "cam" else [])]
-    makers = {row: functools.partial(Subject, make_call, (method, row, options, backbone)) for row in rows}
+    subject_of = functools.partial(functools.partial, Subject, threads=options.threads)
+    makers = {row: subject_of(make_call, (method, row, options, backbone)) for row in rows}
     if has_pytorch():
         for name, channels_last in LAYOUTS.items():
             arguments = method, channels_last, options, backbone
-            makers[name] = functools.partial(Subject, make_plain_call, arguments, backend="torch")
+            makers[name] = subject_of(make_plain_call, arguments, backend="torch")
     found = take_turns(makers, options.repeats, options.calls)
     heading(method, backbone, options, found[OWN]["device"])
     print_table(found, options.batch_size)

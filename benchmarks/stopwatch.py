@@ -12,7 +12,7 @@ import time
 
 # Else JAX takes three quarters of a GPU at its start, and no peak could be read.
 _ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-PLAIN = "plain PyTorch"
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 class Subject:
@@ -23,14 +23,17 @@ class Subject:
         `count` times and comes back when the device has done it all.
       arguments: to be pickled.
       backend: Keras backend of that process; None for the present one.
+      threads: of TensorFlow or PyTorch on the processor; 0 for all cores.
       warm_up: how often it is run before anything is timed.
     """
 
-    def __init__(self, make, arguments, backend=None, warm_up=2):
+    def __init__(self, make, arguments, *, backend=None, threads=0, warm_up=2):
         context = multiprocessing.get_context("spawn")
         self._pipe, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(other, make, arguments, warm_up), daemon=True)
-        with _environment({**_ENVIRONMENT, **({"KERAS_BACKEND": backend} if backend else {})}):
+        chosen = {"KERAS_BACKEND": backend} if backend else {}
+        chosen |= dict.fromkeys(_THREADS, str(threads)) if threads else {}
+        with _environment({**_ENVIRONMENT, **chosen}):
             self._process.start()
         other.close()
         self.device = self._pipe.recv()

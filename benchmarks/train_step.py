@@ -59,6 +59,9 @@ class StepOptions:
     num_classes: int = option(200, "classes", minimum=2)
     repeats: int = option(7, "turns, whose median counts", minimum=1)
     steps: int = option(1, "steps a turn; some dozen on a GPU", minimum=1)
+    threads: int = option(
+        0, "threads on the processor, 0 for all cores; with 1 the processors' seconds hold no waiting", minimum=0
+    )
 
 
 def main(step_options, backbone, *rest):
@@ -76,15 +79,16 @@ def main(step_options, backbone, *rest):
 def _measure(method, options, backbone, method_options):
     settings = options, backbone, method_options
     alone = f"{method}, cross-entropy alone"
-    makers = {method: functools.partial(Subject, make_step, (method, False, *settings))}
+    subject_of = functools.partial(functools.partial, Subject, threads=options.threads)
+    makers = {method: subject_of(make_step, (method, False, *settings))}
     if "network" in options.against and methods.METHODS[method].classifies:
-        makers[alone] = functools.partial(Subject, make_step, (method, True, *settings))
+        makers[alone] = subject_of(make_step, (method, True, *settings))
     if "cam" in options.against and method != "cam":
-        makers["cam"] = functools.partial(Subject, make_step, ("cam", False, *settings))
+        makers["cam"] = subject_of(make_step, ("cam", False, *settings))
     if "pytorch" in options.against and has_pytorch():
         for name, channels_last in LAYOUTS.items():
             arguments = method, channels_last, *settings
-            makers[name] = functools.partial(Subject, make_plain_step, arguments, backend="torch")
+            makers[name] = subject_of(make_plain_step, arguments, backend="torch")
     found = take_turns(makers, options.repeats, options.steps)
     heading(method, backbone, options, found[method]["device"])
     print_table(found, options.batch_size)
