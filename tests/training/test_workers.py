@@ -89,7 +89,7 @@ def test_training_moved_the_weights_far_more_than_that(trained_alone):
 
 @pytest.fixture
 def script():
-    """script(workers, command, *flags, logs, **environment) starts run_multi_worker.sh, its output in logs/chief.txt."""
+    """script(workers, command, *flags, logs, **environment) starts run_multi_worker.sh; it writes logs/chief.txt."""
     started = []
 
     def start(workers, command, *flags, logs, **environment):
