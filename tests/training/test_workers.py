@@ -87,16 +87,26 @@ def test_training_moved_the_weights_far_more_than_that(trained_alone):
         assert max(np.abs(last[name] - first[name]).max() for name in last) > 1e-2, method
 
 
-def script(workers, command, *flags, logs, **environment):
-    """Starts run_multi_worker.sh; its output goes to the file chief.txt in `logs`."""
-    logs.mkdir(exist_ok=True)
-    environment = {**os.environ, "PYTHON": sys.executable, "LOGS": str(logs), **environment}
-    arguments = ["bash", SCRIPT, str(workers), command, *flags]
-    with open(logs / "chief.txt", "a") as output:
-        return subprocess.Popen(arguments, env=environment, stdout=output, stderr=output)
+@pytest.fixture
+def script():
+    """script(workers, command, *flags, logs, **environment) starts run_multi_worker.sh; it writes logs/chief.txt."""
+    started = []
+
+    def start(workers, command, *flags, logs, **environment):
+        logs.mkdir(exist_ok=True)
+        environment = {**os.environ, "PYTHON": sys.executable, "LOGS": str(logs), **environment}
+        arguments = ["bash", SCRIPT, str(workers), command, *flags]
+        with open(logs / "chief.txt", "a") as output:
+            started.append(subprocess.Popen(arguments, env=environment, stdout=output, stderr=output))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.terminate()
+        one.wait(60)
 
 
-def test_evaluation_by_three_workers_is_that_of_one_process(tiny_run, tmp_path):
+def test_evaluation_by_three_workers_is_that_of_one_process(script, tiny_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(tiny_run, folder, symlinks=True)
     flags = (f"--run_dir={folder}", "--batch=2", "--samples=6", "--crops=10", "--threads=1")
@@ -155,7 +165,7 @@ def variables(run_dir):
         return [*models.load_model(folder / "model.keras").get_weights(), *(archive[name] for name in archive.files)]
 
 
-def test_killed_workers_are_replaced_and_the_run_ends_like_an_undisturbed_one(tiny_records, tmp_path):
+def test_killed_workers_are_replaced_and_the_run_ends_like_an_undisturbed_one(script, tiny_records, tmp_path):
     """SIGTERM to one that is not the chief, then SIGKILL to any five times over, at random steps."""
     whole, killed, logs = tmp_path / "whole", tmp_path / "killed", tmp_path / "logs"
     assert script(2, "train", *train_flags(tiny_records, whole), logs=tmp_path / "whole-logs").wait(timeout=200) == 0
