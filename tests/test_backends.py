@@ -1,4 +1,4 @@
-"""Methods, localizers, backbones and layers call no backend of Keras by name, so they run on any; two modules may."""
+"""Methods, localizers, backbones and layers call no backend of Keras by name, so they run on any; backend_calls does."""
 
 import ast
 import pathlib
@@ -14,8 +14,8 @@ BACKENDS = {"tensorflow", "torch", "jax"}
 # Keras has no vector-Jacobian product and no fused batch normalization, so these call the backend in use, and import
 # no other. JAX needs no call for the second.
 BY_NAME = {
-    PACKAGE / "localizers" / "pullback.py": BACKENDS,
-    PACKAGE / "layers" / "fused_normalization.py": {"tensorflow", "torch"},
+    PACKAGE / "backend_calls" / "pullback.py": BACKENDS,
+    PACKAGE / "backend_calls" / "fused_normalization.py": {"tensorflow", "torch"},
 }
 
 
@@ -49,7 +49,7 @@ def test_no_backend_is_imported(file):
 
 
 @pytest.mark.parametrize(("file", "backends"), BY_NAME.items(), ids=lambda value: getattr(value, "stem", ""))
-def test_two_modules_import_backends_where_they_call_them(file, backends):
+def test_backend_calls_import_backends_where_they_call_them(file, backends):
     tree = ast.parse(file.read_text(encoding="utf-8"))
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert {name for name in imported(file) if name in BACKENDS} == backends

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from e2wsol.layers.fused_normalization import normalize_batch
+from e2wsol.backend_calls.fused_normalization import normalize_batch
 
 
 @keras.saving.register_keras_serializable(package="e2wsol")

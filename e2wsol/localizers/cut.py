@@ -6,8 +6,8 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
+from e2wsol.backend_calls.pullback import pullback, without_gradient
 from e2wsol.localizers.points import PICTURES, Points
-from e2wsol.localizers.pullback import pullback, without_gradient
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -10,9 +10,9 @@ import pytest
 from keras import ops
 from localizers.made_methods import IMAGES, LABELS, WEIGHTS, assert_close, create
 
+from e2wsol.backend_calls.pullback import pullback
 from e2wsol.localizers import Localizer, LocalizerOptions
 from e2wsol.localizers.cut import Cut
-from e2wsol.localizers.pullback import pullback
 
 rng = np.random.default_rng(0)
 X, MATRIX, A, B = (rng.normal(size=shape).astype(np.float32) for shape in ((4, 3), (3, 2), (4, 2), (4,)))
@@ -78,7 +78,7 @@ def test_other_backends_give_the_same(backend, tmp_path):
     model = create("mnpo")
     model.save(tmp_path / "model.keras")
     np.savez(tmp_path / "expected.npz", **{name: np.asarray(each) for name, each in computed(model).items()})
-    code = f"from localizers.test_pullback import check_backend; check_backend({str(tmp_path)!r})"
+    code = f"from backend_calls.test_pullback import check_backend; check_backend({str(tmp_path)!r})"
     paths = os.pathsep.join([str(pathlib.Path(__file__).parents[1]), *sys.path])
     done = subprocess.run(
         [sys.executable, "-c", code],

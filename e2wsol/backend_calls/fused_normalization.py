@@ -1,4 +1,4 @@
-"""Batch normalization by a backend's own kernel: beside localizers/pullback.py the place that calls backends by name.
+"""Batch normalization in training by a backend's own kernel.
 
 Keras has no such operation; from its elementary ones TensorFlow and PyTorch make a dozen passes over the features,
 forth and back. JAX's compiler fuses these itself.

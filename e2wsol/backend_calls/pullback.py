@@ -1,4 +1,4 @@
-"""Vector-Jacobian products: the one place that calls a backend of Keras by name.
+"""Vector-Jacobian products.
 
 No gradient with respect to a weight is computed, and nothing stays on the model.
 """
