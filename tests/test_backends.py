@@ -1,4 +1,4 @@
-"""Methods, localizers, backbones and layers call no backend of Keras by name, so they run on any; backend_calls does."""
+"""Methods, localizers, backbones and layers name no backend of Keras, so they run on any; backend_calls does."""
 
 import ast
 import pathlib
