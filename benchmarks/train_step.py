@@ -2,6 +2,7 @@
 
 python benchmarks/train_step.py --method=bas --backbone=vgg16
 python benchmarks/train_step.py --method=all --backbone=all --against=pytorch
+python benchmarks/train_step.py --method=cam --against=cam --micro_batches=4 --jit --precision=mixed_bfloat16
 KERAS_BACKEND=jax python benchmarks/train_step.py --method=cam --backbone=resnet50 --batch_size=64 --steps=20
 
 Ours is the step that a user gets: under TensorFlow that of the commands' loop, under JAX and PyTorch Keras' `fit`.
@@ -37,9 +38,10 @@ from side_by_side import (
 )
 from stopwatch import Subject, take_turns
 
-from e2wsol import backbones, cli, methods
+from e2wsol import backbones, cli, compute, methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.config import option
+from e2wsol.errors import UserError
 from e2wsol.methods.base import cross_entropy
 from e2wsol.training.optimizers import NesterovMomentum
 
@@ -59,32 +61,33 @@ class StepOptions:
     num_classes: int = option(200, "classes", minimum=2)
     repeats: int = option(7, "turns, whose median counts", minimum=1)
     steps: int = option(1, "steps a turn; some dozen on a GPU", minimum=1)
+    micro_batches: int = option(1, "parts of the batch, as --micro_batches of e2wsol.train", minimum=1)
     threads: int = option(
         0, "threads on the processor, 0 for all cores; with 1 the processors' seconds hold no waiting", minimum=0
     )
 
 
-def main(step_options, backbone, *rest):
+def main(step_options, computing, backbone, *rest):
     """Prints a table for each method and backbone, and the JSON line."""
     *method_options, positional = rest
     cli.no_arguments(positional)
     cases = [
-        _measure(name, step_options, dataclasses.replace(backbone, backbone=network), method_options)
+        _measure(name, step_options, computing, dataclasses.replace(backbone, backbone=network), method_options)
         for network in named(backbone.backbone, backbones.ARCHITECTURES, "backbone")
         for name in named(step_options.method, methods.METHODS, "method")
     ]
     print(json.dumps(together(cases)))
 
 
-def _measure(method, options, backbone, method_options):
+def _measure(method, options, computing, backbone, method_options):
     settings = options, backbone, method_options
     alone = f"{method}, cross-entropy alone"
     subject_of = functools.partial(functools.partial, Subject, threads=options.threads)
-    makers = {method: subject_of(make_step, (method, False, *settings))}
+    makers = {method: subject_of(make_step, (method, False, computing, *settings))}
     if "network" in options.against and methods.METHODS[method].classifies:
-        makers[alone] = subject_of(make_step, (method, True, *settings))
+        makers[alone] = subject_of(make_step, (method, True, computing, *settings))
     if "cam" in options.against and method != "cam":
-        makers["cam"] = subject_of(make_step, ("cam", False, *settings))
+        makers["cam"] = subject_of(make_step, ("cam", False, computing, *settings))
     if "pytorch" in options.against and has_pytorch():
         for name, channels_last in LAYOUTS.items():
             arguments = method, channels_last, *settings
@@ -116,46 +119,39 @@ def _targets(model, images, labels):
     return np.random.default_rng(1).integers(0, 256, (*images.shape[:3], 2), dtype=np.uint8)
 
 
-def make_step(method, alone, options, backbone, method_options):
+def make_step(method, alone, computing, options, backbone, method_options):
     """run(count) of our step; `alone` takes the cross-entropy in place of the method's objective."""
+    compute.use(computing)
     model = make_model(method, options, backbone, method_options)
     if alone:
         model.loss_terms = lambda labels, outputs, training=True: {"": cross_entropy(labels, outputs["logits"])}
     images, labels = pictures_and_labels(options)
     targets = _targets(model, images, labels)
-    optimizer = NesterovMomentum(1e-4)
     made = _tensorflow_step if keras.backend.backend() == "tensorflow" else _fit
-    return made(model, optimizer, images, targets)
+    return made(model, images, targets, options, computing)
 
 
-def _tensorflow_step(model, optimizer, images, targets):
-    """The step of e2wsol.training.loop on one device."""
+def _tensorflow_step(model, images, targets, options, computing):
+    """The step of the commands' loop, on one device."""
     import tensorflow as tf
 
+    from e2wsol.training.loss_scaling import optimizer_class
+    from e2wsol.training.step import TrainSteps
+
+    optimizer = optimizer_class(computing.precision)(1e-4)
     optimizer.build(model.trainable_variables)
-    images, targets = tf.constant(images), tf.constant(targets)
-
-    @tf.function
-    def step():
-        with tf.GradientTape() as tape:
-            outputs = model(images, training=True)
-            terms = {name: tf.reduce_mean(term) for name, term in model.loss_terms(targets, outputs, True).items()}
-            loss = sum(terms.values())
-        variables = model.trainable_variables
-        optimizer.apply(tape.gradient(loss, variables), variables)
-        return loss
-
-    def run(count):
-        for _ in range(count):
-            loss = step()
-        loss.numpy()
-
-    return run
+    parts = options.micro_batches
+    steps = TrainSteps(model, optimizer, tf.distribute.get_strategy(), micro_batches=parts, jit=computing.jit)
+    batch = {"image": images, "pseudo_mask" if model.needs_pseudo_masks else "label": targets}
+    batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
+    return lambda count: steps(batches, count).numpy()
 
 
-def _fit(model, optimizer, images, targets):
+def _fit(model, images, targets, options, computing):
     """Keras' own training, as in a notebook."""
-    model.compile(optimizer)
+    if options.micro_batches > 1:
+        raise UserError(f"--micro_batches={options.micro_batches}: the loop's alone, which needs TensorFlow")
+    model.compile(NesterovMomentum(1e-4), jit_compile=True if computing.jit else "auto")
 
     def run(count):
         x, y = np.concatenate([images] * count), np.concatenate([targets] * count)
@@ -191,4 +187,4 @@ def make_plain_step(method, channels_last, options, backbone, method_options):
 
 
 if __name__ == "__main__":
-    cli.run(main, StepOptions, BackboneOptions, *methods.option_classes(), description=__doc__)
+    cli.run(main, StepOptions, compute.ComputeOptions, BackboneOptions, *methods.option_classes(), description=__doc__)
