@@ -123,7 +123,11 @@ def check_localize(model):
 
 
 # A graph is a backbone's and a method's: all backbones under one method, and all methods on one backbone.
-EXPORTS = [pair for pair in pairs(QUICK_EXPORTS) if pair.values[0] == "cam" or pair.values[1] == "vgg16"]
+EXPORTS = [
+    pair
+    for pair in pairs(QUICK_EXPORTS)
+    if pair.values[1] == "vgg16" or (pair.values[0] == "cam" and pair.values[1] != "efficientnet_b7")
+]
 
 
 @pytest.mark.parametrize(("method", "backbone"), EXPORTS)

@@ -156,7 +156,7 @@ def test_batch_norm_under_two_replicas(tiny_records, tmp_path):
 
 @pytest.mark.slow
 def test_deep_network_with_batch_norm_runs_under_two_replicas(tiny_records, tmp_path):
-    backbone = BackboneOptions(backbone="resnet50_se", backbone_width=0.02)
+    backbone = BackboneOptions(backbone="mobilenet_v1", backbone_width=0.05)
     options = {"method": "cam", "backbone": backbone, "steps_per_epoch": 2}
     loop = made_loop(tiny_records, tmp_path, strategy="mirrored", replicas=2, **options)
     loop.run()

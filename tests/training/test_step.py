@@ -33,9 +33,12 @@ class Noted:
 
 
 def trained(records, folder, method, **settings):
-    """(loop, losses and their companions step by step, weights) after seven steps."""
+    """(loop, losses and their companions step by step, weights) after seven steps.
+
+    In float64: in float32 one rounding that turns a ReLU or BAS's comparison over ends in other weights.
+    """
     options = [BASOptions(bas_initializer="normal")] if method == "bas" else []
-    settings = {"backbone": PLAIN, "steps_per_epoch": 7, "validate_every": 9, "log_every": 4, **settings}
+    settings = {"backbone": PLAIN, "precision": "float64", "steps_per_epoch": 7, "validate_every": 9, "log_every": 4, **settings}
     loop = made_loop(records, folder, method=method, method_options=options, **settings)
     noted = Noted(loop)
     loop.run()
@@ -58,7 +61,7 @@ def usual(request, tiny_records, tmp_path_factory):
 @pytest.mark.parametrize("other", [{"micro_batches": 4}, {"jit": True}], ids=lambda other: next(iter(other)))
 def test_the_same_training(usual, tiny_records, tmp_path, other):
     method, expected = usual
-    assert_equal(trained(tiny_records, tmp_path, method, **other), expected, 2e-6)
+    assert_equal(trained(tiny_records, tmp_path, method, **other), expected, 1e-6)
 
 
 @pytest.mark.slow

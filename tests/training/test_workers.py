@@ -72,7 +72,7 @@ def test_weights_after_50_steps_are_those_of_one_process(workers, trained_alone,
             found = np.load(folder / f"{method}-{index}.npz")
             assert set(found) == set(alone)
             for name in alone:
-                np.testing.assert_allclose(found[name], alone[name], rtol=0, atol=1e-5, err_msg=f"{method} {name}")
+                np.testing.assert_allclose(found[name], alone[name], rtol=0, atol=1e-9, err_msg=f"{method} {name}")
         expected = logged(trained_alone / f"{method}.jsonl")
         assert expected[-1]["step"] == 50 and "val_top1" in expected[-1]
         for one, other in zip(expected, logged(folder / f"{method}.jsonl"), strict=True):

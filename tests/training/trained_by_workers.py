@@ -37,6 +37,8 @@ def main(records, folder):
             log_every=5,
             validate_every=2,
             rate=0.02,
+            # In float32 one rounding that turns a ReLU, a pooling or a maxout over ends in other weights.
+            precision="float64",
         )
         if loop.chief:
             loop.callbacks.append(MetricsFile(folder / f"{method}.jsonl"))
