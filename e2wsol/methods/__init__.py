@@ -4,12 +4,15 @@ import dataclasses
 
 from e2wsol.config import option
 from e2wsol.errors import choose
+from e2wsol.methods.acol import ACoL
 from e2wsol.methods.adl import ADL
 from e2wsol.methods.bas import BAS
 from e2wsol.methods.base import Method
 from e2wsol.methods.cam import CAM
+from e2wsol.methods.cutmix import CutMix
 from e2wsol.methods.dgl import DGL
 from e2wsol.methods.e2net import E2Net
+from e2wsol.methods.has import HaS
 from e2wsol.methods.mnpo import MNPO
 from e2wsol.methods.mnpos import MNPOs
 from e2wsol.methods.spol_cam import SPOLCam
@@ -17,7 +20,10 @@ from e2wsol.methods.spol_seg import SPOLSeg
 
 METHODS = {
     "cam": CAM,
+    "has": HaS,
+    "acol": ACoL,
     "adl": ADL,
+    "cutmix": CutMix,
     "e2net": E2Net,
     "bas": BAS,
     "mnpo": MNPO,

@@ -23,6 +23,7 @@ class Method(keras.Model):
     its outputs have no "logits", and it need not fill in class_maps but `localize`.
 
     Hooks:
+      pictures(images, options): what training does to pictures in front of the backbone; nothing by default.
       gates(architecture, options): layers to insert into the backbone, by end point.
       heads(end_points, architecture, width, num_classes, options): dict of output tensors.
       targets(batch): what of a batch of records it learns; the labels by default.
@@ -50,8 +51,9 @@ class Method(keras.Model):
         family = backbones.architecture(backbone.backbone)
         network = backbones.build(backbone, image_size, self.gates(family, options))
         images = keras.Input((image_size, image_size, 3), dtype="uint8", name="images")
-        end_points = network(images)
-        outputs = self.heads(end_points, family, backbone.backbone_width, num_classes, options)
+        seen, more = self.pictures(images, options)
+        end_points = network(seen)
+        outputs = self.heads(end_points, family, backbone.backbone_width, num_classes, options) | more
         super().__init__(images, outputs, name=name or type(self).__name__.lower())
         self.backbone = network
         self.end_points = dict(end_points)  # symbolic, as the heads read them
@@ -60,6 +62,11 @@ class Method(keras.Model):
         self.image_size = image_size
         self.num_classes = num_classes
         self.options = options
+
+    @classmethod
+    def pictures(cls, images, options):
+        """Pictures uint8 (B, S, S, 3) as the backbone gets them, and a dict of further outputs."""
+        return images, {}
 
     @classmethod
     def gates(cls, architecture, options):

@@ -1,0 +1,89 @@
+import dataclasses
+
+import keras
+from keras import ops
+
+from e2wsol.backbones import scaled
+from e2wsol.config import option
+from e2wsol.layers import ConvolutionalClassifier
+from e2wsol.methods.base import Method, cross_entropy, logits_dtype
+
+
+@dataclasses.dataclass(frozen=True)
+class ACoLOptions:
+    """Adversarial complementary learning."""
+
+    acol_threshold: float = option(
+        0.7,
+        "the second classifier does not see where the first one's map, from 0 to 1, is above",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    acol_head_channels: int = option(1024, "channels of both classifiers, times --backbone_width", minimum=1)
+
+
+@keras.saving.register_keras_serializable(package="e2wsol")
+class ACoL(Method):
+    """Adversarial complementary learning (Zhang et al., CVPR 2018): a second classifier finds what the first one left.
+
+    Two convolutional classifiers stand on the backbone's features. The first one's map of the label says where the
+    features are erased for the second; both learn the label. The map is the larger of both, each from 0 to 1.
+
+    Outputs: "logits" (B, C) of the first classifier, "class_maps" (B, h, w, C) its maps, "features" (B, h, w, c).
+    """
+
+    Options = ACoLOptions
+
+    def __init__(self, *, backbone, image_size, num_classes, options=None, name=None):
+        super().__init__(backbone=backbone, image_size=image_size, num_classes=num_classes, options=options, name=name)
+        self.second = _classifier(num_classes, backbone.backbone_width, self.options, "second")
+        self.second.build(self.end_points[list(self.end_points)[-1]].shape)
+
+    @classmethod
+    def heads(cls, end_points, architecture, width, num_classes, options):
+        features = list(end_points.values())[-1]
+        class_maps = _classifier(num_classes, width, options, "first")(features)
+        logits = keras.layers.GlobalAveragePooling2D(dtype=logits_dtype(), name="logits")(class_maps)
+        return {"logits": logits, "class_maps": class_maps, "features": features}
+
+    def loss_terms(self, labels, outputs, training=True):
+        """The cross-entropy of both classifiers."""
+        second_maps = self.second_maps(outputs, _of_class(outputs["class_maps"], labels))
+        second_logits = ops.mean(ops.cast(second_maps, logits_dtype()), axis=(1, 2))
+        return {
+            "classification": cross_entropy(labels, outputs["logits"]),
+            "complement": cross_entropy(labels, second_logits),
+        }
+
+    def second_maps(self, outputs, first_map):
+        """Maps (B, h, w, C) of the second classifier, on features erased where `first_map` (B, h, w) is high."""
+        features = outputs["features"]
+        kept = ops.stop_gradient(min_max(first_map) <= self.options.acol_threshold)
+        return self.second(features * ops.cast(kept, features.dtype)[..., None])
+
+    def class_maps(self, outputs, labels):
+        def both(label):
+            first = _of_class(outputs["class_maps"], label)
+            second = _of_class(self.second_maps(outputs, first), label)
+            return ops.maximum(min_max(first), min_max(second))
+
+        return ops.stack([both(labels[:, index]) for index in range(labels.shape[1])], axis=1)
+
+
+def min_max(maps):
+    """Maps (B, h, w), each moved and stretched to [0, 1]; a flat one is 0."""
+    maps = maps - ops.amin(maps, axis=(1, 2), keepdims=True)
+    peak = ops.amax(maps, axis=(1, 2), keepdims=True)
+    return maps / ops.where(peak > 0, peak, ops.ones_like(peak))
+
+
+def _classifier(num_classes, width, options, name):
+    return ConvolutionalClassifier(
+        num_classes, scaled(options.acol_head_channels, width), "he_normal", rectified=False, name=name
+    )
+
+
+def _of_class(class_maps, labels):
+    """Maps (B, h, w) of one class a picture, labels (B,), in float32, of maps (B, h, w, C)."""
+    chosen = ops.one_hot(labels, class_maps.shape[-1], dtype=logits_dtype())
+    return ops.einsum("bhwc,bc->bhw", ops.cast(class_maps, logits_dtype()), chosen)

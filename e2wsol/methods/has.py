@@ -1,0 +1,33 @@
+import dataclasses
+
+import keras
+
+from e2wsol.config import option
+from e2wsol.layers import PatchHiding
+from e2wsol.methods.cam import CAM
+
+
+@dataclasses.dataclass(frozen=True)
+class HaSOptions:
+    """Hide-and-seek."""
+
+    has_patch_size: int = option(
+        44, "side of the squares that pictures are hidden by, pixels of --image_size", minimum=1
+    )
+    has_probability: float = option(0.5, "probability that a square is hidden", minimum=0.0, maximum=1.0)
+
+
+@keras.saving.register_keras_serializable(package="e2wsol")
+class HaS(CAM):
+    """Hide-and-seek (Kumar Singh and Lee, ICCV 2017): a CAM classifier that trains on partly hidden pictures."""
+
+    Options = HaSOptions
+
+    @classmethod
+    def pictures(cls, images, options):
+        hiding = PatchHiding(options.has_patch_size, options.has_probability, name="patch_hiding")
+        return hiding(images), {}
+
+    @classmethod
+    def dropout(cls, options):
+        return 0.0
