@@ -6,9 +6,9 @@ from keras import ops
 class PatchMixing(keras.layers.Layer):
     """CutMix (Yun et al., ICCV 2019): puts a rectangle of another picture of the batch into each training picture.
 
-    One random rectangle for the whole batch: its area is 1 - lambda of the picture's, lambda drawn from Beta(beta, beta), its
-    centre is anywhere, and what lies outside the picture is cut off (equation 2 of the paper). In inference pictures
-    pass as they are.
+    One random rectangle for the whole batch: its area is 1 - lambda of the picture's, lambda drawn from
+    Beta(beta, beta), its centre is anywhere, and what lies outside the picture is cut off (equation 2 of the paper). In
+    inference pictures pass as they are.
 
     Args:
       beta: parameter of the distribution; 1 is the uniform one.

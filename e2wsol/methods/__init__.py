@@ -15,6 +15,7 @@ from e2wsol.methods.e2net import E2Net
 from e2wsol.methods.has import HaS
 from e2wsol.methods.mnpo import MNPO
 from e2wsol.methods.mnpos import MNPOs
+from e2wsol.methods.spg import SPG
 from e2wsol.methods.spol_cam import SPOLCam
 from e2wsol.methods.spol_seg import SPOLSeg
 
@@ -22,6 +23,7 @@ METHODS = {
     "cam": CAM,
     "has": HaS,
     "acol": ACoL,
+    "spg": SPG,
     "adl": ADL,
     "cutmix": CutMix,
     "e2net": E2Net,

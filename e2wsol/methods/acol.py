@@ -48,7 +48,7 @@ class ACoL(Method):
 
     def loss_terms(self, labels, outputs, training=True):
         """The cross-entropy of both classifiers."""
-        second_maps = self.second_maps(outputs, _of_class(outputs["class_maps"], labels))
+        second_maps = self.second_maps(outputs, of_class(outputs["class_maps"], labels))
         second_logits = ops.mean(ops.cast(second_maps, logits_dtype()), axis=(1, 2))
         return {
             "classification": cross_entropy(labels, outputs["logits"]),
@@ -63,8 +63,8 @@ class ACoL(Method):
 
     def class_maps(self, outputs, labels):
         def both(label):
-            first = _of_class(outputs["class_maps"], label)
-            second = _of_class(self.second_maps(outputs, first), label)
+            first = of_class(outputs["class_maps"], label)
+            second = of_class(self.second_maps(outputs, first), label)
             return ops.maximum(min_max(first), min_max(second))
 
         return ops.stack([both(labels[:, index]) for index in range(labels.shape[1])], axis=1)
@@ -83,7 +83,7 @@ def _classifier(num_classes, width, options, name):
     )
 
 
-def _of_class(class_maps, labels):
+def of_class(class_maps, labels):
     """Maps (B, h, w) of one class a picture, labels (B,), in float32, of maps (B, h, w, C)."""
     chosen = ops.one_hot(labels, class_maps.shape[-1], dtype=logits_dtype())
     return ops.einsum("bhwc,bc->bhw", ops.cast(class_maps, logits_dtype()), chosen)

@@ -1,0 +1,129 @@
+import dataclasses
+
+import keras
+from keras import ops
+
+from e2wsol.backbones import scaled
+from e2wsol.config import option
+from e2wsol.errors import UserError
+from e2wsol.layers import ConvolutionalClassifier
+from e2wsol.methods.acol import min_max, of_class
+from e2wsol.methods.base import Method, cross_entropy, logits_dtype
+
+
+def _seed_option(default, what, side):
+    return option(default, f"{what}: values {side} teach", minimum=0.0, maximum=1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class SPGOptions:
+    """Self-produced guidance; the thresholds are the reference benchmark's."""
+
+    spg_attention_high: float = _seed_option(0.7, "attention -> deep mask", "above this, object,")
+    spg_attention_low: float = _seed_option(0.01, "attention -> deep mask", "below this, background,")
+    spg_deep_high: float = _seed_option(0.5, "deep mask -> middle mask", "above this, object,")
+    spg_deep_low: float = _seed_option(0.05, "deep mask -> middle mask", "below this, background,")
+    spg_fused_high: float = _seed_option(0.7, "mean of both masks -> shallow mask", "above this, object,")
+    spg_fused_low: float = _seed_option(0.1, "mean of both masks -> shallow mask", "below this, background,")
+    spg_head_channels: int = option(1024, "channels of the classifier, times --backbone_width", minimum=1)
+    spg_mask_channels: int = option(512, "channels in front of the masks, times --backbone_width", minimum=1)
+
+    def __post_init__(self):
+        for name in ("attention", "deep", "fused"):
+            low, high = getattr(self, f"spg_{name}_low"), getattr(self, f"spg_{name}_high")
+            if low > high:
+                raise UserError(f"--spg_{name}_low={low}: must be at most --spg_{name}_high={high}")
+
+
+@keras.saving.register_keras_serializable(package="e2wsol")
+class SPG(Method):
+    """Self-produced guidance (Zhang et al., ECCV 2018): the map teaches masks on shallower features what is object.
+
+    A convolutional classifier gives class maps; the label's one, from 0 to 1, is the attention. Its high and low pixels
+    teach a mask on the deep features, whose high and low ones teach a mask on the middle features, and those of the
+    mean of both teach a mask on the shallow features; pixels between teach nothing. So the backbone learns, besides
+    the classes, where an object ends. The masks serve training alone; the localization map is the class map.
+
+    Outputs: "logits" (B, C), "class_maps" (B, h, w, C), and logits of the masks (B, h, w): "deep", "middle", "shallow".
+    """
+
+    Options = SPGOptions
+
+    @classmethod
+    def heads(cls, end_points, architecture, width, num_classes, options):
+        deep = list(end_points.values())[-1]
+        shallow, middle = (end_points[name] for name in architecture.levels[:2])
+        channels = scaled(options.spg_head_channels, width)
+        class_maps = ConvolutionalClassifier(num_classes, channels, "he_normal", rectified=False, name="classifier")(
+            deep
+        )
+        outputs = {
+            "logits": keras.layers.GlobalAveragePooling2D(dtype=logits_dtype(), name="logits")(class_maps),
+            "class_maps": class_maps,
+        }
+        channels = scaled(options.spg_mask_channels, width)
+        # Deep and middle mask share all but their first convolution (section 3.1 of the paper).
+        shared = _mask_layers(channels, "spg_b")
+        for name, x, layers in (
+            ("deep", deep, shared),
+            ("middle", middle, shared),
+            ("shallow", shallow, _mask_layers(channels, "spg_c")),
+        ):
+            x = _convolution(channels, 3, f"spg_{name}_features")(x)
+            for layer in layers:
+                x = layer(x)
+            outputs[name] = keras.layers.Reshape(x.shape[1:3], dtype=logits_dtype(), name=f"spg_{name}")(x)
+        return outputs
+
+    def loss_terms(self, labels, outputs, training=True):
+        """Cross-entropy of the classes, and of each mask with the pixels that its teacher is sure of."""
+        options = self.options
+        attention = min_max(of_class(outputs["class_maps"], labels))
+        deep, middle = (ops.sigmoid(outputs[name]) for name in ("deep", "middle"))
+        fused = (_resized(deep, middle.shape[1:]) + middle) / 2
+        return {
+            "classification": cross_entropy(labels, outputs["logits"]),
+            "deep": taught(outputs["deep"], attention, options.spg_attention_low, options.spg_attention_high),
+            "middle": taught(outputs["middle"], deep, options.spg_deep_low, options.spg_deep_high),
+            "shallow": taught(outputs["shallow"], fused, options.spg_fused_low, options.spg_fused_high),
+        }
+
+    def class_maps(self, outputs, labels):
+        chosen = ops.one_hot(labels, self.num_classes, dtype=logits_dtype())
+        return ops.einsum("bhwc,bkc->bkhw", ops.cast(outputs["class_maps"], logits_dtype()), chosen)
+
+
+def taught(logits, teacher, low, high):
+    """Binary cross-entropy (B,) of a mask's logits (B, H, W) where its teacher is sure.
+
+    Args:
+      teacher: (B, h, w) in [0, 1], resized to the mask; it learns nothing from it.
+      low, high: below `low` it says background, above `high` object, between nothing.
+
+    Returns:
+      Mean over the sure pixels of a picture; 0 where there are none.
+    """
+    teacher = ops.stop_gradient(_resized(teacher, logits.shape[1:]))
+    target = ops.cast(teacher > high, logits.dtype)
+    sure = ops.cast(ops.logical_or(teacher > high, teacher < low), logits.dtype)
+    losses = sure * ops.binary_crossentropy(target, logits, from_logits=True)
+    return ops.sum(losses, axis=(1, 2)) / ops.maximum(ops.sum(sure, axis=(1, 2)), 1.0)
+
+
+def _resized(maps, size):
+    """Maps (B, h, w) bilinearly at another size (H, W)."""
+    if tuple(maps.shape[1:]) == tuple(size):
+        return maps
+    return ops.image.resize(maps[..., None], size, interpolation="bilinear", data_format="channels_last")[..., 0]
+
+
+def _mask_layers(channels, name):
+    return _convolution(channels, 3, f"{name}_1"), _convolution(
+        1, 1, f"{name}_2", activation=None, dtype=logits_dtype()
+    )
+
+
+def _convolution(channels, size, name, activation="relu", **settings):
+    return keras.layers.Conv2D(
+        channels, size, padding="same", activation=activation, kernel_initializer="he_normal", name=name, **settings
+    )
