@@ -21,11 +21,7 @@ from e2wsol.methods.spol_seg import SPOLSeg
 
 METHODS = {
     "cam": CAM,
-    "has": HaS,
-    "acol": ACoL,
-    "spg": SPG,
     "adl": ADL,
-    "cutmix": CutMix,
     "e2net": E2Net,
     "bas": BAS,
     "mnpo": MNPO,
@@ -33,6 +29,10 @@ METHODS = {
     "dgl": DGL,
     "spol_cam": SPOLCam,
     "spol_seg": SPOLSeg,
+    "has": HaS,
+    "acol": ACoL,
+    "spg": SPG,
+    "cutmix": CutMix,
 }
 
 __all__ = ["METHODS", "Method", "MethodOptions", "create", "name_of", "option_classes"]
