@@ -68,7 +68,7 @@ class Cut:
 
     def __call__(self, images):
         """Runs the network on uint8 pictures (B, S, S, 3); returns a Pass."""
-        values, pulls = {PICTURES: images}, []
+        values, pulls = {PICTURES: ops.convert_to_tensor(images)}, []
         for piece in self._pieces:
             found, pull = piece.run(values, self._active)
             values = {**values, **found}
