@@ -115,7 +115,7 @@ class BAS(Method):
             "area": self.options.bas_area_weight * ops.mean(branches["saliency"], axis=(1, 2)),
         }
         if self.objective_weight is not None:
-            weight = ops.cast(self.objective_weight, logits_dtype())
+            weight = ops.cast(self.objective_weight, guidance.dtype)
             terms = {name: weight * term for name, term in terms.items()}
         return {"classification": cross_entropy(labels, outputs["logits"]), **terms}
 
@@ -156,7 +156,7 @@ class BAS(Method):
         if training and self.erased_statistics:
             for variable, value in zip(statistics, updated):
                 variable.assign(value)
-        return ops.mean(ops.cast(class_maps, logits_dtype()), axis=(1, 2))
+        return ops.mean(ops.cast(class_maps, saliency.dtype), axis=(1, 2))
 
     def _own_statistics(self):
         """{path of a moving statistic in the tail: the erased branch's variable in its place}."""

@@ -103,7 +103,9 @@ class Validation:
         sums = {"pictures": tf.reduce_sum(weight), **located}
         ranks = {"top1": 1, "top5": min(5, self.model.num_classes)} if self.model.classifies else {}
         for name, rank in ranks.items():
-            sums[name] = tf.reduce_sum(weight * tf.cast(tf.math.in_top_k(labels, logits, rank), tf.float32))
+            sums[name] = tf.reduce_sum(
+                weight * tf.cast(tf.math.in_top_k(labels, tf.cast(logits, tf.float32), rank), tf.float32)
+            )
         return sums
 
     def _located(self, maps, batch):
