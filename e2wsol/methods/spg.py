@@ -51,6 +51,7 @@ class SPG(Method):
 
     @classmethod
     def heads(cls, end_points, architecture, width, num_classes, options):
+        """The classifier's maps and their means, and a mask on each of three levels."""
         deep = list(end_points.values())[-1]
         shallow, middle = (end_points[name] for name in architecture.levels[:2])
         channels = scaled(options.spg_head_channels, width)
