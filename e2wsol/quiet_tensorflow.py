@@ -2,9 +2,6 @@
 
 On import TensorFlow writes to file descriptor 2 before its log level counts. An ImportError still
 comes through, and so does everything that TensorFlow says later.
-
-It also asks for oneDNN's convolutions, unless TF_ENABLE_ONEDNN_OPTS says otherwise: by itself TensorFlow takes them
-on processors with AVX-512 alone, and without they are faster as well (see docs/performance.md).
 """
 
 import importlib
@@ -14,7 +11,6 @@ import sys
 
 def _import_quietly():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     sys.stderr.flush()
     stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:

@@ -17,6 +17,8 @@ import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+# The same kernels on every processor: oneDNN's, usual on those with AVX-512, sum more coarsely (docs/performance.md).
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 import kit  # noqa: E402
 from converted import through_the_command  # noqa: E402
