@@ -83,6 +83,7 @@ def scored(records, workers, layered, batch, limit, tmp_path):
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("workers", "layered", "batch", "limit"), [(2, True, 5, 0), (3, False, 4, 22), (4, False, 9, 0)]
 )
