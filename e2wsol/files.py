@@ -40,4 +40,7 @@ def write_text(path, text):
 def remove_leftovers(folder):
     """Removes temporary files that a killed process left in `folder`; call it while no other process writes there."""
     for path in pathlib.Path(folder).glob(f"{_TEMPORARY}*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -33,3 +33,10 @@ def test_leftovers_of_killed_processes_go(tmp_path):
     (tmp_path / "a.json").write_text("whole")
     files.remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_leftover_links_to_folders_go_without_the_folder(tmp_path):
+    (tmp_path / "step-4").mkdir()
+    (tmp_path / ".tmp-last").symlink_to("step-4")
+    files.remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-4"]

@@ -55,8 +55,7 @@ def write(listing, output, *, source, created_by, store=None, shard_pictures=100
       UserError: a picture is bad, or `output` holds records made otherwise.
     """
     output.mkdir(parents=True, exist_ok=True)
-    for left_over in output.glob(".tmp-*"):
-        left_over.unlink()
+    files.remove_leftovers(output)
     shards = {name: _cut(name, items, shard_pictures) for name, items in listing.splits.items()}
     every = [shard for group in shards.values() for shard in group]
     before = _earlier_entries(output, created_by)

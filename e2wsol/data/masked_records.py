@@ -75,8 +75,7 @@ class MaskedRecords:
           describe: called with the DatasetInfo of the copy before it counts as finished.
         """
         self.output.mkdir(parents=True, exist_ok=True)
-        for left_over in self.output.glob(".tmp-*"):
-            left_over.unlink()
+        files.remove_leftovers(self.output)
         # A stop must leave no description of other shards than those that are there.
         self._save_progress()
         (self.output / dataset.FILE_NAME).unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from keras import ops
 from e2wsol.backbones import scaled
 from e2wsol.config import option
 from e2wsol.layers import ConvolutionalClassifier
-from e2wsol.methods.base import Method, cross_entropy, logits_dtype
+from e2wsol.methods.base import Method, cross_entropy, label_map, logits_dtype, min_max
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ class ACoL(Method):
 
     def loss_terms(self, labels, outputs, training=True):
         """The cross-entropy of both classifiers."""
-        second_maps = self.second_maps(outputs, of_class(outputs["class_maps"], labels))
+        second_maps = self.second_maps(outputs, label_map(outputs["class_maps"], labels))
         second_logits = ops.mean(ops.cast(second_maps, logits_dtype()), axis=(1, 2))
         return {
             "classification": cross_entropy(labels, outputs["logits"]),
@@ -63,27 +63,14 @@ class ACoL(Method):
 
     def class_maps(self, outputs, labels):
         def both(label):
-            first = of_class(outputs["class_maps"], label)
-            second = of_class(self.second_maps(outputs, first), label)
+            first = label_map(outputs["class_maps"], label)
+            second = label_map(self.second_maps(outputs, first), label)
             return ops.maximum(min_max(first), min_max(second))
 
         return ops.stack([both(labels[:, index]) for index in range(labels.shape[1])], axis=1)
-
-
-def min_max(maps):
-    """Maps (B, h, w), each moved and stretched to [0, 1]; a flat one is 0."""
-    maps = maps - ops.amin(maps, axis=(1, 2), keepdims=True)
-    peak = ops.amax(maps, axis=(1, 2), keepdims=True)
-    return maps / ops.where(peak > 0, peak, ops.ones_like(peak))
 
 
 def _classifier(num_classes, width, options, name):
     return ConvolutionalClassifier(
         num_classes, scaled(options.acol_head_channels, width), "he_normal", rectified=False, name=name
     )
-
-
-def of_class(class_maps, labels):
-    """Maps (B, h, w) of one class a picture, labels (B,), in float32, of maps (B, h, w, C)."""
-    chosen = ops.one_hot(labels, class_maps.shape[-1], dtype=logits_dtype())
-    return ops.einsum("bhwc,bc->bhw", ops.cast(class_maps, logits_dtype()), chosen)

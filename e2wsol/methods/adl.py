@@ -30,7 +30,3 @@ class ADL(CAM):
             position: AttentionDropout(options.adl_threshold, options.adl_keep_prob, name=f"adl_{position}")
             for position in options.adl_positions or architecture.gate_positions
         }
-
-    @classmethod
-    def dropout(cls, options):
-        return 0.0

@@ -7,7 +7,7 @@ from e2wsol.backbones import scaled
 from e2wsol.config import option
 from e2wsol.errors import UserError
 from e2wsol.layers import ConvolutionalClassifier
-from e2wsol.methods.base import Method, cross_entropy, logits_dtype
+from e2wsol.methods.base import Method, cross_entropy, logits_dtype, mixed_maps
 
 _INITIALIZERS = {
     "xavier": "glorot_uniform",
@@ -139,7 +139,7 @@ class BAS(Method):
           without and with its foreground erased; "foreground_logits" (B, C).
         """
         chosen = ops.one_hot(labels, self.num_classes, dtype=outputs["logits"].dtype)
-        saliency = _mean_map(outputs["saliency"], chosen[:, None])[:, 0]
+        saliency = mixed_maps(outputs["saliency"], chosen[:, None])[:, 0]
         return {
             "saliency": saliency,
             "logit": ops.sum(chosen * outputs["logits"], axis=-1),
@@ -166,10 +166,10 @@ class BAS(Method):
         """The class's own saliency map, or the mean over the best classes, whatever the labels."""
         count = min(self.options.bas_top_k or self.num_classes, self.num_classes)
         if count == 1:
-            return _mean_map(outputs["saliency"], ops.one_hot(labels, self.num_classes, dtype=logits_dtype()))
+            return mixed_maps(outputs["saliency"], ops.one_hot(labels, self.num_classes, dtype=logits_dtype()))
         best = ops.top_k(outputs["logits"], count)[1]
         share = ops.sum(ops.one_hot(best, self.num_classes, dtype=logits_dtype()), axis=1, keepdims=True) / count
-        return ops.repeat(_mean_map(outputs["saliency"], share), labels.shape[1], axis=1)
+        return ops.repeat(mixed_maps(outputs["saliency"], share), labels.shape[1], axis=1)
 
 
 class _WarmUp(keras.callbacks.Callback):
@@ -210,11 +210,6 @@ def _statistic_like(variable):
             aggregation="mean",
             name=name,
         )
-
-
-def _mean_map(saliency, shares):
-    """Maps (B, H, W, C) mixed by `shares` (B, k, C) of the classes: (B, k, H, W)."""
-    return ops.einsum("bhwc,bkc->bkhw", saliency, shares)
 
 
 def _foreground_logits(class_maps, saliency):

@@ -214,3 +214,26 @@ def class_activation_maps(features, kernel, labels):
 def class_weights(kernel, labels):
     """Rows (B, k, c) of the classifier kernel (c, C) for the classes labels (B, k)."""
     return ops.take(ops.transpose(ops.convert_to_tensor(kernel)), labels, axis=0)
+
+
+def label_maps(class_maps, labels):
+    """Maps (B, k, h, w) in float32 of the classes labels (B, k), of maps (B, h, w, C) of all."""
+    chosen = ops.one_hot(labels, class_maps.shape[-1], dtype=logits_dtype())
+    return mixed_maps(ops.cast(class_maps, logits_dtype()), chosen)
+
+
+def label_map(class_maps, labels):
+    """As label_maps, (B, h, w) of one class a picture, labels (B,)."""
+    return label_maps(class_maps, labels[:, None])[:, 0]
+
+
+def mixed_maps(class_maps, shares):
+    """Maps (B, h, w, C) mixed by `shares` (B, k, C) of the classes: (B, k, h, w)."""
+    return ops.einsum("bhwc,bkc->bkhw", class_maps, shares)
+
+
+def min_max(maps):
+    """Maps (B, h, w), each moved and stretched to [0, 1]; a flat one is 0."""
+    maps = maps - ops.amin(maps, axis=(1, 2), keepdims=True)
+    peak = ops.amax(maps, axis=(1, 2), keepdims=True)
+    return maps / ops.where(peak > 0, peak, ops.ones_like(peak))

@@ -22,13 +22,10 @@ class CAM(Method):
     @classmethod
     def heads(cls, end_points, architecture, width, num_classes, options):
         features = head_features(list(end_points.values())[-1], architecture, width, "features")
-        logits = classifier(features, num_classes, architecture, "linear", dropout=cls.dropout(options))
+        # Methods that are CAM but for what they train on have options of their own.
+        dropout = options.cam_dropout if isinstance(options, CAMOptions) else 0.0
+        logits = classifier(features, num_classes, architecture, "linear", dropout=dropout)
         return {"logits": logits, "features": features}
-
-    @classmethod
-    def dropout(cls, options):
-        """Probability that a pooled feature is dropped in training."""
-        return options.cam_dropout
 
     def class_maps(self, outputs, labels):
         return class_activation_maps(outputs["features"], self.get_layer("linear").kernel, labels)

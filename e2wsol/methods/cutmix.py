@@ -32,10 +32,6 @@ class CutMix(CAM):
         mixed, partner, share = mixing(images)
         return mixed, {"partner": partner, "share": share}
 
-    @classmethod
-    def dropout(cls, options):
-        return 0.0
-
     def loss_terms(self, labels, outputs, training=True):
         """Cross-entropy with the labels of both pictures, by their shares of the area (equation 1)."""
         logits = outputs["logits"]

@@ -27,7 +27,3 @@ class HaS(CAM):
     def pictures(cls, images, options):
         hiding = PatchHiding(options.has_patch_size, options.has_probability, name="patch_hiding")
         return hiding(images), {}
-
-    @classmethod
-    def dropout(cls, options):
-        return 0.0

@@ -7,8 +7,7 @@ from e2wsol.backbones import scaled
 from e2wsol.config import option
 from e2wsol.errors import UserError
 from e2wsol.layers import ConvolutionalClassifier
-from e2wsol.methods.acol import min_max, of_class
-from e2wsol.methods.base import Method, cross_entropy, logits_dtype
+from e2wsol.methods.base import Method, cross_entropy, label_map, label_maps, logits_dtype, min_max
 
 
 def _seed_option(default, what, side):
@@ -79,7 +78,7 @@ class SPG(Method):
     def loss_terms(self, labels, outputs, training=True):
         """Cross-entropy of the classes, and of each mask with the pixels that its teacher is sure of."""
         options = self.options
-        attention = min_max(of_class(outputs["class_maps"], labels))
+        attention = min_max(label_map(outputs["class_maps"], labels))
         deep, middle = (ops.sigmoid(outputs[name]) for name in ("deep", "middle"))
         fused = (_resized(deep, middle.shape[1:]) + middle) / 2
         return {
@@ -90,8 +89,7 @@ class SPG(Method):
         }
 
     def class_maps(self, outputs, labels):
-        chosen = ops.one_hot(labels, self.num_classes, dtype=logits_dtype())
-        return ops.einsum("bhwc,bkc->bkhw", ops.cast(outputs["class_maps"], logits_dtype()), chosen)
+        return label_maps(outputs["class_maps"], labels)
 
 
 def taught(logits, teacher, low, high):

@@ -15,6 +15,7 @@ import warnings
 
 import numpy as np
 
+from e2wsol import files
 from e2wsol.data.dataset import sha256
 from e2wsol.errors import UserError
 
@@ -39,7 +40,7 @@ def save(folder, model, optimizer, state, *, best=False):
     temporary = folder / f".tmp-{name}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(temporary, ignore_errors=True)
+        files.remove_leftovers(folder)
         temporary.mkdir()
         _write(temporary, model, optimizer, state)
         shutil.rmtree(folder / name, ignore_errors=True)

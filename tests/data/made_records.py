@@ -61,3 +61,10 @@ def write_dataset(folder, splits, classes=3):
         document["splits"][split] = {"count": len(labels), "shards": entries, "class_counts": counts}
     (folder / dataset.FILE_NAME).write_text(json.dumps(document))
     return folder
+
+
+def assert_equal(left, right):
+    """Batches, tuples of arrays, are as many and the same to the bit."""
+    for one, other in zip(left, right, strict=True):
+        for mine, theirs in zip(one, other, strict=True):
+            np.testing.assert_array_equal(mine, theirs)

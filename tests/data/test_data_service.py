@@ -4,8 +4,8 @@ import signal
 import subprocess
 import sys
 
-import numpy as np
 import pytest
+from made_records import assert_equal
 
 from e2wsol.data import data_service, dataset, pipeline
 from e2wsol.errors import UserError
@@ -17,12 +17,6 @@ def batches(records, services=(), count=9, **settings):
     options = dataclasses.replace(OPTIONS, data_service=services)
     stream = pipeline.train_dataset(dataset.load(records), options, **{"global_batch": 4, "seed": 5} | settings)
     return [(batch["image"].numpy(), batch["label"].numpy()) for batch in stream.take(count)]
-
-
-def assert_equal(left, right):
-    for one, other in zip(left, right, strict=True):
-        for mine, theirs in zip(one, other, strict=True):
-            np.testing.assert_array_equal(mine, theirs)
 
 
 @pytest.mark.slow

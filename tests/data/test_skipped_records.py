@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from made_records import class_counts, made_picture, write_dataset, write_shard
+from made_records import assert_equal, class_counts, made_picture, write_dataset, write_shard
 
 from e2wsol.data import broken_records, dataset, pipeline, record_streams, schema, skipped_records
 from e2wsol.errors import UserError
@@ -60,12 +60,6 @@ def without_bad(folder, run_dir="nowhere"):
 def train_batches(info, count=8, **settings):
     stream = pipeline.train_dataset(info, OPTIONS, **{"global_batch": 4, "seed": 3} | settings)
     return [tuple(batch[name].numpy() for name in ("image", "label")) for batch in stream.take(count)]
-
-
-def assert_equal(left, right):
-    for one, other in zip(left, right, strict=True):
-        for mine, theirs in zip(one, other, strict=True):
-            np.testing.assert_array_equal(mine, theirs)
 
 
 @pytest.mark.slow

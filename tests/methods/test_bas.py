@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from made_statistics import track_the_pictures
 
 from e2wsol import methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.errors import UserError
-from e2wsol.layers import BatchNormalization
 from e2wsol.methods.bas import BASOptions, suppression_ratio
 from e2wsol.training.optimizers import NesterovMomentum
 
@@ -46,17 +46,6 @@ def create(backbone="vgg16", *, image_size=SIZE, **options):
     bias.assign(rng.uniform(1.0, 1.5, bias.shape))
     track_the_pictures(model, np.resize(IMAGES, (4, image_size, image_size, 3)))
     return model
-
-
-def track_the_pictures(model, images):
-    """Makes the moving statistics those of a batch, without which inference hardly depends on the picture."""
-    norms = [layer for layer in model.backbone.layers if isinstance(layer, BatchNormalization)]
-    momenta = [layer.momentum for layer in norms]
-    for layer in norms:
-        layer.momentum = 0.0
-    model(images, training=True)
-    for layer, momentum in zip(norms, momenta):
-        layer.momentum = momentum
 
 
 def own_paths(model):

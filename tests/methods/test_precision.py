@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from made_statistics import track_the_pictures
 
 from e2wsol import compute, methods
 from e2wsol.backbones import BackboneOptions
-from e2wsol.layers import BatchNormalization
 from e2wsol.localizers import LOCALIZERS, Localizer, LocalizerOptions
 from e2wsol.methods.adl import ADLOptions
 from e2wsol.training.loss_scaling import optimizer_class
@@ -31,20 +31,8 @@ def create(method, backbone):
     keras.utils.set_random_seed(0)
     options = BackboneOptions(backbone=backbone, backbone_width=0.1, output_stride=8)
     kept = ADLOptions(adl_keep_prob=1.0)  # of maps as even as an untrained network's it drops everything
-    return with_statistics(
-        methods.create(method, backbone=options, image_size=SIZE, num_classes=CLASSES, options=[kept])
-    )
-
-
-def with_statistics(model):
-    """The model with moving statistics of the pictures: at their start values features fade layer by layer."""
-    norms = [layer for layer in model._flatten_layers() if isinstance(layer, BatchNormalization)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-    model(IMAGES, training=True)
-    for norm, momentum in zip(norms, momenta):
-        norm.momentum = momentum
+    model = methods.create(method, backbone=options, image_size=SIZE, num_classes=CLASSES, options=[kept])
+    track_the_pictures(model, IMAGES)
     return model
 
 
