@@ -4,10 +4,10 @@ python -m e2wsol.evaluate --run_dir=runs/e2net_vgg_cub
 python -m e2wsol.evaluate --run_dir=runs/cam_vgg_cub --localizer=gradcam,dgl --layer=all --batch=4
 python -m e2wsol.evaluate --maps=DIR --data_dir=records/cub --protocol=maxboxaccv2
 
-Prints a table and writes result.json and samples.npz for e2wsol.report: into the run folder, or with
---maps into --run_dir or, without one, into DIR. Every score is given with its bootstrap interval, at the
-protocol's threshold, at the one chosen on a split that is not scored, and at the best one of the scored
-split (an oracle, as most papers report it); with --maps the second needs --threshold_split.
+Prints a table and writes result.json, samples.npz for e2wsol.report and outcomes.npz, every picture's outcome: into
+the run folder, or with --maps into --run_dir or, without one, into DIR. Every score is given with its bootstrap
+interval, at the protocol's threshold, at the one chosen on a split that is not scored, and at the best one of the
+scored split (an oracle, as most papers report it); with --maps the second needs --threshold_split.
 
 --localizer looks at the run's network through others than its method's own maps (docs/localizers.md), on the
 layers of --layer, all in one pass; results go to localizers/LOCALIZER/LAYER in the run folder.
@@ -36,9 +36,10 @@ from e2wsol.config import option, to_mapping
 from e2wsol.data import skipped_records
 from e2wsol.data.dataset import on_bad_record_option
 from e2wsol.errors import UserError
+from e2wsol.localization.metrics import IOU_THRESHOLDS
 from e2wsol.localization.protocols import BoxOptions
 from e2wsol.localizers import LocalizerOptions
-from e2wsol.prediction import figures, layers, map_files, subjects
+from e2wsol.prediction import figures, layers, map_files, outcomes, subjects
 from e2wsol.prediction.class_files import PredictedClasses
 from e2wsol.prediction.evaluation import Evaluation
 from e2wsol.training import strategies
@@ -138,20 +139,19 @@ def score_one(subject, evaluation, options, start):
             subject.chooser_split, limit=options.threshold_limit, classify=subject.protocol.best_by_metric
         )
         validation = figures.best_thresholds(subject.name, *chosen)
-    keeper, shown_at = SampleKeeper(options.samples), subject.protocol.default_threshold
+    keepers = keepers_of(subject, options, validation and validation[subject.name])
     scorer, baselines = evaluation.score(
         options.split,
         limit=options.limit,
         crops=subject.crops or 1,
         thresholds=figures.all_thresholds(validation),
-        keeper=keeper,
-        shown_at=validation[subject.name][figures.GT_KNOWN]["0.5"] if validation else shown_at,
+        keepers=keepers,
     )
     if not evaluation.workers.chief:
         return
     scored = figures.figures(subject.name, scorer, baselines, validation)
     result = document(subject, options, subject.name, scorer.pictures, scored, start)
-    file = write(subject.folder, result, keeper)
+    file = write(subject.folder, result, keepers, scorer)
     print(score_table(result))
     print(f"wrote {file}")
 
@@ -160,14 +160,13 @@ def score_layers(subject, evaluation, options, looking, start):
     """Scores all maps of --localizer and --layer; writes a result for each, and a table for each localizer."""
     maps = evaluation.maps
     validation = layers.best_thresholds(evaluation, subject.chooser_split, limit=options.threshold_limit)
-    keepers = {name: SampleKeeper(options.samples) for name in maps.names}
+    keepers = {name: keepers_of(subject, options, validation[name][name]) for name in maps.names}
     scorers, baselines = layers.score(
         evaluation,
         options.split,
         limit=options.limit,
         crops=subject.crops or 1,
         keepers=keepers,
-        shown_at={name: chosen[name][figures.GT_KNOWN]["0.5"] for name, chosen in validation.items()},
     )
     if not evaluation.workers.chief:
         return
@@ -178,7 +177,7 @@ def score_layers(subject, evaluation, options, looking, start):
         results[name] = document(subject, options, name, scorer.pictures, scored, start)
     folder = subject.folder / "localizers"
     for name in maps.names:
-        write(folder / name, results[name], keepers[name])
+        write(folder / name, results[name], keepers[name], scorers[name])
         shutil.copyfile(RunFolder(subject.folder).dataset_file, RunFolder(folder / name).dataset_file)
     rows = layer_rows(results, maps.own)
     write_tables(folder, rows, results[maps.own])
@@ -219,11 +218,25 @@ def document(subject, options, name, pictures, scored, start):
     }
 
 
-def write(folder, result, keeper):
-    """Writes result.json and samples.npz into a folder, made where it is missing; returns the first's path."""
-    file = RunFolder(folder).result_file
+def keepers_of(subject, options, chosen):
+    """What notes single pictures: (SampleKeeper, OutcomeKeeper).
+
+    Args:
+      chosen: the localizer's best thresholds on the split that they are chosen on, as `figures.best_thresholds` has
+        them, or None for the protocol's.
+    """
+    shown_at = dict.fromkeys(IOU_THRESHOLDS, subject.protocol.default_threshold)
+    if chosen:
+        shown_at = {float(iou): threshold for iou, threshold in chosen[figures.GT_KNOWN].items()}
+    return SampleKeeper(options.samples, shown_at[0.5]), outcomes.OutcomeKeeper(shown_at)
+
+
+def write(folder, result, keepers, scorer):
+    """Writes result.json, samples.npz and outcomes.npz into a folder, made where it is missing; returns the first."""
+    file, (samples, each) = RunFolder(folder).result_file, keepers
     files.write_text(file, json.dumps(result, indent=1) + "\n")
-    keeper.save(folder / "samples.npz")
+    samples.save(folder / "samples.npz")
+    each.outcomes(scorer).save(folder / outcomes.FILE_NAME)
     return file
 
 

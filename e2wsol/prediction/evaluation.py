@@ -82,7 +82,7 @@ class Evaluation:
         self.batch, self.threads, self.workers = batch, threads, workers or Workers()
         self.frame = Frame.of_view(view)
 
-    def score(self, split, *, limit=0, crops=1, classify=True, thresholds=(), keeper=None, shown_at=None):
+    def score(self, split, *, limit=0, crops=1, classify=True, thresholds=(), keepers=()):
         """Scores a split.
 
         Args:
@@ -91,11 +91,10 @@ class Evaluation:
           crops: views that a picture's class is predicted from, 1 or 10.
           classify: whether predicted classes are scored.
           thresholds: further thresholds to score.
-          keeper: SampleKeeper that is offered every picture, or None.
-          shown_at: threshold of the kept pictures' boxes.
+          keepers: SampleKeepers and the like that are offered every picture.
 
         Returns:
-          (LocalizationScorer, Baselines) of all pictures, whichever worker saw them; so is what the keeper then holds.
+          (LocalizationScorer, Baselines) of all pictures, whichever worker saw them; so is what keepers then hold.
 
         Raises:
           UserError: the split has nothing to score against, or a record or map cannot be read.
@@ -107,20 +106,18 @@ class Evaluation:
             found = scorer.outcome(picture.find(scorer), **picture.facts)
             return found, baselines.outcomes(**picture.facts)
 
-        keepers = [] if keeper is None else [keeper]
         self.start_keepers(keepers, split, limit)
         for picture, (outcome, others) in self.each(split, outcomes, limit=limit, crops=crops, classify=classify):
             scorer.take(outcome)
             baselines.take(others)
             for keeper in keepers:
-                facts = {"source_id": picture.source_id, **picture.facts}
-                keeper.offer(picture.image, facts, outcome, scorer.position(0.5, shown_at))
+                keeper.offer(picture, outcome, scorer)
         scorer, baselines = self.joined([scorer, baselines], keepers)
         self.check_scored(scorer, split)
         return scorer, baselines
 
     def start_keepers(self, keepers, split, limit=0):
-        """Takes SampleKeepers to this worker's first picture."""
+        """Takes keepers to this worker's first picture."""
         for keeper in keepers:
             keeper.skip(self._part(split, limit).start)
 
@@ -129,7 +126,7 @@ class Evaluation:
 
         Args:
           counts: list of scorers and the like of this worker's part.
-          keepers: its SampleKeepers; they get what the others kept.
+          keepers: this worker's; they get what the others kept.
 
         Returns:
           The same list for all pictures, counted in their order.

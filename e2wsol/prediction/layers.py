@@ -42,14 +42,13 @@ def best_thresholds(evaluation, split, *, limit=0):
     return {name: figures.best_thresholds(name, scorer, baselines) for name, scorer in scorers.items()}
 
 
-def score(evaluation, split, *, limit=0, crops=1, keepers=None, shown_at=None):
+def score(evaluation, split, *, limit=0, crops=1, keepers=None):
     """Scores all maps of a split, each by its own scorer.
 
     Args:
       evaluation: Evaluation on LayerMaps.
       split, limit, crops: as in Evaluation.score.
-      keepers: {name: SampleKeeper} that are offered every picture.
-      shown_at: {name: threshold of the kept pictures' boxes}.
+      keepers: {name: list of SampleKeepers and the like that are offered every picture}.
 
     Returns:
       ({name: LocalizationScorer}, Baselines), of all pictures as in Evaluation.score.
@@ -60,7 +59,8 @@ def score(evaluation, split, *, limit=0, crops=1, keepers=None, shown_at=None):
     rules, names = (evaluation.protocol, evaluation.frame), [*evaluation.maps.names, evaluation.maps.own]
     scorers, baselines = {name: LocalizationScorer(*rules) for name in names}, Baselines(*rules)
     keepers = keepers or {}
-    evaluation.start_keepers(keepers.values(), split, limit)
+    all_keepers = [keeper for each in keepers.values() for keeper in each]
+    evaluation.start_keepers(all_keepers, split, limit)
 
     def outcomes(picture):
         found = picture.find(scorers)
@@ -72,9 +72,8 @@ def score(evaluation, split, *, limit=0, crops=1, keepers=None, shown_at=None):
         baselines.take(others)
         for name, outcome in found.items():
             scorers[name].take(outcome)
-            if name in keepers:
-                position = scorers[name].position(0.5, shown_at[name])
-                keepers[name].offer(picture.image, {"source_id": picture.source_id, **picture.facts}, outcome, position)
-    baselines, *counts = evaluation.joined([baselines, *scorers.values()], list(keepers.values()))
+            for keeper in keepers.get(name, ()):
+                keeper.offer(picture, outcome, scorers[name])
+    baselines, *counts = evaluation.joined([baselines, *scorers.values()], all_keepers)
     evaluation.check_scored(counts[0], split)
     return dict(zip(names, counts)), baselines

@@ -6,17 +6,20 @@ import numpy as np
 
 from e2wsol import files
 
+_SHOWN_IOU = 0.5  # at which a kept picture counts as a hit
+
 
 class SampleKeeper:
     """Keeps the best, the worst and random pictures of a stream, a third each; of equal ones the first.
 
     Args:
       count: pictures to keep at most; the three groups may overlap, which leaves fewer.
+      shown_at: threshold on the score map of the kept pictures' boxes.
       seed: of the random third.
     """
 
-    def __init__(self, count, seed=0):
-        self.room = -(-count // 3)
+    def __init__(self, count, shown_at, seed=0):
+        self.room, self.shown_at = -(-count // 3), shown_at
         self.rng = np.random.default_rng(seed)
         self.groups = {"best": [], "worst": [], "random": []}
         self.number = 0
@@ -32,21 +35,21 @@ class SampleKeeper:
             for entry in kept:
                 self._put(group, entry)
 
-    def offer(self, image, picture, outcome, position):
+    def offer(self, picture, outcome, scorer):
         """Shows one picture to the keeper.
 
         Args:
-          image: uint8 (S, S, 3), the network's view.
-          picture: dict with "source_id", "label" and "top5", which may be None.
+          picture: Picture, its image the network's view.
           outcome: PictureScore of it.
-          position: of the shown IoU threshold and threshold in the scorer's, as `LocalizationScorer.position`.
+          scorer: the LocalizationScorer that gave it.
         """
+        position = scorer.position(_SHOWN_IOU, self.shown_at)
         iou = float(np.nan_to_num(outcome.ious[position[1]]))
         number, self.number = self.number, self.number + 1
         columns = None  # of the picture, made for the few that are kept: whole outcomes would fill the memory
         for group, key in (("best", iou), ("worst", -iou), ("random", self.rng.random())):
             if self._has_room((key, -number), group):
-                columns = columns or _columns(image, picture, outcome, position, iou)
+                columns = columns or _columns(picture, outcome, position, iou)
                 self._put(group, (key, -number, columns))
 
     def _has_room(self, rank, group):
@@ -80,15 +83,15 @@ def _arrays(pictures):
     return {name: np.array(values) for name, values in arrays.items()}
 
 
-def _columns(image, picture, outcome, position, iou):
+def _columns(picture, outcome, position, iou):
     return {
-        "ids": picture["source_id"],
-        "images": image,
+        "ids": picture.source_id,
+        "images": picture.image,
         "maps": np.round(outcome.prediction.score_map * 255).astype(np.uint8),
         "predicted_boxes": outcome.prediction.boxes[position[1]].astype(np.float32),
         "true_boxes": outcome.true_boxes.astype(np.float32).reshape(-1, 4),
         "ious": iou,
-        "labels": picture["label"],
-        "predictions": -1 if picture["top5"] is None else int(picture["top5"][0]),
+        "labels": outcome.label,
+        "predictions": -1 if outcome.top5 is None else int(outcome.top5[0]),
         "hits": bool(outcome.hits[position]),
     }

@@ -11,6 +11,7 @@ from e2wsol.data.pipeline import PipelineOptions
 from e2wsol.localization import protocols
 from e2wsol.prediction import figures, layers
 from e2wsol.prediction.evaluation import Evaluation
+from e2wsol.prediction.outcomes import OutcomeKeeper
 from e2wsol.visualize.samples import SampleKeeper
 
 VIEW = PipelineOptions(image_size=32, resize_size=36)
@@ -66,20 +67,22 @@ def scored(records, workers, layered, batch, limit, tmp_path):
     """{name: its figures, and the arrays of its samples} of split train; `workers` is a Workers or None."""
     rules = (dataset.load(str(records)), VIEW, protocols.get("maxboxaccv2"), MadeUpMaps(layered))
     evaluation = Evaluation(*rules, batch=batch, threads=1, workers=workers)
-    keepers = {name: SampleKeeper(9) for name in (NAMES if layered else NAMES[:1])}
+    names = NAMES if layered else NAMES[:1]
+    keepers = {name: (SampleKeeper(9, 0.5), OutcomeKeeper({0.3: 0.2, 0.7: 0.5})) for name in names}
     if layered:
-        shown = dict.fromkeys(NAMES, 0.5)
-        scorers, baselines = layers.score(evaluation, "train", limit=limit, keepers=keepers, shown_at=shown)
+        scorers, baselines = layers.score(evaluation, "train", limit=limit, keepers=keepers)
     else:
-        options = {"keeper": keepers[NAMES[0]], "shown_at": 0.5, "thresholds": (0.1234, 0.5)}
+        options = {"keepers": keepers[NAMES[0]], "thresholds": (0.1234, 0.2, 0.5)}
         scorer, baselines = evaluation.score("train", limit=limit, **options)
         scorers = {NAMES[0]: scorer}
     result = {}
     for name, scorer in scorers.items():
         file = tmp_path / f"{name}-{workers.index if workers else 'alone'}.npz"
-        keepers[name].save(file)
+        samples, outcomes = keepers[name]
+        samples.save(file)
         found = figures.figures(name, scorer, baselines, figures.best_thresholds(name, scorer, baselines))
-        result[name] = scorer.pictures, found, dict(np.load(file))
+        each = {f"outcome_{array}": values for array, values in vars(outcomes.outcomes(scorer)).items()}
+        result[name] = scorer.pictures, found, dict(np.load(file)) | each
     return result
 
 
@@ -88,7 +91,7 @@ def scored(records, workers, layered, batch, limit, tmp_path):
     ("workers", "layered", "batch", "limit"), [(2, True, 5, 0), (3, False, 4, 22), (4, False, 9, 0)]
 )
 def test_parts_together_are_the_whole(tiny_records, tmp_path, workers, layered, batch, limit):
-    """To the bit, bootstrap intervals and kept pictures too, on every worker; with four, one has no picture at all."""
+    """To the bit, bootstrap intervals, kept pictures and all outcomes too, on every worker; with four, one has none."""
     expected = scored(tiny_records, None, layered, batch, limit, tmp_path)
     room, found = Room(workers), {}
 
