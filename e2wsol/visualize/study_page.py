@@ -170,8 +170,8 @@ def _pictures(study, samples, classes, count):
     )
     return (
         "<h2>The same pictures under every entry</h2>\n"
-        f'<p class="soft">Drawn at random with a fixed seed; maps of training seed {study["suite"]["seeds"][0]}, boxes at '
-        f"{escape(threshold)} for IoU 0.5; under a tile whether the box is a hit at IoU 0.5, and its IoU.</p>\n"
+        f'<p class="soft">Drawn at random with a fixed seed; maps of training seed {study["suite"]["seeds"][0]}, boxes '
+        f"at {escape(threshold)} for IoU 0.5. Under a tile: whether its box is a hit at IoU 0.5, and the IoU.</p>\n"
         '<p class="key"><span><i class="predicted"></i>predicted box</span><span><i class="true"></i>true box</span>'
         f'<span><i class="ramp"></i>score 0 to 1</span></p>\n{side_by_side(rows, samples, classes, ids)}'
     )

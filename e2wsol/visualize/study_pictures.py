@@ -58,15 +58,16 @@ def _original(arrays, index, classes):
 
 
 def _tile(title, arrays, index):
-    """The picture under an entry's map, with both boxes, IoU and hit or miss."""
+    """The picture under an entry's map, with both boxes, hit or miss and IoU; the name again, for the rows far down."""
     image, factors = _small(arrays["images"][index])
     heat = overlay.heat_overlay(image, arrays["maps"][index])
     boxes = (_boxes(arrays[kind], index, factors) for kind in ("predicted_boxes", "true_boxes"))
     css, verdict = ("good", "✓ hit") if arrays["hits"][index] else ("bad", "✗ miss")
+    name, iou = escape(title), float(arrays["ious"][index])
+    view = gallery.picture(heat, f"map of {name}") + gallery.boxes_over(image.shape, *boxes)
     return (
-        f'<td><span class="view">{gallery.picture(heat, f"map of {escape(title)}")}'
-        f"{gallery.boxes_over(image.shape, *boxes)}</span>"
-        f'<span class="{css}">{verdict} · {float(arrays["ious"][index]):.2f}</span></td>'
+        f'<td><span class="view">{view}</span>'
+        f'<small aria-hidden="true">{name}</small><span class="{css}">{verdict} · {iou:.2f}</span></td>'
     )
 
 

@@ -26,14 +26,11 @@ tr.soft td { color: var(--soft); }
 .words:not(.papers) td:last-child { min-width: 16em; } .papers td { white-space: nowrap; }
 .papers tr.ours { background: var(--tint); } .papers tr.ours td { font-weight: 600; }
 .papers td .soft { font-weight: 400; }
-.scroll:has(> .beside) { max-height: 94vh; overflow: auto; }
 .beside { width: auto; } .beside :is(th, td) { padding: 5px; text-align: left; min-width: 122px; }
-.beside thead th { position: sticky; top: 0; z-index: 2; background: var(--card); max-width: 122px; }
-.beside thead tr > :first-child { z-index: 3; }
-.beside tbody th { max-width: 122px; font-size: .82rem; line-height: 1.25; overflow-wrap: anywhere; }
+.beside td small { max-width: 112px; overflow: hidden; text-overflow: ellipsis; }
+.beside th { max-width: 122px; font-size: .82rem; line-height: 1.25; overflow-wrap: anywhere; }
 .beside .view { width: 112px; margin-bottom: 3px; } .beside td > span:last-child { font-size: .8rem; }
 .beside .view :is(.predicted, .true) { stroke-width: 2px; } .beside .view .edge { stroke-width: 3.5px; }
 .beside .view .true { stroke-dasharray: 5 4; }
 @media (max-width: 820px) { .forest-pair { grid-template-columns: minmax(0, 1fr); } }
-@media print { .scroll:has(> .beside) { max-height: none; } }
 """
