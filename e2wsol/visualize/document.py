@@ -8,8 +8,8 @@ from e2wsol.visualize.page_script import SCRIPT
 from e2wsol.visualize.page_style import CSS
 
 
-def document(title, sections):
-    """The HTML document of some sections; empty ones are left out.
+def document(title, sections, css=""):
+    """The HTML document of some sections; empty ones are left out. `css` is added to the pages' own style.
 
     Its content policy lets nothing be fetched and no script run but the page's own.
     """
@@ -19,7 +19,7 @@ def document(title, sections):
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{escape(title)}</title>\n<style>{CSS}{css}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(section for section in sections if section)
         + f"\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
@@ -36,13 +36,28 @@ def tile(name, figure, note):
     return f'<div class="stat">{escape(name)}<b>{escape(figure)}</b><small>{escape(note)}</small></div>'
 
 
+def table(label, heads, bodies, css=""):
+    """A table that scrolls sideways where it is wider than the page.
+
+    Args:
+      label: its accessible name.
+      heads: HTML of the columns' heads.
+      bodies: HTML of its parts, each a <tbody>; empty ones are left out.
+      css: its class.
+    """
+    css = f' class="{css}"' if css else ""
+    cells = "".join(f'<th scope="col">{head}</th>' for head in heads)
+    inside = "\n".join(body for body in bodies if body)
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}">'
+        f"<table{css}>\n<thead><tr>{cells}</tr></thead>\n{inside}\n</table></div>"
+    )
+
+
 def folded_table(summary, heads, rows):
     """A table of texts that opens on a click; empty without rows."""
     if not rows:
         return ""
-    head = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
     lines = "\n".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        f'<details class="texts"><summary>{escape(summary)}</summary><div class="scroll" tabindex="0" role="region" '
-        f'aria-label="{escape(summary)}"><table><thead><tr>{head}</tr></thead><tbody>\n{lines}\n</tbody></table></div></details>'
-    )
+    inside = table(summary, map(escape, heads), [f"<tbody>\n{lines}\n</tbody>"])
+    return f'<details class="texts"><summary>{escape(summary)}</summary>{inside}</details>'

@@ -139,7 +139,7 @@ _DIALOG = (
 
 def _filter(seen, found, labels, names):
     """The form, which the page's script shows: without it no choice would have an effect."""
-    options = "".join(f'<option value="{label}">{_name(label, names)}</option>' for label in labels)
+    options = "".join(f'<option value="{label}">{class_name(label, names)}</option>' for label in labels)
     choices = "".join(_choices(place, run.name, words) for place, (run, words) in enumerate(zip(seen, found)))
     return (
         '<form id="filter" hidden autocomplete="off"><div><label for="class">Class</label>'
@@ -163,7 +163,7 @@ def _choices(place, name, words):
 def _figure(seen, found, row, names):
     samples, index = seen[0].samples, row[0]
     label = int(samples["labels"][index])
-    name, words = _name(label, names), [words[place] for words, place in zip(found, row)]
+    name, words = class_name(label, names), [words[place] for words, place in zip(found, row)]
     data = " ".join(f'data-outcome{number}="{word}"' for number, word in enumerate(words))
     runs = "".join(_run(run, place, word, names) for run, place, word in zip(seen, row, words))
     verdict = "" if seen[0].name else _verdict(seen[0], index, words[0], names)
@@ -182,18 +182,19 @@ def _run(run, index, word, names):
     heat = overlay.heat_overlay(image, score_map)
     who = f'<span class="who"><b>{escape(run.name)}</b>{_verdict(run, index, word, names)}</span>' if run.name else ""
     return (
-        f'<span class="run">{who}<span class="views"><span class="view">{_picture(image, "picture with boxes")}'
-        f'{_boxes(image.shape, predicted, true)}</span><span class="view">{_picture(heat, "score map")}</span>'
+        f'<span class="run">{who}<span class="views"><span class="view">{picture(image, "picture with boxes")}'
+        f'{boxes_over(image.shape, predicted, true)}</span><span class="view">{picture(heat, "score map")}</span>'
         "</span></span>"
     )
 
 
-def _picture(image, text):
+def picture(image, text):
+    """The <img> of a uint8 RGB picture; `text` stands for it where it is not seen, as HTML."""
     height, width = image.shape[:2]
     return f'<img src="{jpeg_uri(image)}" width="{width}" height="{height}" alt="{text}" decoding="async">'
 
 
-def _boxes(shape, predicted, true):
+def boxes_over(shape, predicted, true):
     """Boxes as SVG over the picture, so that they stay sharp where it is enlarged."""
     height, width = shape[:2]
     rectangles = [_box(box, "predicted", width, height) for box in np.reshape(predicted, (-1, 4)) if box[2] >= 0]
@@ -218,14 +219,15 @@ def _verdict(run, index, word, names):
     if prediction < 0:
         seen = "not classified"
     elif prediction != label:
-        seen = f'classified as <span class="bad">{_name(prediction, names)}</span>'
+        seen = f'classified as <span class="bad">{class_name(prediction, names)}</span>'
     return (
         f'<span class="verdict"><span class="badge {"good" if word == "hit" else "bad"}">{text} · IoU {iou:.2f}</span>'
         f'<span class="soft">{seen}</span></span>'
     )
 
 
-def _name(label, names):
+def class_name(label, names):
+    """The class's name as HTML; its number where it has none."""
     return escape(names[label] if 0 <= label < len(names) else f"class {label}")
 
 

@@ -99,7 +99,7 @@ def tile(image, score_map, *, predicted=(), true=(), side=None, caption=None):
     Returns:
       uint8 RGB, (h', 2 w' + 4, 3) plus the strip's rows.
     """
-    image, scale = _scaled(image, side)
+    image, scale = scaled(image, side)
     left = picture_with_boxes(image, _boxes(predicted) * scale, _boxes(true) * scale)
     right = heat_overlay(image, score_map)
     gap = np.full((image.shape[0], _GAP, 3), 255, np.uint8)
@@ -114,7 +114,8 @@ def _boxes(boxes):
     return np.asarray(boxes, np.float64).reshape(-1, 4)
 
 
-def _scaled(image, side):
+def scaled(image, side):
+    """(picture with `side` pixels along its longer side, (4,) factors of its boxes); None keeps the size."""
     height, width = image.shape[:2]
     if side is None:
         return image, np.ones(4)

@@ -3,6 +3,7 @@
 import itertools
 from html import escape
 
+from e2wsol.visualize.document import table
 from e2wsol.visualize.results import THRESHOLD_KINDS, interval_of, score_rows, size_rows, threshold_of, value_of
 
 KIND_HEADS = {
@@ -56,8 +57,18 @@ def points(first, second):
     """
     if first is None or second is None:
         return _MISSING
-    difference = round(round(100 * second, 1) - round(100 * first, 1), 1)
+    return signed(round(100 * second, 1) - round(100 * first, 1))
+
+
+def signed(difference):
+    """A number of points with its sign, as +1.2 or −1.2; 0.0 has none."""
+    difference = round(difference, 1)
     return f"{difference:+.1f}".replace("-", _MINUS) if difference else "0.0"
+
+
+def low_high(interval):
+    """A share's interval in per cent, as 55.0–62.5, in small type under the figure; empty for None."""
+    return f"<small>{100 * interval[0]:.1f}{_TO}{100 * interval[1]:.1f}</small>" if interval else ""
 
 
 def _split(rows):
@@ -74,12 +85,7 @@ def _folded(rows, table):
 
 
 def _table(heads, bodies, css="scores"):
-    cells = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
-    inside = "\n".join(body for body in bodies if body)
-    return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Scores">'
-        f'<table class="{css}">\n<thead><tr>{cells}</tr></thead>\n{inside}\n</table></div>'
-    )
+    return table("Scores", map(escape, heads), bodies, css)
 
 
 def _body(title, rows, note=""):
@@ -98,9 +104,8 @@ def _cell(value, interval=None, threshold=None):
     """A score with its confidence interval and threshold under it, where it has them."""
     if value is None:
         return _MISSING
-    low_high = f"<small>{100 * interval[0]:.1f}{_TO}{100 * interval[1]:.1f}</small>" if interval else ""
     at = "" if threshold is None else f"<small>at {threshold:.3f}</small>"
-    return f"{100 * value:.1f}{low_high}{at}"
+    return f"{100 * value:.1f}{low_high(interval)}{at}"
 
 
 def _score_cell(score):

@@ -2,10 +2,12 @@
 
 import browser
 import made_up
+import made_up_study
 import numpy as np
 import pytest
 
 from e2wsol import report
+from e2wsol.visualize.study_page import study_page
 
 pytestmark = [
     pytest.mark.slow,
@@ -132,6 +134,22 @@ def test_fits_the_width_and_is_readable(window, single, double, phone, dark):
         box = window.value("document.getElementById('zoom').getBoundingClientRect().toJSON()")
         assert box["left"] >= 0 and box["right"] <= width and box["top"] >= 0 and box["bottom"] <= 900
         assert window.value(CONTRAST) >= 4.5
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_a_study_fits_the_width_and_its_pictures_stay_in_view(window, tmp_path, width, dark):
+    path = tmp_path / "index.html"
+    path.write_text(study_page(made_up_study.study(), made_up_study.samples(), []), encoding="utf-8")
+    window.open(path, width=width, dark=dark, phone=width < 560)
+    assert window.value("document.documentElement.scrollWidth") == width
+    assert window.value(CONTRAST) >= 4.5 and window.messages == []
+    # Tiles scroll sideways under the picture itself.
+    window.value("document.querySelector('.beside').style.width = '3000px'")
+    left = "document.querySelector('.beside tbody th').getBoundingClientRect().left"
+    before = window.value(left)
+    window.value("document.querySelector('.beside').parentElement.scrollLeft = 900")
+    assert window.value(left) == before
+    assert window.value("document.querySelector('.beside td').getBoundingClientRect().left") < before
 
 
 # The lowest contrast of any text on the page with what lies behind it, as WCAG 2 defines it.
