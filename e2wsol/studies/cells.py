@@ -1,0 +1,182 @@
+"""A study's cells: what is run for a row and a seed, as commands, and which cells have to come before."""
+
+import dataclasses
+import json
+import pathlib
+
+from e2wsol import files
+from e2wsol.errors import UserError
+from e2wsol.studies.suites import ROWS, Suite
+
+RECORDS = "records"
+SAMPLES = 36  # a third of them random: the same pictures in every cell
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """Commands that belong together.
+
+    Attributes:
+      name: unique in the study.
+      commands: tuples of a module of this project and its flags, to run in their order.
+      needs: names of cells that have to be finished before.
+    """
+
+    name: str
+    commands: tuple[tuple[str, ...], ...]
+    needs: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a study runs, and where.
+
+    Attributes:
+      suite: Suite.
+      rows: Rows of the table, in its order.
+      seeds: of every row.
+      folder: the study's.
+      records: folder of records.
+      input: folder or archive of pictures to make them from; empty where they are there.
+      flags_dir: folder of the suites' flagfiles, with methods/ in it.
+      start_weights: as --backbone_weights of e2wsol.train.
+      middle_layer, last_layer: end points that other localizers look at.
+      more: further flags of every training.
+    """
+
+    suite: Suite
+    rows: tuple
+    seeds: tuple[int, ...]
+    folder: pathlib.Path
+    records: pathlib.Path
+    input: str
+    flags_dir: pathlib.Path
+    start_weights: str
+    middle_layer: str
+    last_layer: str
+    more: tuple[str, ...]
+
+    def run_dir(self, row, seed):
+        """Run folder of a trained row."""
+        return self.folder / "runs" / f"{row}-seed{seed}"
+
+    def result_dir(self, row, seed):
+        """Folder of result.json, samples.npz and outcomes.npz of a Row."""
+        if not row.of:
+            return self.run_dir(row.name, seed)
+        return self.run_dir(row.of, seed) / "localizers" / row.localizer / self.layer(row)
+
+    def layer(self, row):
+        """The end point that a Row with another's network looks at."""
+        return self.middle_layer if row.middle else self.last_layer
+
+    def cells(self):
+        """All Cells, each behind those that it needs."""
+        records = self._records_cells()
+        trained = [self._trained(row, seed, records) for seed in self.seeds for row in self.rows if not row.of]
+        others = [cell for seed in self.seeds for cell in self._looks(seed)]
+        return [*records, *trained, *others]
+
+    def cell_of(self, row, seed):
+        """Name of the cell that makes a Row's result."""
+        return f"{row.of}_localizers-seed{seed}" if row.of else f"{row.name}-seed{seed}"
+
+    def _records_cells(self):
+        if not (self.input or not self.suite.needs_input):
+            return []
+        source = [f"--input={self.input}"] if self.input else []
+        return [Cell(RECORDS, (("tfrecords.build", *self.suite.build, *source, f"--output={self.records}"),))]
+
+    def _trained(self, row, seed, records):
+        run, data, commands, needs = self.run_dir(row.name, seed), self.records, [], [cell.name for cell in records]
+        evaluate = ["e2wsol.evaluate", f"--run_dir={run}", f"--samples={SAMPLES}"]
+        if row.masks_from:
+            data = self.folder / "masks" / f"{row.masks_from}-seed{seed}"
+            source = self.run_dir(row.masks_from, seed)
+            flags = (f"--run_dir={source}", f"--data_dir={self.records}", f"--output={data}")
+            commands.append(("e2wsol.pseudo_masks", *flags))
+            needs.append(f"{row.masks_from}-seed{seed}")
+        if row.classes_from:
+            source = self.run_dir(row.classes_from, seed)
+            commands.append(("e2wsol.classify", f"--run_dir={source}"))
+            evaluate.append(f"--predictions={source / 'test.jsonl'}")
+            needs.append(f"{row.classes_from}-seed{seed}")
+        commands += [self._training(row, seed, data, run), tuple(evaluate)]
+        return Cell(f"{row.name}-seed{seed}", tuple(commands), tuple(needs))
+
+    def _training(self, row, seed, data, run):
+        flagfiles = (f"{self.suite.name}.cfg", f"methods/{row.name}.cfg")
+        return (
+            "e2wsol.train",
+            *(f"--flagfile={self.flags_dir / name}" for name in flagfiles),
+            f"--data_dir={data}",
+            f"--run_dir={run}",
+            f"--backbone_weights={self.start_weights}",
+            f"--seed={seed}",
+            *self.more,
+        )
+
+    def _looks(self, seed):
+        """A cell for each trained network that other rows look at."""
+        for of in dict.fromkeys(row.of for row in self.rows if row.of):
+            rows = [row for row in self.rows if row.of == of]
+            localizers = ",".join(dict.fromkeys(row.localizer for row in rows))
+            layers = ",".join(dict.fromkeys(self.layer(row) for row in rows))
+            flags = (f"--run_dir={self.run_dir(of, seed)}", f"--localizer={localizers}", f"--layer={layers}")
+            command = ("e2wsol.evaluate", *flags, f"--samples={SAMPLES}")
+            yield Cell(self.cell_of(rows[0], seed), (command,), (f"{of}-seed{seed}",))
+
+    def done_file(self, cell):
+        """The file that says that a cell is finished: its commands and the seconds that they took."""
+        return self.folder / "cells" / f"{cell}.json"
+
+    def log_file(self, cell):
+        """What the cell's commands print."""
+        return self.folder / "cells" / f"{cell}.log"
+
+    def seconds(self, name):
+        """The seconds that a finished cell took, None where it is not finished."""
+        file = self.done_file(name)
+        return json.loads(file.read_text(encoding="utf-8"))["seconds"] if file.exists() else None
+
+    def is_done(self, cell):
+        """Whether a Cell is finished.
+
+        Raises:
+          UserError: it was finished by other commands than it has now.
+        """
+        file = self.done_file(cell.name)
+        if not file.exists():
+            return False
+        done = [tuple(command) for command in json.loads(file.read_text(encoding="utf-8"))["commands"]]
+        for before, now in zip(done, cell.commands):
+            changed = [flag for flag in now if flag not in before] or [flag for flag in before if flag not in now]
+            if changed:
+                raise UserError(
+                    f"{file}: was made by another command, the difference is {' '.join(changed)}; give the flags of "
+                    "that study, or another --output"
+                )
+        return True
+
+    def finish(self, cell, seconds):
+        """Writes the file that says that a Cell is finished."""
+        record = {"commands": cell.commands, "seconds": round(seconds, 1)}
+        files.write_text(self.done_file(cell.name), json.dumps(record, indent=1) + "\n")
+
+
+def choose_rows(names):
+    """The Rows of some names with those that they need before them, in the table's order; all for no name.
+
+    Raises:
+      UserError: no such row.
+    """
+    known = {row.name: row for row in ROWS}
+    for name in names:
+        if name not in known:
+            raise UserError(f"--rows={','.join(names)}: no row {name}; choose among {', '.join(known)}")
+    wanted, open_names = set(), list(names or known)
+    while open_names:
+        row = known[open_names.pop()]
+        wanted.add(row.name)
+        open_names += [name for name in (row.of, row.masks_from, row.classes_from) if name and name not in wanted]
+    return tuple(row for row in ROWS if row.name in wanted)

@@ -1,0 +1,174 @@
+"""Runs a study's cells, some at a time, each in processes of its own; goes on where it was stopped."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent import futures
+
+from tqdm import tqdm
+
+from e2wsol.errors import UserError
+
+_LAST_WORDS = 4000  # bytes of a log in which the reason of a failure is looked for
+
+
+class StoppedError(Exception):
+    """The study was asked to stop."""
+
+
+class Runner:
+    """Runs cells.
+
+    Args:
+      plan: Plan.
+      jobs: cells at a time; each gets its share of the processor's cores.
+
+    Attributes:
+      failed: {name of a cell: why it has no result}.
+    """
+
+    def __init__(self, plan, jobs):
+        self.plan, self.failed = plan, {}
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        jobs = max(1, min(jobs, len(cores) or 1))
+        self._shares = [cores[index::jobs] for index in range(jobs)]
+        self._processes, self._stop, self._lock = set(), threading.Event(), None
+
+    def run(self):
+        """Runs what is not finished; what fails is noted, and what needs it is left out.
+
+        Raises:
+          StoppedError: SIGTERM or SIGINT came; trainings saved where they were.
+          UserError: another process is at work in the study's folder, or a cell was finished by other commands.
+        """
+        cells = self.plan.cells()
+        with locked(self.plan.folder / "cells") as self._lock, self._stopping():
+            done = {cell.name for cell in cells if self.plan.is_done(cell)}
+            waiting = [cell for cell in cells if cell.name not in done]
+            with tqdm(total=len(cells), initial=len(done), desc=self.plan.suite.name, unit="cell") as bar:
+                self._work(waiting, done, bar)
+        if self._stop.is_set():
+            raise StoppedError
+
+    def _work(self, waiting, done, bar):
+        """Starts every cell as soon as there is a share of the cores for it and what it needs is done."""
+        running, shares = {}, list(self._shares)
+        with futures.ThreadPoolExecutor(len(shares)) as pool:
+            while True:
+                waiting = self._without_lost(waiting, bar)
+                ready = [cell for cell in waiting if done.issuperset(cell.needs)]
+                while ready and shares and not self._stop.is_set():
+                    cell, share = ready.pop(0), shares.pop(0)
+                    waiting.remove(cell)
+                    running[pool.submit(self._run, cell, share)] = cell, share
+                if not running:
+                    return
+                bar.set_postfix_str(", ".join(cell.name for cell, _ in running.values()))
+                for future in futures.wait(running, return_when=futures.FIRST_COMPLETED).done:
+                    cell, share = running.pop(future)
+                    shares.append(share)
+                    if self._ended(cell, future.result()):
+                        done.add(cell.name)
+                    bar.update()
+
+    def _without_lost(self, waiting, bar):
+        """The waiting cells but those that need a failed one, which fail, too."""
+        kept = []
+        for cell in waiting:
+            lost = [name for name in cell.needs if name in self.failed]
+            if lost:
+                self.failed[cell.name] = f"needs {lost[0]}, which failed"
+                bar.update()
+            else:
+                kept.append(cell)
+        return kept
+
+    def _ended(self, cell, seconds):
+        if seconds is not None:
+            self.plan.finish(cell, seconds)
+            return True
+        if not self._stop.is_set():
+            log = self.plan.log_file(cell.name)
+            self.failed[cell.name] = f"failed: {last_line(log)} ({log})"
+            tqdm.write(f"{cell.name} {self.failed[cell.name]}")
+        return False
+
+    def _run(self, cell, cores):
+        """Runs a cell's commands; returns its seconds, None where one failed or all was stopped."""
+        start = time.monotonic()
+        with open(self.plan.log_file(cell.name), "ab") as log:
+            for module, *flags in cell.commands:
+                if self._stop.is_set():
+                    return None
+                if self._call([sys.executable, "-m", module, *flags], cores, log):
+                    return None
+        return None if self._stop.is_set() else time.monotonic() - start
+
+    def _call(self, command, cores, log):
+        """Runs a command on some cores; returns its exit status."""
+        log.write(f"$ {' '.join(command)}\n".encode())
+        log.flush()
+        # The lock's file stays open in it: nobody else starts here before the last training has ended.
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=(self._lock.fileno(),),
+        )
+        if cores:
+            os.sched_setaffinity(process.pid, cores)
+        self._processes.add(process)
+        if self._stop.is_set():  # which may have come before the process was known
+            process.terminate()
+        status = process.wait()
+        self._processes.discard(process)
+        return status
+
+    @contextlib.contextmanager
+    def _stopping(self):
+        """Hands SIGTERM and SIGINT on to what runs."""
+
+        def stop(number, frame):
+            self._stop.set()
+            for process in list(self._processes):
+                process.terminate()
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def locked(folder):
+    """Holds the folder's lock; yields its open file.
+
+    Raises:
+      UserError: another process has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"--output={folder.parent}: another study, or a training of one, is at work there; wait for its end"
+            ) from None
+        yield file
+
+
+def last_line(log):
+    """The last line of a log that says something."""
+    with open(log, "rb") as file:
+        file.seek(max(0, os.path.getsize(log) - _LAST_WORDS))
+        lines = file.read().decode(errors="replace").replace("\r", "\n").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")

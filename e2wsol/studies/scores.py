@@ -1,0 +1,125 @@
+"""The scores of a study: what is read from one evaluation, for the tables and picture by picture."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+
+import numpy as np
+
+from e2wsol.localization import bootstrap
+from e2wsol.prediction import outcomes
+from e2wsol.studies import paired
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """One evaluation.
+
+    Attributes:
+      result: what result.json holds.
+      outcomes: Outcomes.
+    """
+
+    result: dict
+    outcomes: outcomes.Outcomes
+
+    def entry(self, metric, iou, kind, localizer=None):
+        """The score in result.json, by default that of the method; None where it has none."""
+        wanted = localizer or self.result["method"], metric, iou, kind
+        for one in self.result["scores"]:
+            if (one["localizer"], one["metric"], one["iou"], one["threshold_from"]) == wanted:
+                return one
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """A column of the study's table.
+
+    Attributes:
+      key: its name in files.
+      title: its head.
+      threshold: "validation" or "best" where a box's threshold is chosen, else None.
+      value: (Scored, localizer or None for the method) -> number in [0, 1], or None where there is none.
+      draws: list of Scored, the seeds of a row -> draws of their mean over drawn pictures, the same ones for every row;
+        None where it cannot be had.
+    """
+
+    key: str
+    title: str
+    threshold: str | None
+    value: Callable
+    draws: Callable | None
+
+
+def _localization(metric, iou, kind):
+    """Value and draws of a localization score."""
+    within = {"GT-known Loc": np.inf, "Top-1 Loc": 1, "Top-5 Loc": 5}[metric]
+
+    def value(scored, localizer=None):
+        entry = scored.entry(metric, iou, kind, localizer)
+        return entry and entry["value"]
+
+    def draws(seeds):
+        return paired.mean_draws(np.mean([_hits(scored.outcomes, iou, within) for scored in seeds], axis=0))
+
+    return value, draws if kind == "validation" else None
+
+
+def _hits(found, iou, within):
+    """(pictures with a true box,) bool: hits whose class is among the first `within` predicted ones."""
+    column = int(np.flatnonzero(found.iou_thresholds == iou)[0])
+    hits = found.hits[:, column]
+    if np.isfinite(within):
+        hits = hits & (found.ranks != outcomes.NOT_PREDICTED) & (found.ranks < within)
+    return hits[~np.isnan(found.ious).any(axis=1)]
+
+
+def _pxap(scored, localizer=None):
+    return (scored.result["pxap"] or {}).get(localizer or scored.result["method"])
+
+
+def _pxap_draws(seeds):
+    return paired.pxap_draws(np.stack([scored.outcomes.pixel_histograms for scored in seeds]))
+
+
+def _top1_class(scored, localizer=None):
+    return None if localizer else scored.result["classification"]["top1"]
+
+
+def _top1_class_draws(seeds):
+    return paired.mean_draws(np.mean([scored.outcomes.ranks == 0 for scored in seeds], axis=0))
+
+
+SCORES = (
+    Score("gt_known_0.5", "GT-known Loc, IoU 0.5", "validation", *_localization("GT-known Loc", 0.5, "validation")),
+    Score("gt_known_0.5_best", "the same, best threshold", "best", *_localization("GT-known Loc", 0.5, "best")),
+    Score("gt_known_0.7", "GT-known Loc, IoU 0.7", "validation", *_localization("GT-known Loc", 0.7, "validation")),
+    Score("gt_known_0.7_best", "the same, best threshold", "best", *_localization("GT-known Loc", 0.7, "best")),
+    Score("pxap", "PxAP", None, _pxap, _pxap_draws),
+    Score("top1_loc_0.5", "Top-1 Loc, IoU 0.5", "validation", *_localization("Top-1 Loc", 0.5, "validation")),
+    Score("top5_loc_0.5", "Top-5 Loc, IoU 0.5", "validation", *_localization("Top-5 Loc", 0.5, "validation")),
+    Score("top1_class", "Top-1 classification", None, _top1_class, _top1_class_draws),
+)
+BY_KEY = {score.key: score for score in SCORES}
+
+
+def load(folder):
+    """The Scored of a folder with result.json and outcomes.npz.
+
+    Raises:
+      UserError: outcomes.npz is missing or damaged.
+    """
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return Scored(result, outcomes.load(folder / outcomes.FILE_NAME))
+
+
+def describe_bootstrap():
+    """How intervals and p-values are made, ready for JSON."""
+    return {
+        "method": "percentile bootstrap over pictures, the same drawn pictures for all rows",
+        "level": bootstrap.LEVEL,
+        "draws": paired.DRAWS,
+        "pxap_draws": paired.PIXEL_DRAWS,
+        "seed": paired.SEED,
+    }

@@ -1,0 +1,162 @@
+"""Trains and evaluates every method on one data set with several seeds, and says what came out.
+
+python -m e2wsol.study --suite=synthetic --start_weights=mobilenet_v1_imagenet.npz
+python -m e2wsol.study --suite=animals --input=photos/animals --start_weights=mobilenet_v1_imagenet.npz --jobs=2
+python -m e2wsol.study --suite=cub --input=CUB_200_2011.tgz --start_weights=imagenet
+
+Every row and seed is a cell: commands of this project with a run folder of their own, printed by --dry_run. All have
+the same start weights, budget, size and box protocol, those of flags/study/SUITE.cfg, and their own
+flags/study/methods/ROW.cfg. What follows "--" goes to every training: `... -- --epochs=3 --image_size=96`.
+
+Started again with the same flags it goes on where it was stopped; SIGTERM and Ctrl-C let trainings save first. A cell
+that fails is named, and the others go on. OUTPUT gets results.csv (every score), papers.csv (the published ones),
+study.json, table.md and the page index.html; --report_only writes them from the cells that are finished.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import shlex
+import shutil
+
+from e2wsol import cli, files
+from e2wsol.config import option
+from e2wsol.data import dataset
+from e2wsol.errors import UserError
+from e2wsol.studies import cells, papers, tables
+from e2wsol.studies.runner import Runner, StoppedError
+from e2wsol.studies.suites import SUITES
+from e2wsol.studies.summary import Summary
+from e2wsol.visualize.results import load_samples
+from e2wsol.visualize.study_page import study_page
+
+_FAILED = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyOptions:
+    """Which study, of what size, and where it goes."""
+
+    suite: str = option("", f"the data set: {', '.join(SUITES)}", choices=("", *SUITES))
+    input: str = option("", "folder or archive of the suite's pictures; not needed once --records holds them")
+    start_weights: str = option("imagenet", "start weights of every training, as --backbone_weights of e2wsol.train")
+    output: str = option("", "the study's folder; empty for runs/study/SUITE")
+    records: str = option("", "folder for the suite's records; empty for records/SUITE")
+    flags_dir: str = option("flags/study", "folder of the suites' flagfiles, with methods/ in it")
+    rows: tuple[str, ...] = option((), "rows of the table, comma-separated, and what they need; empty for all")
+    seeds: tuple[int, ...] = option((0, 1, 2), "seeds of every training, comma-separated", minimum=0)
+    jobs: int = option(1, "cells at a time, which share the processor's cores; 1 where they train on a GPU", minimum=1)
+    middle_layer: str = option("", "end point that DGL and LayerCAM look at; empty for the suite's")
+    last_layer: str = option("", "end point that Grad-CAM and DGL's last layer look at; empty for the suite's")
+    dry_run: bool = option(False, "print every cell's commands and whether it is finished, and run nothing")
+    report_only: bool = option(False, "run nothing, write tables and page of the cells that are finished")
+
+
+def main(options, more):
+    """Runs the cells, then writes what came out."""
+    plan = make_plan(options, tuple(more))
+    if options.dry_run:
+        return show(plan)
+    runner = Runner(plan, options.jobs)
+    if not options.report_only:
+        check_input(plan)
+        try:
+            runner.run()
+        except StoppedError:
+            print("stopped; the same command goes on")
+            return None
+    write(plan, runner.failed)
+    return _FAILED if runner.failed else None
+
+
+def make_plan(options, more):
+    """The Plan that the flags mean.
+
+    Raises:
+      UserError: no suite or row, no such flagfile, or an argument that is no flag.
+    """
+    if not options.suite:
+        raise UserError(f"--suite is missing: choose one of {', '.join(SUITES)}")
+    for argument in more:
+        if not argument.startswith("--"):
+            raise UserError(f'{argument}: unexpected argument; what follows "--" are flags of e2wsol.train')
+    if not options.seeds or len(set(options.seeds)) < len(options.seeds):
+        raise UserError(f"--seeds={','.join(map(str, options.seeds))}: give at least one, each once")
+    suite, rows, flags_dir = SUITES[options.suite], cells.choose_rows(options.rows), pathlib.Path(options.flags_dir)
+    for name in (f"{suite.name}.cfg", *(f"methods/{row.name}.cfg" for row in rows if not row.of)):
+        if not (flags_dir / name).is_file():
+            raise UserError(
+                f"--flags_dir={flags_dir}: {flags_dir / name} does not exist; give the project's flags/study"
+            )
+    return cells.Plan(
+        suite=suite,
+        rows=rows,
+        seeds=options.seeds,
+        folder=pathlib.Path(options.output or f"runs/study/{suite.name}"),
+        records=pathlib.Path(options.records or f"records/{suite.name}"),
+        input=options.input,
+        flags_dir=flags_dir,
+        start_weights=options.start_weights,
+        middle_layer=options.middle_layer or suite.middle_layer,
+        last_layer=options.last_layer or suite.last_layer,
+        more=more,
+    )
+
+
+def check_input(plan):
+    """Raises a UserError where there are neither records nor pictures to make them from."""
+    if plan.input and not os.path.exists(plan.input):
+        raise UserError(f"--input={plan.input}: not found")
+    if plan.suite.needs_input and not plan.input and not (plan.records / dataset.FILE_NAME).exists():
+        raise UserError(
+            f"--input is missing: {plan.records} holds no records yet; give the pictures of {plan.suite.title}"
+        )
+    weights = plan.start_weights
+    if weights not in ("none", "imagenet") and not os.path.exists(weights):
+        raise UserError(f"--start_weights={weights}: not found; give a file, imagenet or none")
+
+
+def show(plan):
+    """Prints every cell: finished or not, and its commands."""
+    for cell in plan.cells():
+        print(f"# {cell.name}: {'finished' if plan.is_done(cell) else 'to do'}")
+        for module, *flags in cell.commands:
+            print(f"python -m {module} {shlex.join(flags)}")
+
+
+def write(plan, failed):
+    """Writes tables and page of the finished cells, and prints the table.
+
+    Raises:
+      UserError: there is none.
+    """
+    summary = Summary(plan, failed)
+    if not summary.found:
+        raise UserError(
+            f"--output={plan.folder}: no finished cell in it" + "".join(f"; {why}" for why in failed.values())
+        )
+    study = summary.document()
+    table = tables.markdown(study)
+    files.write_text(plan.folder / "study.json", json.dumps(study, indent=1) + "\n")
+    files.write_text(plan.folder / "results.csv", tables.results_csv(summary))
+    files.write_text(plan.folder / "table.md", table)
+    with files.replacing(plan.folder / "papers.csv") as temporary:
+        shutil.copyfile(papers.PATH, temporary)
+    files.write_text(plan.folder / "index.html", study_page(study, *_pictures(plan, summary)))
+    print(table)
+    print(f"wrote {plan.folder / 'index.html'}, results.csv, papers.csv, study.json and table.md")
+
+
+def _pictures(plan, summary):
+    """({row: its samples of its first seed}, class names) for the page."""
+    samples, folder = {}, None
+    for row in plan.rows:
+        if row.name in summary.found:
+            folder = plan.result_dir(row, next(iter(summary.found[row.name])))
+            samples[row.name] = load_samples(folder / "samples.npz")
+    return samples, dataset.read_document(folder / dataset.FILE_NAME)["classes"]
+
+
+if __name__ == "__main__":
+    cli.run(main, StudyOptions, description=__doc__)
