@@ -3,7 +3,7 @@
 import itertools
 from html import escape
 
-from e2wsol.visualize.document import definitions, document
+from e2wsol.visualize.document import definitions, document, folded_table
 from e2wsol.visualize.forest_plot import REFERENCE, differences, forest_plot
 from e2wsol.visualize.study_pictures import shared, side_by_side
 from e2wsol.visualize.study_style import CSS
@@ -23,7 +23,8 @@ def study_page(study, samples, classes, *, pictures=12):
 
     Args:
       study: the dict of study.json: suite, metrics, rows, missing, claims, papers.
-      samples: {entry: the arrays of samples.npz (see `results.load_samples`)} of the first seed; may be empty.
+      samples: {entry: the arrays of samples.npz of its first seed, as `results.load_samples` gives them, or None};
+        may be empty.
       classes: class names in label order, may be empty.
       pictures: how many pictures the page shows at most, of those that every entry kept.
     """
@@ -40,6 +41,7 @@ def study_page(study, samples, classes, *, pictures=12):
         _claims(study),
         _papers(study),
         _pictures(study, samples, classes, pictures),
+        folded_table("How it was made", ("setting", "value"), _making(study)),
     ]
     return document(title, sections, CSS)
 
@@ -63,11 +65,20 @@ def _facts(study):
         "Backbone": suite.get("backbone"),
         "Start weights": suite.get("start_weights"),
         "Training": f"{epochs} epochs, batches of {batch}" if epochs and batch else None,
+        "Trainings and evaluations": f"{suite['seconds'] / 3600:.1f} hours" if suite.get("seconds") else None,
         "Seeds": ", ".join(map(str, suite["seeds"])),
         "Box protocol": suite.get("protocol"),
         "Thresholds chosen on": f"{suite['threshold_split']} split" if suite.get("threshold_split") else None,
         "Main measure": "; ".join(_title(study, key) for key in suite["read_by"]),
     }
+
+
+def _making(study):
+    """Versions, commit and what the intervals are, as (name, text)."""
+    suite = study["suite"]
+    pairs = {**(suite.get("versions") or {}), "git commit": suite.get("git_commit")}
+    pairs |= {f"bootstrap, {name}": value for name, value in (study.get("bootstrap") or {}).items()}
+    return [(name, value) for name, value in pairs.items() if value is not None]
 
 
 def _title(study, key):
@@ -156,7 +167,7 @@ def _papers(study):
 
 def _pictures(study, samples, classes, count):
     # The column of the reference stands first, so that it is beside the picture.
-    rows = [row for row in ordered(study) if row["entry"] in samples and not is_baseline(row)]
+    rows = [row for row in ordered(study) if samples.get(row["entry"]) and not is_baseline(row)]
     rows.sort(key=lambda row: row["entry"] != REFERENCE)
     if not rows or not count:
         return ""
@@ -170,7 +181,7 @@ def _pictures(study, samples, classes, count):
     )
     return (
         "<h2>The same pictures under every entry</h2>\n"
-        f'<p class="soft">Drawn at random with a fixed seed; maps of training seed {study["suite"]["seeds"][0]}, boxes '
+        f'<p class="soft">Drawn at random with a fixed seed; maps of each entry\'s first seed, boxes '
         f"at {escape(threshold)} for IoU 0.5. Under a tile: whether its box is a hit at IoU 0.5, and the IoU.</p>\n"
         '<p class="key"><span><i class="predicted"></i>predicted box</span><span><i class="true"></i>true box</span>'
         f'<span><i class="ramp"></i>score 0 to 1</span></p>\n{side_by_side(rows, samples, classes, ids)}'

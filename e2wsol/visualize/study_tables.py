@@ -35,7 +35,7 @@ def is_baseline(row):
 
 def ordered(study):
     """The rows: highest score in the first metric that the suite is read by first, those without one last."""
-    key = study["suite"]["read_by"][0]
+    key = next(iter(study["suite"]["read_by"]), "")
     return sorted(study["rows"], key=lambda row: -1.0 if mean_of(row, key) is None else mean_of(row, key), reverse=True)
 
 
@@ -84,7 +84,9 @@ def _metric_head(metric, read_by):
 def _score_row(study, row, titles, heights):
     notes = []
     if row["of"]:
-        notes.append(f"<small>{escape(row['kind'])}, on {escape(titles.get(row['of'], row['of']))}'s network</small>")
+        place = f"{row['layer']} of" if row.get("layer") else "on"
+        note = f"{row['kind']}, {place} {titles.get(row['of'], row['of'])}'s network"
+        notes.append(f"<small>{escape(note)}</small>")
     nothing = shows_nothing(row, heights)
     if nothing:
         notes.append('<small class="bad">has shown nothing †</small>')
@@ -182,9 +184,10 @@ def _paper_lines(papers, columns):
 
 def _published(paper):
     figures = "".join(f"<td>{_figure(paper.get(key), 'not given')}</td>" for key in _PAPER_FIGURES)
+    note = f"<small>{escape(paper['protocol_note'])}</small>" if paper.get("protocol_note") else ""
     return (
         f'<tr><th scope="row">paper</th><td>{escape(paper["backbone"])}</td><td>{escape(paper["dataset"])}</td>'
-        f"{figures}<td>{escape(paper['source'])}</td></tr>"
+        f"{figures}<td>{escape(paper['source'])}{note}</td></tr>"
     )
 
 

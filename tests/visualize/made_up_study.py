@@ -16,7 +16,9 @@ def study(**changes):
         row("centre box", kind="baseline", seeds=[], gt=0.47),
         row("cam", title="CAM", gt=0.5, by_seed=[0.48, 0.5, 0.52], top1=0.8),
         row("weak", title="Weak & <b>", seeds=[0, 2], gt=0.46, by_seed=[0.5, 0.42], against=(-0.04, -0.09, 0.01, 0.12)),
-        row("dgl", title="DGL", kind="post-hoc", of="cam", gt=0.625, against=(0.125, 0.05, 0.2, 0.0001)),
+        row(
+            "dgl", title="DGL", kind="post-hoc", of="cam", layer="block10", gt=0.625, against=(0.125, 0.05, 0.2, 0.0001)
+        ),
     ]
     made = {
         "suite": {
@@ -36,6 +38,8 @@ def study(**changes):
             "batch_size": 16,
             "read_by": ["gt_known_0.5"],
             "note": "The box <hits> often.",
+            "versions": {"keras": "3.15"},
+            "seconds": 5400.0,
         },
         "metrics": [{"key": key, "title": title, "threshold": kind} for key, (title, kind) in _METRICS.items()],
         "rows": rows,
@@ -49,13 +53,15 @@ def study(**changes):
         "papers": [
             paper("cam", "vgg16", 55.25, {"gt_known": 0.5, "top1_loc": None, "setting": "tiny, 32 pixels"}),
             paper("cam", "resnet50", 66.0, {"gt_known": 0.5, "top1_loc": None, "setting": "tiny, 32 pixels"}),
-            paper("spg", "inception_v3", None, None),
+            paper("spg", "inception_v3", None, None) | {"protocol_note": "ten <crops>"},
         ],
     }
     return made | changes
 
 
-def row(entry, *, gt, title=None, kind="trained", of=None, seeds=(0, 1, 2), by_seed=(), top1=None, against=None):
+def row(
+    entry, *, gt, title=None, kind="trained", of=None, layer=None, seeds=(0, 1, 2), by_seed=(), top1=None, against=None
+):
     scores = {
         "gt_known_0.5": score(gt, by_seed),
         "gt_known_0.5_best": {**score(gt + 0.031), "interval": None},
@@ -70,6 +76,7 @@ def row(entry, *, gt, title=None, kind="trained", of=None, seeds=(0, 1, 2), by_s
         "title": title or entry,
         "kind": kind,
         "of": of,
+        "layer": layer,
         "method": entry,
         "seeds": list(seeds),
         "scores": scores,
@@ -91,7 +98,15 @@ def claim(entry, holds, difference, interval, why=""):
 
 def paper(method, backbone, gt_known, ours):
     figures = {"top1_loc": 40.0, "top5_loc": 50.0, "gt_known": gt_known, "top1_class": None}
-    return {"method": method, "backbone": backbone, "dataset": "cub", **figures, "source": "table <1>", "ours": ours}
+    return {
+        "method": method,
+        "backbone": backbone,
+        "dataset": "cub",
+        **figures,
+        "source": "table <1>",
+        "protocol_note": "",
+        "ours": ours,
+    }
 
 
 def samples():

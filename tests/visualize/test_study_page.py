@@ -34,7 +34,7 @@ def test_is_well_formed_escapes_and_needs_no_network():
 
 def test_scores_stand_as_given_best_first_and_baselines_last():
     found = rows(page())
-    best = ["DGLpost-hoc, on CAM's network", "3", f"62.5 ± 2.0{f'56.2{TO}68.8'}", "65.6 ± 2.0", "-"]
+    best = ["DGLpost-hoc, block10 of CAM's network", "3", f"62.5 ± 2.0{f'56.2{TO}68.8'}", "65.6 ± 2.0", "-"]
     assert found[1] == best and found[2][0] == "CAM" and found[2][4] == f"80.0{f'73.8{TO}86.2'}"
     assert [row[0] for row in found[3:7]] == [
         "Weak & <b>has shown nothing †",
@@ -70,6 +70,7 @@ def test_sections_without_content_are_left_out():
     alone = [row | {"against_cam": None} for row in made_up_study.study()["rows"]]
     bare = page(rows=alone, claims=[], papers=[])
     assert re.findall("<h2>(.*?)</h2>", bare) == ["Scores"] and "svg" not in Checker(bare).tags
+    assert "1.5 hours" in full and rows(full)[-1] == ["keras", "3.15"]
     nothing = Checker(page(rows=[], claims=[], papers=[]))
     assert "nothing yet" in nothing.text and "SPG" in nothing.text
 
@@ -83,13 +84,13 @@ def test_claims_and_papers():
         [f"{MINUS}10.0{MINUS}15.0 to {MINUS}5.0", "✗ does not hold", ""],
         ["not measured", "not measured", ""],
     ]
-    assert found[place + 6 :] == [
+    assert found[place + 6 : -2] == [
         ["CAM"],
         ["paper", "vgg16", "cub", "55.2", "40.0", "50.0", "not given", "table <1>"],
         ["paper", "resnet50", "cub", "66.0", "40.0", "50.0", "not given", "table <1>"],
         ["ours", "tiny, 32 pixels", "50.0", *["not measured"] * 3, "this study"],
         ["spg"],
-        ["paper", "inception_v3", "cub", "not given", "40.0", "50.0", "not given", "table <1>"],
+        ["paper", "inception_v3", "cub", "not given", "40.0", "50.0", "not given", "table <1>ten <crops>"],
         ["ours", "not measured"],
     ]
 
@@ -146,6 +147,8 @@ def test_pictures_are_those_drawn_at_random_that_all_entries_kept():
         ["Tern & cop4", "CAM✓ hit · 0.80", "DGL✓ hit · 0.80", "Weak & <b>✓ hit · 0.80"],
         ["Aukp5", "CAM✓ hit · 1.00", "DGL✓ hit · 1.00", "Weak & <b>✓ hit · 1.00"],
     ]
+    samples["weak"] = None
+    assert "DGL✓ hit" in Checker(page(samples)).text and "Weak & <b>✓ hit" not in Checker(page(samples)).text
     samples["dgl"]["ids"] = np.array(list("abcdef"))
     assert "no picture in common" in page(samples)
 
