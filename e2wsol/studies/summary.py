@@ -219,6 +219,6 @@ class Summary:
     def _ours(self, row):
         suite, result = self.plan.suite, self.any.result
         setting = f"{row.title}; {suite.name}, {result['backbone']}, {result['image_size']} pixels"
-        keys = {"gt_known": "gt_known_0.5", "top1_loc": "top1_loc_0.5", "top5_loc": "top5_loc_0.5"}
+        keys = {name: f"{name}_0.5" for name in ("gt_known", "top1_loc", "top5_loc")} | {"top1_class": "top1_class"}
         entries = {name: self._score(row.name, scores.BY_KEY[key]) for name, key in keys.items()}
         return {"setting": setting, **{name: entry and entry["mean"] for name, entry in entries.items()}}
