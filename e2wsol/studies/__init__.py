@@ -1,0 +1,1 @@
+"""What the papers claim, and the studies that hold this library against it."""
