@@ -20,6 +20,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["e2wsol", "e2wsol.*", "tfrecords", "tfrecords.*"]),
+    package_data={"e2wsol.studies": ["papers.csv"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "absl-py>=2.0",
