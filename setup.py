@@ -38,6 +38,15 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.18"],
         "tfds": TFDS,
         "convert": [TORCH],
-        "dev": [*TFDS, f"{TORCH},<2.14", "hypothesis>=6.100", "pytest>=8.0", "pytest-xdist>=3.5", "ruff>=0.5"],
+        "dev": [
+            *TFDS,
+            f"{TORCH},<2.14",
+            "hypothesis>=6.100",
+            "ipykernel>=6.29",
+            "nbclient>=0.10",
+            "pytest>=8.0",
+            "pytest-xdist>=3.5",
+            "ruff>=0.5",
+        ],
     },
 )

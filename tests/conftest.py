@@ -23,18 +23,12 @@ def tiny_records(tmp_path_factory):
     from e2wsol.data.synthetic import SyntheticOptions
     from tfrecords import build
     from tfrecords.prepare import StoreOptions
-    from tfrecords.sources.folder import FolderOptions
-    from tfrecords.sources.ilsvrc import IlsvrcOptions
-    from tfrecords.sources.tfds import TfdsOptions
 
     output = tmp_path_factory.mktemp("tiny") / "records"
     build.main(
         build.BuildOptions(source="synthetic", output=str(output), shard_pictures=10, workers=1),
         StoreOptions(),
-        FolderOptions(),
-        IlsvrcOptions(),
         SyntheticOptions(synthetic_train=24, synthetic_val=9, synthetic_test=8, synthetic_classes=3, synthetic_side=48),
-        TfdsOptions(),
         [],
     )
     return pathlib.Path(output)

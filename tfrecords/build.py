@@ -7,15 +7,11 @@ import pathlib
 
 from e2wsol import cli, config
 from e2wsol.config import option
-from e2wsol.data.synthetic import SyntheticOptions
 from e2wsol.errors import UserError
 from tfrecords import splits as split_tools
 from tfrecords.masks import MASK_RULES
 from tfrecords.prepare import StoreOptions
-from tfrecords.sources import cub, folder, ilsvrc, synthetic, tfds
-from tfrecords.sources.folder import FolderOptions
-from tfrecords.sources.ilsvrc import IlsvrcOptions
-from tfrecords.sources.tfds import TfdsOptions
+from tfrecords.sources import SOURCES, option_classes
 
 _HELP = """Turns pictures into TFRecords with a dataset.json beside them. Examples:
 
@@ -35,8 +31,8 @@ class BuildOptions:
 
     source: str = option(
         "folder",
-        "cub, folder (your own pictures), ilsvrc, synthetic (embedded, needs no input) or tfds",
-        choices=("cub", "folder", "ilsvrc", "synthetic", "tfds"),
+        f"{', '.join(SOURCES)}; folder: your own pictures; synthetic: embedded, needs no --input",
+        choices=tuple(SOURCES),
     )
     input: str = option("", "folder or archive to read; for tfds a data set's name or its prepared folder")
     output: str = option("", "folder for the records, such as records/cub")
@@ -64,35 +60,22 @@ class BuildOptions:
 _INCIDENTAL = ("output", "workers", "expect_counts")
 
 
-def main(build, store, folder_options, ilsvrc_options, synthetic_options, tfds_options, positional):
+def main(build, store, *source_options_and_positional):
     """Reads one source and writes train, val and test shards with dataset.json."""
+    *source_options, positional = source_options_and_positional
     if positional:
         raise UserError(f"unexpected argument {positional[0]}; give the source's path as --input={positional[0]}")
     if not build.output:
         raise UserError("--output: missing; name the folder for the records, such as records/mine")
-    if not build.input and build.source != "synthetic":
+    source = SOURCES[build.source]
+    if source.needs_input and not build.input:
         raise UserError(f"--input: missing; --source={build.source} needs a folder, an archive or a name")
-    every = {"folder": folder_options, "ilsvrc": ilsvrc_options, "synthetic": synthetic_options, "tfds": tfds_options}
-    listing = arrange(list_pictures(build, every), build)
-    info = _write(listing, build, store, every.get(build.source))
+    options = next((each for each in source_options if type(each) is source.Options), source.Options())
+    listing = arrange(source.list_pictures(build, options), build)
+    info = _write(listing, build, store, options)
     for split in info.splits.values():
         print(f"{split.name}: {split.count} pictures in {len(split.files)} shards")
     print(f"wrote {build.output}: {len(info.classes)} classes, boxes: {info.has_boxes}, masks: {info.has_masks}")
-
-
-def list_pictures(build, options):
-    """The `Listing` of the chosen source; `options` maps source names to their option instances."""
-    path = pathlib.Path(build.input)
-    listers = {
-        "cub": lambda: cub.list_pictures(path, pathlib.Path(build.output)),
-        "folder": lambda: folder.list_pictures(path, options["folder"], build.mask_rule),
-        "ilsvrc": lambda: ilsvrc.list_pictures(path, options["ilsvrc"]),
-        "synthetic": lambda: synthetic.list_pictures(options["synthetic"]),
-        "tfds": lambda: tfds.list_pictures(build.input, options["tfds"], build.mask_rule),
-    }
-    if build.source in ("cub", "ilsvrc") and not path.exists():
-        raise UserError(f"--input={path}: not found")
-    return listers[build.source]()
 
 
 def arrange(listing, build):
@@ -140,7 +123,7 @@ def _write(listing, build, store, source_options):
     import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
     from tfrecords import writer
 
-    options = config.to_mapping(build, store, *([source_options] if source_options else []))
+    options = config.to_mapping(build, store, source_options)
     created_by = {name: value for name, value in options.items() if name not in _INCIDENTAL}
     return writer.write(
         listing,
@@ -154,13 +137,4 @@ def _write(listing, build, store, source_options):
 
 
 if __name__ == "__main__":
-    cli.run(
-        main,
-        BuildOptions,
-        StoreOptions,
-        FolderOptions,
-        IlsvrcOptions,
-        SyntheticOptions,
-        TfdsOptions,
-        description=_HELP,
-    )
+    cli.run(main, BuildOptions, StoreOptions, *option_classes(), description=_HELP)

@@ -9,9 +9,6 @@ from PIL import Image
 from e2wsol.data import dataset, schema
 from tfrecords.build import BuildOptions
 from tfrecords.prepare import StoreOptions
-from tfrecords.sources.folder import FolderOptions
-from tfrecords.sources.ilsvrc import IlsvrcOptions
-from tfrecords.sources.tfds import TfdsOptions
 
 
 def save_picture(path, *, height=30, width=40, seed=0, mode="RGB", kind=None):
@@ -23,13 +20,10 @@ def save_picture(path, *, height=30, width=40, seed=0, mode="RGB", kind=None):
 
 def run_build(output, *, source_options=None, store=None, **options):
     """The command's main with its options, in this process."""
-    from e2wsol.data.synthetic import SyntheticOptions
     from tfrecords import build
 
-    given = {type(source_options): source_options}
     main_options = BuildOptions(output=str(output), workers=1, **{k: tuple_or_text(v) for k, v in options.items()})
-    rest = [given.get(kind, kind()) for kind in (FolderOptions, IlsvrcOptions, SyntheticOptions, TfdsOptions)]
-    build.main(main_options, store or StoreOptions(), *rest, [])
+    build.main(main_options, store or StoreOptions(), *([source_options] if source_options else []), [])
     return dataset.load(output, verify=True)
 
 
