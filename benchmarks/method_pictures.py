@@ -1,0 +1,88 @@
+"""The maps of every row of a study on the same three pictures: python benchmarks/method_pictures.py OUTPUT STUDY ...
+
+OUTPUT/ROW.jpg has a line of three tiles for each STUDY, a folder of python -m e2wsol.study: the map of the first seed,
+the object's outline (white, where the records have masks), the true box (dashed) and the predicted one. Drawn pictures
+are shown under their maps; photos are not shown, only what was made of them, so that the files may be given away.
+"""
+
+import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+
+import json
+import pathlib
+import sys
+
+import cv2
+import numpy as np
+
+from e2wsol.data import dataset, pipeline
+from e2wsol.data.pipeline import PipelineOptions
+from e2wsol.localization.frame import Frame
+from e2wsol.localization.ground_truth import mask_in_frame
+from e2wsol.visualize import overlay
+from e2wsol.visualize.results import load_samples
+from e2wsol.visualize.study_pictures import shared
+
+COLUMNS, SIDE, GAP = 3, 192, 6
+DRAWN = ("synthetic",)  # suites whose pictures may be shown
+
+
+def main(output, studies):
+    """Writes a picture for every row that all studies have."""
+    lines = [lines_of(pathlib.Path(study)) for study in studies]
+    for row in set.intersection(*(set(each) for each in lines)):
+        gap = np.full((GAP, lines[0][row].shape[1], 3), 255, np.uint8)
+        parts = [part for each in lines for part in (gap, each[row])][1:]
+        file = str(pathlib.Path(output) / f"{row}.jpg")
+        cv2.imwrite(file, np.vstack(parts)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+    print(f"wrote {len(lines[0])} pictures into {output}")
+
+
+def lines_of(folder):
+    """{row: its line of tiles} of a study."""
+    study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    cells = {row["entry"]: pathlib.Path(row["cells"][0]) for row in study["rows"] if row["cells"]}
+    samples = {row: load_samples(cell / "samples.npz") for row, cell in cells.items()}
+    ids = shared(samples, COLUMNS)
+    flags = json.loads((cells["cam"] / "flags.json").read_text(encoding="utf-8"))["flags"]
+    masks = outlines(flags, study["suite"]["split"], ids)
+    show = study["suite"]["name"] in DRAWN
+    return {row: line(arrays, ids, masks, show) for row, arrays in samples.items()}
+
+
+def outlines(flags, split, ids):
+    """{id: mask (S, S) of the object in the network's view} of those that have one."""
+    view = PipelineOptions(image_size=flags["image_size"], resize_size=flags["resize_size"])
+    frame, found = Frame.of_view(view), {}
+    for batch in pipeline.eval_dataset(dataset.load(flags["data_dir"]), view, split=split, batch=32):
+        for name, png in zip(batch["source_id"].numpy(), batch["mask"].numpy()):
+            if png and name.decode() in ids:
+                mask = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
+                found[name.decode()] = mask_in_frame(mask, frame)
+    return found
+
+
+def line(arrays, ids, masks, show):
+    """The tiles of one row side by side."""
+    gap = np.full((SIDE, GAP, 3), 255, np.uint8)
+    tiles = [tile(arrays, arrays["ids"].tolist().index(name), masks.get(name), show) for name in ids]
+    return np.hstack([part for each in tiles for part in (gap, each)][1:])
+
+
+def tile(arrays, index, mask, show):
+    """One map with outline and boxes, SIDE pixels square."""
+    image = cv2.resize(arrays["images"][index], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    scale = SIDE / arrays["images"].shape[1]
+    image = overlay.heat_overlay(image, arrays["maps"][index], opacity=0.5 if show else 1.0)
+    if mask is not None:
+        large = cv2.resize((mask == 1).astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
+        contours, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        image = cv2.drawContours(np.ascontiguousarray(image), contours, -1, (255, 255, 255), 1)
+    true = np.where(arrays["true_boxes"][index] < 0, -1, arrays["true_boxes"][index] * scale)
+    image = overlay.draw_boxes(image, true, overlay.TRUE_COLOR, dashed=True)
+    return overlay.draw_boxes(image, arrays["predicted_boxes"][index] * scale, overlay.PREDICTED_COLOR)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit("usage: python benchmarks/method_pictures.py OUTPUT STUDY ...")
+    main(sys.argv[1], sys.argv[2:])
