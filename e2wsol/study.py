@@ -32,6 +32,7 @@ from e2wsol.visualize.results import load_samples
 from e2wsol.visualize.study_page import study_page
 
 _FAILED = 1
+_OWN = ("method", "data_dir", "run_dir", "seed", "backbone_weights")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,9 +79,7 @@ def make_plan(options, more):
     """
     if not options.suite:
         raise UserError(f"--suite is missing: choose one of {', '.join(SUITES)}")
-    for argument in more:
-        if not argument.startswith("--"):
-            raise UserError(f'{argument}: unexpected argument; what follows "--" are flags of e2wsol.train')
+    check_more(more)
     if not options.seeds or len(set(options.seeds)) < len(options.seeds):
         raise UserError(f"--seeds={','.join(map(str, options.seeds))}: give at least one, each once")
     suite, rows, flags_dir = SUITES[options.suite], cells.choose_rows(options.rows), pathlib.Path(options.flags_dir)
@@ -102,6 +101,16 @@ def make_plan(options, more):
         last_layer=options.last_layer or suite.last_layer,
         more=more,
     )
+
+
+def check_more(more):
+    """Raises a UserError where what follows "--" is no flag, or one that differs between the study's trainings."""
+    for argument in more:
+        if not argument.startswith("--"):
+            raise UserError(f'{argument}: unexpected argument; what follows "--" are flags of e2wsol.train, --NAME=VALUE')
+        name = argument[2:].partition("=")[0]
+        if name in _OWN:
+            raise UserError(f"{argument}: every training has its own --{name}, which the study gives")
 
 
 def check_input(plan):
