@@ -20,9 +20,9 @@ def weights(pictures, draws):
 
 
 def mean_draws(values):
-    """(DRAWS,) means of the drawn pictures' values; takes (N,) float64."""
-    values = np.asarray(values, np.float64)
-    return np.concatenate([each @ values for each in weights(len(values), DRAWS)]) / len(values)
+    """(R, DRAWS) means of the drawn pictures' values; takes (R, N) float64 of R rows, which cost hardly more than one."""
+    values = np.asarray(values, np.float64).T
+    return np.concatenate([each @ values for each in weights(len(values), DRAWS)]).T / len(values)
 
 
 def pxap_draws(histograms):
