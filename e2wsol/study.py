@@ -32,7 +32,14 @@ from e2wsol.visualize.results import load_samples
 from e2wsol.visualize.study_page import study_page
 
 _FAILED = 1
-_OWN = ("method", "data_dir", "run_dir", "seed", "backbone_weights")
+# Flags of e2wsol.train that the study gives, by its own.
+_GIVEN_BY = {
+    "method": "rows",
+    "data_dir": "records",
+    "run_dir": "output",
+    "seed": "seeds",
+    "backbone_weights": "start_weights",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,13 +111,13 @@ def make_plan(options, more):
 
 
 def check_more(more):
-    """Raises a UserError where what follows "--" is no flag, or one that differs between the study's trainings."""
+    """Raises a UserError where what follows "--" is no flag, or one that the study itself gives."""
     for argument in more:
         if not argument.startswith("--"):
-            raise UserError(f'{argument}: unexpected argument; what follows "--" are flags of e2wsol.train, --NAME=VALUE')
+            raise UserError(f'{argument}: unexpected argument; what follows "--" are --FLAG=VALUE of e2wsol.train')
         name = argument[2:].partition("=")[0]
-        if name in _OWN:
-            raise UserError(f"{argument}: every training has its own --{name}, which the study gives")
+        if name in _GIVEN_BY:
+            raise UserError(f"{argument}: the study gives it to each training; see --{_GIVEN_BY[name]}")
 
 
 def check_input(plan):

@@ -20,7 +20,7 @@ def weights(pictures, draws):
 
 
 def mean_draws(values):
-    """(R, DRAWS) means of the drawn pictures' values; takes (R, N) float64 of R rows, which cost hardly more than one."""
+    """(R, DRAWS) means of the drawn pictures' values; takes (R, N) float64: many rows cost hardly more than one."""
     values = np.asarray(values, np.float64).T
     return np.concatenate([each @ values for each in weights(len(values), DRAWS)]).T / len(values)
 
