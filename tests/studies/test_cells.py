@@ -154,7 +154,7 @@ def test_a_finished_cell_is_known_by_its_flags(tmp_path):
         with pytest.raises(UserError, match=rf"cells/cam-seed0.json: was made by another command, {expected}"):
             other.is_done(other.cells()[1])
     more = cells.Cell(cell.name, (*cell.commands, ("e2wsol.classify", "--run_dir=x")))
-    with pytest.raises(UserError, match="the difference is e2wsol.classify --run_dir=x;"):
+    with pytest.raises(UserError, match=r"the difference is e2wsol\.classify --run_dir=x;"):
         plan.is_done(more)
     (flags / "synthetic.cfg").write_text("--epochs=4\n")
     with pytest.raises(UserError, match="the difference is --epochs=4;"):
