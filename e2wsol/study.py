@@ -28,7 +28,7 @@ from e2wsol.studies import cells, papers, tables
 from e2wsol.studies.runner import Runner, StoppedError
 from e2wsol.studies.suites import SUITES
 from e2wsol.studies.summary import Summary
-from e2wsol.visualize.results import load_samples
+from e2wsol.visualize.results import class_names, load_samples
 from e2wsol.visualize.study_page import study_page
 
 _FAILED = 1
@@ -171,7 +171,7 @@ def _pictures(plan, summary):
         if row.name in summary.found:
             folder = plan.result_dir(row, next(iter(summary.found[row.name])))
             samples[row.name] = load_samples(folder / "samples.npz")
-    return samples, dataset.read_document(folder / dataset.FILE_NAME)["classes"]
+    return samples, class_names(folder)
 
 
 if __name__ == "__main__":

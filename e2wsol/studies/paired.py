@@ -45,6 +45,11 @@ def pxap_of(histograms):
     return pxap(counter)
 
 
+def differences(ours, theirs):
+    """(draws,) of ours less theirs, where 0 is 0: thirds, the means of three seeds, have no exact sums."""
+    return np.round(ours - theirs, 12)
+
+
 def interval(draws):
     """(low, high) percentiles of some draws."""
     return tuple(float(end) for end in np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)))

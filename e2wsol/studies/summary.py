@@ -151,10 +151,11 @@ class Summary:
         if ours is None or theirs is None:
             return None
         means = [self._score(row, score)["mean"] for row in (name, than)]
+        drawn = paired.differences(ours, theirs)
         return {
             "difference": means[0] - means[1],
-            "interval": list(paired.interval(ours - theirs)),
-            "p": paired.p_value(ours - theirs),
+            "interval": list(paired.interval(drawn)),
+            "p": paired.p_value(drawn),
         }
 
     def _baselines(self):
