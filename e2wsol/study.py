@@ -149,9 +149,9 @@ def write(plan, failed):
     """
     summary = Summary(plan, failed)
     if not summary.found:
-        raise UserError(
-            f"--output={plan.folder}: no finished cell in it" + "".join(f"; {why}" for why in failed.values())
-        )
+        first = "".join(f"; {cell} {why}" for cell, why in list(failed.items())[:1])
+        more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+        raise UserError(f"--output={plan.folder}: no finished cell in it{first}{more}")
     study = summary.document()
     table = tables.markdown(study)
     files.write_text(plan.folder / "study.json", json.dumps(study, indent=1) + "\n")

@@ -159,9 +159,16 @@ class Plan:
                 )
         return True
 
+    def spend(self, cell, seconds):
+        """Adds to a cell's seconds; returns those of all its starts, but for killed ones."""
+        file = self.done_file(cell.name).with_suffix(".seconds")
+        seconds += float(file.read_text()) if file.exists() else 0
+        files.write_text(file, f"{seconds:.3f}\n")
+        return seconds
+
     def finish(self, cell, seconds):
         """Writes the file that says that a Cell is finished, and by which flags."""
-        record = {"commands": written_out(cell), "seconds": round(seconds, 1)}
+        record = {"commands": written_out(cell), "seconds": round(seconds, 3)}
         files.write_text(self.done_file(cell.name), json.dumps(record, indent=1) + "\n")
 
 

@@ -106,15 +106,15 @@ class Runner:
         if cores:
             os.sched_setaffinity(0, cores)  # of this thread, which its processes inherit from their first instruction
         with open(self.plan.log_file(cell.name), "ab") as log:
-            for module, *flags in cell.commands:
-                if self._stop.is_set():
-                    return None
-                if self._call([sys.executable, "-m", module, *flags], log):
-                    return None
-        return None if self._stop.is_set() else time.monotonic() - start
+            finished = all(self._call([sys.executable, "-m", *command], log) == 0 for command in cell.commands)
+        seconds = self.plan.spend(cell, time.monotonic() - start)
+        # A training that SIGTERM stopped ends well, too.
+        return seconds if finished and not self._stop.is_set() else None
 
     def _call(self, command, log):
-        """Runs a command; returns its exit status."""
+        """Runs a command; returns its exit status, None where all was stopped before."""
+        if self._stop.is_set():
+            return None
         log.write(f"{_COMMAND}{shlex.join(command)}\n".encode())
         log.flush()
         # The lock's file stays open in it: nobody else starts here before the last training has ended.

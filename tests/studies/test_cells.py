@@ -141,7 +141,7 @@ def test_a_finished_cell_is_known_by_its_flags(tmp_path):
     _, cell = plan.cells()
     assert not plan.is_done(cell) and plan.seconds(cell.name) is None
     plan.finish(cell, 12.345)
-    assert plan.is_done(cell) and plan.seconds(cell.name) == 12.3
+    assert plan.is_done(cell) and plan.seconds(cell.name) == 12.345
     (flags / "synthetic.cfg").write_text("# another comment\n\n--epochs=3\n")
     assert plan.is_done(cell)
 

@@ -97,8 +97,10 @@ def test_a_stop_reaches_the_jobs_and_the_same_command_goes_on(tmp_path, number):
     assert process.returncode == 0 and output == b"stopped\n{}\n", errors
     assert study.events() == [("long", "started"), ("long", "saved")] and not study.done()
     assert not is_running(job["pid"])
+    before = float((tmp_path / "cells" / "long.seconds").read_text())
     (tmp_path / "go").touch()
     assert study.run().failed == {} and set(study.done()) == set(jobs)
+    assert study.plan.seconds("long") > before > 0
 
 
 def test_nobody_starts_while_a_job_of_a_killed_runner_still_runs(tmp_path):
