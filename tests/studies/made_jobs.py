@@ -34,6 +34,7 @@ def save(number, frame):
     sys.exit(0)
 
 signal.signal(signal.SIGTERM, save)
+signal.signal(signal.SIGINT, lambda number, frame: note("interrupted"))
 note("started")
 if "makes" in actions:
     pathlib.Path(actions["makes"]).touch()
@@ -79,10 +80,9 @@ class Study:
         self.plan = plan_of(folder)
 
     def start(self, jobs=1):
-        """The study in a process of its own."""
-        return subprocess.Popen(
-            [sys.executable, __file__, str(self.folder), str(jobs)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        """The study in a process and a group of its own, as a terminal starts it."""
+        command = [sys.executable, __file__, str(self.folder), str(jobs)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
     def run(self, jobs=1):
         """Runs the study here; returns its Runner."""

@@ -86,13 +86,14 @@ def test_a_failure_is_named_and_the_others_go_on(tmp_path, capsys):
     ]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_reaches_the_jobs_and_the_same_command_goes_on(tmp_path, number):
+@pytest.mark.parametrize("stop", [lambda pid: os.kill(pid, signal.SIGTERM), lambda pid: os.killpg(pid, signal.SIGINT)])
+def test_a_stop_reaches_the_jobs_and_the_same_command_goes_on(tmp_path, stop):
+    """SIGTERM to the study, or Ctrl-C, which a terminal sends to all that it has started."""
     jobs = {"long": ((), {"waits_for": tmp_path / "go"}), "next": (("long",), {}), "other": ((), {})}
     study = Study(tmp_path, jobs)
     process = study.start()
     job = study.wait_for("long", "started")
-    process.send_signal(number)
+    stop(process.pid)
     output, errors = process.communicate(timeout=20)
     assert process.returncode == 0 and output == b"stopped\n{}\n", errors
     assert study.events() == [("long", "started"), ("long", "saved")] and not study.done()
