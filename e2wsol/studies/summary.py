@@ -82,7 +82,7 @@ class Summary:
             "threshold_split": result["threshold_split"],
             "image_size": result["image_size"],
             "backbone": result["backbone"],
-            "start_weights": self.plan.start_weights,
+            "start_weights": flags["backbone_weights"],
             "seeds": list(self.plan.seeds),
             "epochs": flags["epochs"],
             "batch_size": flags["batch_size"],

@@ -82,7 +82,7 @@ def _result(method, found):
         "skip_empty": False,
         "threshold_split": "val",
         "backbone": "mobilenet_v1",
-        "flags": {"epochs": 3, "batch_size": 16},
+        "flags": {"epochs": 3, "batch_size": 16, "backbone_weights": "made.npz"},
         "scores": scores,
         "pxap": pixels,
         "piou": pixels and dict.fromkeys(pixels, 0.125),

@@ -98,6 +98,13 @@ def test_the_centre_baselines_have_their_own_scores(document):
     assert all(score["interval"] is None for score in rows["centre_box"]["scores"].values())
 
 
+def test_what_the_trainings_were_is_theirs(document):
+    """Not what the flags of --report_only say."""
+    found = {key: document["suite"][key] for key in ("epochs", "batch_size", "start_weights", "seconds", "pictures")}
+    seconds = sum(30.0 + seed for seed in (0, 3)) * 5 - 33  # ADL has one seed only
+    assert found == {"epochs": 3, "batch_size": 16, "start_weights": "made.npz", "seconds": seconds, "pictures": 60}
+
+
 def test_verdicts(document):
     claims = {(claim["entry"], claim["metric"]): claim for claim in document["claims"]}
     found = {key: claim["holds"] for key, claim in claims.items()}
