@@ -130,10 +130,28 @@ def parse(argv, option_classes):
     except flags.Error as error:
         raise UserError(_explain(error, option_classes)) from None
     except ValueError as error:  # of a flagfile that is no text, or a name that no file can have
-        raise UserError(f"--flagfile: cannot be read as UTF-8 text ({error})") from None
+        raise UserError(_no_text(error)) from None
     values = flag_values.flag_values_dict()
     instances = [from_mapping(option_class, values) for option_class in option_classes]
     return instances, positional, flag_values.get_help() if values["help"] else None
+
+
+def without_flagfiles(arguments):
+    """A command's flags, those of its flagfiles in the flagfiles' places.
+
+    Raises:
+      UserError: missing flagfile, or one that is no text.
+    """
+    try:
+        return flags.FlagValues().read_flags_from_files(list(arguments), force_gnu=True)
+    except flags.Error as error:
+        raise UserError(_explain(error, ())) from None
+    except ValueError as error:
+        raise UserError(_no_text(error)) from None
+
+
+def _no_text(error):
+    return f"--flagfile: cannot be read as UTF-8 text ({error})"
 
 
 def _explain(error, option_classes):

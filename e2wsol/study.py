@@ -28,10 +28,18 @@ from e2wsol.studies import cells, papers, tables
 from e2wsol.studies.runner import Runner, StoppedError
 from e2wsol.studies.suites import SUITES
 from e2wsol.studies.summary import Summary
-from e2wsol.visualize.results import load_samples
+from e2wsol.visualize.results import class_names, load_samples
 from e2wsol.visualize.study_page import study_page
 
 _FAILED = 1
+# Flags of e2wsol.train that the study gives, by its own.
+_GIVEN_BY = {
+    "method": "rows",
+    "data_dir": "records",
+    "run_dir": "output",
+    "seed": "seeds",
+    "backbone_weights": "start_weights",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,9 +86,7 @@ def make_plan(options, more):
     """
     if not options.suite:
         raise UserError(f"--suite is missing: choose one of {', '.join(SUITES)}")
-    for argument in more:
-        if not argument.startswith("--"):
-            raise UserError(f'{argument}: unexpected argument; what follows "--" are flags of e2wsol.train')
+    check_more(more)
     if not options.seeds or len(set(options.seeds)) < len(options.seeds):
         raise UserError(f"--seeds={','.join(map(str, options.seeds))}: give at least one, each once")
     suite, rows, flags_dir = SUITES[options.suite], cells.choose_rows(options.rows), pathlib.Path(options.flags_dir)
@@ -102,6 +108,16 @@ def make_plan(options, more):
         last_layer=options.last_layer or suite.last_layer,
         more=more,
     )
+
+
+def check_more(more):
+    """Raises a UserError where what follows "--" is no flag, or one that the study itself gives."""
+    for argument in more:
+        if not argument.startswith("--"):
+            raise UserError(f'{argument}: unexpected argument; what follows "--" are --FLAG=VALUE of e2wsol.train')
+        name = argument[2:].partition("=")[0]
+        if name in _GIVEN_BY:
+            raise UserError(f"{argument}: the study gives it to each training; see --{_GIVEN_BY[name]}")
 
 
 def check_input(plan):
@@ -133,9 +149,9 @@ def write(plan, failed):
     """
     summary = Summary(plan, failed)
     if not summary.found:
-        raise UserError(
-            f"--output={plan.folder}: no finished cell in it" + "".join(f"; {why}" for why in failed.values())
-        )
+        first = "".join(f"; {cell} {why}" for cell, why in list(failed.items())[:1])
+        more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+        raise UserError(f"--output={plan.folder}: no finished cell in it{first}{more}")
     study = summary.document()
     table = tables.markdown(study)
     files.write_text(plan.folder / "study.json", json.dumps(study, indent=1) + "\n")
@@ -155,7 +171,7 @@ def _pictures(plan, summary):
         if row.name in summary.found:
             folder = plan.result_dir(row, next(iter(summary.found[row.name])))
             samples[row.name] = load_samples(folder / "samples.npz")
-    return samples, dataset.read_document(folder / dataset.FILE_NAME)["classes"]
+    return samples, class_names(folder)
 
 
 if __name__ == "__main__":

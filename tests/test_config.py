@@ -92,6 +92,18 @@ def test_flagfile_with_comments_and_order(tmp_path):
     assert parse("--count=6", f"--flagfile={file}")[1].count == 5
 
 
+def test_flags_in_the_place_of_their_flagfiles(tmp_path):
+    (tmp_path / "inner.cfg").write_text("--count=5\n")
+    (tmp_path / "run.cfg").write_text(f"# a comment\n\n--paint=blue\n--flagfile={tmp_path}/inner.cfg\n")
+    found = config.without_flagfiles(["--rate=2", f"--flagfile={tmp_path}/run.cfg", "--rate=3"])
+    assert found == ["--rate=2", "--paint=blue", "--count=5", "--rate=3"]
+    with pytest.raises(UserError, match=r"^--flagfile=nowhere\.cfg: No such file"):
+        config.without_flagfiles(["--flagfile=nowhere.cfg"])
+    (tmp_path / "run.cfg").write_bytes(b"--paint=\xff\n")
+    with pytest.raises(UserError, match="--flagfile: cannot be read as UTF-8 text"):
+        config.without_flagfiles([f"--flagfile={tmp_path}/run.cfg"])
+
+
 def test_wrong_flag_in_a_flagfile(tmp_path):
     (tmp_path / "run.cfg").write_text("--cuont=5\n")
     with pytest.raises(UserError, match="cuont"):

@@ -1,10 +1,11 @@
 """A study's cells: what is run for a row and a seed, as commands, and which cells have to come before."""
 
 import dataclasses
+import itertools
 import json
 import pathlib
 
-from e2wsol import files
+from e2wsol import config, files
 from e2wsol.errors import UserError
 from e2wsol.studies.suites import ROWS, Suite
 
@@ -117,9 +118,9 @@ class Plan:
         )
 
     def _looks(self, seed):
-        """A cell for each trained network that other rows look at."""
+        """A cell for each trained network that other rows look at; it makes all of them, whichever the table has."""
         for of in dict.fromkeys(row.of for row in self.rows if row.of):
-            rows = [row for row in self.rows if row.of == of]
+            rows = [row for row in ROWS if row.of == of]
             localizers = ",".join(dict.fromkeys(row.localizer for row in rows))
             layers = ",".join(dict.fromkeys(self.layer(row) for row in rows))
             flags = (f"--run_dir={self.run_dir(of, seed)}", f"--localizer={localizers}", f"--layer={layers}")
@@ -148,20 +149,32 @@ class Plan:
         file = self.done_file(cell.name)
         if not file.exists():
             return False
-        done = [tuple(command) for command in json.loads(file.read_text(encoding="utf-8"))["commands"]]
-        for before, now in zip(done, cell.commands):
-            changed = [flag for flag in now if flag not in before] or [flag for flag in before if flag not in now]
-            if changed:
+        done = json.loads(file.read_text(encoding="utf-8"))["commands"]
+        for before, now in itertools.zip_longest(done, written_out(cell), fillvalue=()):
+            if before != now:
+                changed = [flag for flag in now if flag not in before] or [flag for flag in before if flag not in now]
                 raise UserError(
-                    f"{file}: was made by another command, the difference is {' '.join(changed)}; give the flags of "
-                    "that study, or another --output"
+                    f"{file}: was made by another command, the difference is {' '.join(changed or now)}; give the "
+                    "flags of that study, or another --output"
                 )
         return True
 
+    def spend(self, cell, seconds):
+        """Adds to a cell's seconds; returns those of all its starts, but for killed ones."""
+        file = self.done_file(cell.name).with_suffix(".seconds")
+        seconds += float(file.read_text()) if file.exists() else 0
+        files.write_text(file, f"{seconds:.3f}\n")
+        return seconds
+
     def finish(self, cell, seconds):
-        """Writes the file that says that a Cell is finished."""
-        record = {"commands": cell.commands, "seconds": round(seconds, 1)}
+        """Writes the file that says that a Cell is finished, and by which flags."""
+        record = {"commands": written_out(cell), "seconds": round(seconds, 3)}
         files.write_text(self.done_file(cell.name), json.dumps(record, indent=1) + "\n")
+
+
+def written_out(cell):
+    """A Cell's commands as lists, with the flags of its flagfiles in their place: these may change between starts."""
+    return [[module, *config.without_flagfiles(flags)] for module, *flags in cell.commands]
 
 
 def choose_rows(names):

@@ -26,9 +26,10 @@ class Claim:
     def verdict(self, interval):
         """What the 95% interval of the difference says of it: "yes", "no" or "open"."""
         low, high = interval
-        if high < 0:
+        bound = -MARGIN if self.not_below else 0
+        if high < bound:
             return "no"
-        return "yes" if low > (-MARGIN if self.not_below else 0) else "open"
+        return "yes" if low > bound else "open"
 
 
 _ABOVE_CAM = ("has", "acol", "spg", "adl", "cutmix", "e2net_released", "e2net_paper", "bas", "mnpo", "mnpos")

@@ -20,9 +20,9 @@ def weights(pictures, draws):
 
 
 def mean_draws(values):
-    """(DRAWS,) means of the drawn pictures' values; takes (N,) float64."""
-    values = np.asarray(values, np.float64)
-    return np.concatenate([each @ values for each in weights(len(values), DRAWS)]) / len(values)
+    """(R, DRAWS) means of the drawn pictures' values; takes (R, N) float64: many rows cost hardly more than one."""
+    values = np.asarray(values, np.float64).T
+    return np.concatenate([each @ values for each in weights(len(values), DRAWS)]).T / len(values)
 
 
 def pxap_draws(histograms):
@@ -43,6 +43,11 @@ def pxap_of(histograms):
     counter = PixelCounter()
     counter.object_pixels, counter.background_pixels = histograms
     return pxap(counter)
+
+
+def differences(ours, theirs):
+    """(draws,) of ours less theirs, where 0 is 0: thirds, the means of three seeds, have no exact sums."""
+    return np.round(ours - theirs, 12)
 
 
 def interval(draws):

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from e2wsol.errors import UserError
 
 _LAST_WORDS = 4000  # bytes of a log in which the reason of a failure is looked for
+_COMMAND = "$ "  # what the line of a log begins with that names the command
 
 
 class StoppedError(Exception):
@@ -58,7 +60,7 @@ class Runner:
     def _work(self, waiting, done, bar):
         """Starts every cell as soon as there is a share of the cores for it and what it needs is done."""
         running, shares = {}, list(self._shares)
-        with futures.ThreadPoolExecutor(len(shares)) as pool:
+        with futures.ThreadPoolExecutor(len(shares)) as pool, self._stopped_by_errors():
             while True:
                 waiting = self._without_lost(waiting, bar)
                 ready = [cell for cell in waiting if done.issuperset(cell.needs)]
@@ -101,17 +103,19 @@ class Runner:
     def _run(self, cell, cores):
         """Runs a cell's commands; returns its seconds, None where one failed or all was stopped."""
         start = time.monotonic()
+        if cores:
+            os.sched_setaffinity(0, cores)  # of this thread, which its processes inherit from their first instruction
         with open(self.plan.log_file(cell.name), "ab") as log:
-            for module, *flags in cell.commands:
-                if self._stop.is_set():
-                    return None
-                if self._call([sys.executable, "-m", module, *flags], cores, log):
-                    return None
-        return None if self._stop.is_set() else time.monotonic() - start
+            finished = all(self._call([sys.executable, "-m", *command], log) == 0 for command in cell.commands)
+        seconds = self.plan.spend(cell, time.monotonic() - start)
+        # A training that SIGTERM stopped ends well, too.
+        return seconds if finished and not self._stop.is_set() else None
 
-    def _call(self, command, cores, log):
-        """Runs a command on some cores; returns its exit status."""
-        log.write(f"$ {' '.join(command)}\n".encode())
+    def _call(self, command, log):
+        """Runs a command; returns its exit status, None where all was stopped before."""
+        if self._stop.is_set():
+            return None
+        log.write(f"{_COMMAND}{shlex.join(command)}\n".encode())
         log.flush()
         # The lock's file stays open in it: nobody else starts here before the last training has ended.
         process = subprocess.Popen(
@@ -122,23 +126,36 @@ class Runner:
             start_new_session=True,
             pass_fds=(self._lock.fileno(),),
         )
-        if cores:
-            os.sched_setaffinity(process.pid, cores)
         self._processes.add(process)
         if self._stop.is_set():  # which may have come before the process was known
             process.terminate()
         status = process.wait()
         self._processes.discard(process)
+        if status < 0:  # it had no last words
+            log.write(f"ended by {signal.Signals(-status).name}\n".encode())
         return status
+
+    def _halt(self):
+        """Lets nothing more start, and what runs save and end."""
+        self._stop.set()
+        for process in list(self._processes):
+            process.terminate()
+
+    @contextlib.contextmanager
+    def _stopped_by_errors(self):
+        """An error here, a full disk for one, ends what runs at once rather than after its hours."""
+        try:
+            yield
+        except BaseException:
+            self._halt()
+            raise
 
     @contextlib.contextmanager
     def _stopping(self):
         """Hands SIGTERM and SIGINT on to what runs."""
 
         def stop(number, frame):
-            self._stop.set()
-            for process in list(self._processes):
-                process.terminate()
+            self._halt()
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -167,8 +184,9 @@ def locked(folder):
 
 
 def last_line(log):
-    """The last line of a log that says something."""
+    """The last line of a log that its command wrote."""
     with open(log, "rb") as file:
         file.seek(max(0, os.path.getsize(log) - _LAST_WORDS))
         lines = file.read().decode(errors="replace").replace("\r", "\n").splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), _COMMAND)
+    return "no output" if last.startswith(_COMMAND) else last

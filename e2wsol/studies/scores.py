@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from e2wsol.errors import UserError
 from e2wsol.localization import bootstrap
 from e2wsol.prediction import outcomes
 from e2wsol.studies import paired
@@ -31,6 +32,16 @@ class Scored:
                 return one
         return None
 
+    def column(self, entry):
+        """The place of a score of result.json in the outcomes' IoU thresholds.
+
+        None where it is not the mean of the outcomes: it averages over classes, leaves pictures out or has a threshold
+        of its own, as some protocols want.
+        """
+        column = int(np.flatnonzero(self.outcomes.iou_thresholds == entry["iou"])[0])
+        plain = entry["average"] == "pictures" and not entry["left_out"]
+        return column if plain and entry["threshold"] == self.outcomes.thresholds[column] else None
+
 
 @dataclasses.dataclass(frozen=True)
 class Score:
@@ -41,8 +52,8 @@ class Score:
       title: its head.
       threshold: "validation" or "best" where a box's threshold is chosen, else None.
       value: (Scored, localizer or None for the method) -> number in [0, 1], or None where there is none.
-      draws: list of Scored, the seeds of a row -> draws of their mean over drawn pictures, the same ones for every row;
-        None where it cannot be had.
+      draws: rows, each a list of its seeds' Scored -> (rows, draws) of the seeds' mean over drawn pictures, the same
+        pictures for every row; None, as its result too, where it cannot be had.
     """
 
     key: str
@@ -60,15 +71,20 @@ def _localization(metric, iou, kind):
         entry = scored.entry(metric, iou, kind, localizer)
         return entry and entry["value"]
 
-    def draws(seeds):
-        return paired.mean_draws(np.mean([_hits(scored.outcomes, iou, within) for scored in seeds], axis=0))
+    def draws(rows):
+        hits = [[_hits(scored, scored.entry(metric, iou, kind), within) for scored in seeds] for seeds in rows]
+        if any(each is None for seeds in hits for each in seeds):
+            return None
+        return paired.mean_draws([np.mean(seeds, axis=0) for seeds in hits])
 
     return value, draws if kind == "validation" else None
 
 
-def _hits(found, iou, within):
-    """(pictures with a true box,) bool: hits whose class is among the first `within` predicted ones."""
-    column = int(np.flatnonzero(found.iou_thresholds == iou)[0])
+def _hits(scored, entry, within):
+    """(pictures with a true box,) bool: hits whose class is among the first `within` predicted ones; or None."""
+    found, column = scored.outcomes, scored.column(entry)
+    if column is None:
+        return None
     hits = found.hits[:, column]
     if np.isfinite(within):
         hits = hits & (found.ranks != outcomes.NOT_PREDICTED) & (found.ranks < within)
@@ -79,16 +95,17 @@ def _pxap(scored, localizer=None):
     return (scored.result["pxap"] or {}).get(localizer or scored.result["method"])
 
 
-def _pxap_draws(seeds):
-    return paired.pxap_draws(np.stack([scored.outcomes.pixel_histograms for scored in seeds]))
+def _pxap_draws(rows):
+    histograms = [np.stack([scored.outcomes.pixel_histograms for scored in seeds]) for seeds in rows]
+    return np.stack([paired.pxap_draws(each) for each in histograms])
 
 
 def _top1_class(scored, localizer=None):
     return None if localizer else scored.result["classification"]["top1"]
 
 
-def _top1_class_draws(seeds):
-    return paired.mean_draws(np.mean([scored.outcomes.ranks == 0 for scored in seeds], axis=0))
+def _top1_class_draws(rows):
+    return paired.mean_draws([np.mean([scored.outcomes.ranks == 0 for scored in seeds], axis=0) for seeds in rows])
 
 
 SCORES = (
@@ -108,9 +125,15 @@ def load(folder):
     """The Scored of a folder with result.json and outcomes.npz.
 
     Raises:
-      UserError: outcomes.npz is missing or damaged.
+      UserError: one of them is missing or damaged.
     """
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    file = folder / "result.json"
+    try:
+        result = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{file}: does not exist; python -m e2wsol.evaluate writes it") from None
+    except ValueError as error:
+        raise UserError(f"{file}: no result of python -m e2wsol.evaluate ({error}); evaluate the run again") from None
     return Scored(result, outcomes.load(folder / outcomes.FILE_NAME))
 
 

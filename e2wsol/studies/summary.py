@@ -82,7 +82,7 @@ class Summary:
             "threshold_split": result["threshold_split"],
             "image_size": result["image_size"],
             "backbone": result["backbone"],
-            "start_weights": self.plan.start_weights,
+            "start_weights": flags["backbone_weights"],
             "seeds": list(self.plan.seeds),
             "epochs": flags["epochs"],
             "batch_size": flags["batch_size"],
@@ -129,13 +129,13 @@ class Summary:
         }
 
     def _drawn(self, name, score):
-        """Draws of a row's score, of all its seeds."""
-        key = name, score.key
-        if key not in self._draws:
-            seeds = list(self.found[name].values())
-            measured = score.draws and all(score.value(scored) is not None for scored in seeds)
-            self._draws[key] = score.draws(seeds) if measured else None
-        return self._draws[key]
+        """Draws of a row's score, of all its seeds; those of all rows are made at once."""
+        if score.key not in self._draws:
+            rows = {row: list(seeds.values()) for row, seeds in self.found.items()}
+            rows = {row: seeds for row, seeds in rows.items() if None not in map(score.value, seeds)}
+            drawn = score.draws(list(rows.values())) if score.draws and rows else None
+            self._draws[score.key] = {} if drawn is None else dict(zip(rows, drawn))
+        return self._draws[score.key].get(name)
 
     def _against_reference(self, row):
         if row.name == REFERENCE:
@@ -151,10 +151,11 @@ class Summary:
         if ours is None or theirs is None:
             return None
         means = [self._score(row, score)["mean"] for row in (name, than)]
+        drawn = paired.differences(ours, theirs)
         return {
             "difference": means[0] - means[1],
-            "interval": list(paired.interval(ours - theirs)),
-            "p": paired.p_value(ours - theirs),
+            "interval": list(paired.interval(drawn)),
+            "p": paired.p_value(drawn),
         }
 
     def _baselines(self):
@@ -179,7 +180,7 @@ class Summary:
         if not score.key.startswith(("gt_known", "pxap")):
             return None  # Top-1 Loc and the like are those of whichever network's classes stood beside it
         value = score.value(self.any, title)
-        return value and {"mean": value, "deviation": None, "interval": None, "by_seed": []}
+        return None if value is None else {"mean": value, "deviation": None, "interval": None, "by_seed": []}
 
     def _missing(self):
         """What the plan has and was not measured, each with the reason."""
