@@ -23,13 +23,21 @@ class Claim:
     score: str = ""
     not_below: bool = False
 
-    def verdict(self, interval):
-        """What the 95% interval of the difference says of it: "yes", "no" or "open"."""
+    def verdict(self, interval, by_seed=()):
+        """What a study says of it: ("yes", "no" or "open", why).
+
+        Args:
+          interval: 95% interval of the difference, over pictures.
+          by_seed: the difference of each seed; where they are on both sides the interval alone decides nothing.
+        """
         low, high = interval
         bound = -MARGIN if self.not_below else 0
-        if high < bound:
-            return "no"
-        return "yes" if low > bound else "open"
+        if low <= bound <= high:
+            return "open", f"the interval contains {100 * bound:.0f}"
+        above = low > bound
+        if any((each > bound) != above for each in by_seed):
+            return "open", "by seed: " + ", ".join(f"{100 * each:+.1f}" for each in by_seed)
+        return ("yes", "") if above else ("no", "")
 
 
 _ABOVE_CAM = ("has", "acol", "spg", "adl", "cutmix", "e2net_released", "e2net_paper", "bas", "mnpo", "mnpos")

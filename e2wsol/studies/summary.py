@@ -144,7 +144,7 @@ class Summary:
         return {key: entry for key, entry in entries.items() if entry} or None
 
     def difference(self, name, than, score):
-        """{"difference", "interval", "p"} of a row's mean less another's, None without both."""
+        """{"difference", "by_seed", "interval", "p"} of a row's mean less another's, None without both."""
         if name not in self.found or than not in self.found:
             return None
         ours, theirs = self._drawn(name, score), self._drawn(than, score)
@@ -152,8 +152,10 @@ class Summary:
             return None
         means = [self._score(row, score)["mean"] for row in (name, than)]
         drawn = paired.differences(ours, theirs)
+        both = [seed for seed in self.found[name] if seed in self.found[than]]
         return {
             "difference": means[0] - means[1],
+            "by_seed": [score.value(self.found[name][seed]) - score.value(self.found[than][seed]) for seed in both],
             "interval": list(paired.interval(drawn)),
             "p": paired.p_value(drawn),
         }
@@ -198,8 +200,8 @@ class Summary:
         if claim.row not in names:
             return
         for key in [claim.score] if claim.score else self.plan.suite.read_by:
-            score = scores.BY_KEY[key]
-            found = self.difference(claim.row, claim.than, score)
+            found = self.difference(claim.row, claim.than, scores.BY_KEY[key])
+            holds, why = claim.verdict(found["interval"], found["by_seed"]) if found else ("not measured", "")
             yield {
                 "entry": claim.row,
                 "title": names[claim.row],
@@ -208,8 +210,8 @@ class Summary:
                 "difference": found and found["difference"],
                 "interval": found and found["interval"],
                 "p": found and found["p"],
-                "holds": claim.verdict(found["interval"]) if found else "not measured",
-                "why": "",
+                "holds": holds,
+                "why": why,
             }
 
     def _paper(self, paper):

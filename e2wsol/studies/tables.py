@@ -78,7 +78,6 @@ def _claim(claim):
     start = f"| {claim['title']}: {claim['claim']} | {claim['metric']} | "
     if claim["interval"] is None:
         return start + f" | | {claim['holds']} |"
-    return (
-        start
-        + f"{100 * claim['difference']:+.1f} {_ends(claim['interval'], '+')} | {claim['p']:.4f} | {claim['holds']} |"
-    )
+    difference = f"{100 * claim['difference']:+.1f} {_ends(claim['interval'], '+')}"
+    why = f" ({claim['why']})" if claim["why"] else ""
+    return start + f"{difference} | {claim['p']:.4f} | {claim['holds']}{why} |"

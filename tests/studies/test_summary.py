@@ -126,8 +126,17 @@ def test_verdicts(document):
     ],
 )
 def test_a_verdict_is_where_the_interval_lies(interval, above, not_below):
-    assert Claim("ours", "cam", "").verdict(interval) == above
-    assert Claim("ours", "cam", "", not_below=True).verdict(interval) == not_below
+    assert Claim("ours", "cam", "").verdict(interval)[0] == above
+    assert Claim("ours", "cam", "", not_below=True).verdict(interval)[0] == not_below
+
+
+def test_a_verdict_needs_every_seed():
+    """An interval over pictures says nothing of other trainings."""
+    claim = Claim("ours", "cam", "")
+    assert claim.verdict((0.01, 0.2), (0.1, 0.2, 0.05)) == ("yes", "")
+    assert claim.verdict((0.01, 0.2), (0.1, -0.03, 0.2)) == ("open", "by seed: +10.0, -3.0, +20.0")
+    assert claim.verdict((-0.2, -0.1), (-0.1, -0.3)) == ("no", "")
+    assert claim.verdict((-0.2, -0.1), (0.02, -0.3))[0] == "open"
 
 
 def test_what_was_not_measured_is_listed(made, document):
