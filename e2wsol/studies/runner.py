@@ -76,7 +76,7 @@ class Runner:
                     shares.append(share)
                     if self._ended(cell, future.result()):
                         done.add(cell.name)
-                    bar.update()
+                    bar.update(not self._stop.is_set())
 
     def _without_lost(self, waiting, bar):
         """The waiting cells but those that need a failed one, which fail, too."""
