@@ -6,21 +6,12 @@ import pytest
 # The same examples in every run: what fails must fail again. Other ones: --hypothesis-profile=default.
 hypothesis.settings.register_profile("fixed", derandomize=True)
 hypothesis.settings.load_profile("fixed")
-# Files that take over half a minute. scripts/test.sh gives a file to a worker: one of these at the end leaves all others idle.
-LONGEST = (
-    *("test_workers", "test_methods", "test_walkthroughs", "test_restart", "test_loop", "test_step", "test_convert"),
-    *(
-        "test_export",
-        "test_scripts",
-        "test_backends",
-        "test_study",
-        "test_storage",
-        "test_classify",
-        "test_skip_commands",
-    ),
-    *("test_notebook", "test_pullback", "test_converted_on_kit", "test_plain_pytorch", "test_compute_flags"),
-    *("test_killed_builds", "test_pseudo_masks_command"),
-)
+# The longest files. scripts/test.sh gives a worker whole files: one of these at the end would leave the others idle.
+LONGEST = """
+test_workers test_methods test_walkthroughs test_restart test_loop test_step test_convert test_export test_scripts
+test_backends test_study test_storage test_classify test_skip_commands test_notebook test_pullback test_plain_pytorch
+test_converted_on_kit test_compute_flags test_killed_builds test_pseudo_masks_command
+""".split()
 
 
 def pytest_configure():
