@@ -7,11 +7,29 @@ import pytest
 hypothesis.settings.register_profile("fixed", derandomize=True)
 hypothesis.settings.load_profile("fixed")
 # The longest files. scripts/test.sh gives a worker whole files: one of these at the end would leave the others idle.
-LONGEST = """
-test_workers test_methods test_walkthroughs test_restart test_loop test_step test_convert test_export test_scripts
-test_backends test_study test_storage test_classify test_skip_commands test_notebook test_pullback test_plain_pytorch
-test_converted_on_kit test_compute_flags test_killed_builds test_pseudo_masks_command
-""".split()
+LONGEST = [
+    "test_workers",
+    "test_methods",
+    "test_walkthroughs",
+    "test_restart",
+    "test_loop",
+    "test_step",
+    "test_convert",
+    "test_export",
+    "test_scripts",
+    "test_backends",
+    "test_study",
+    "test_storage",
+    "test_classify",
+    "test_skip_commands",
+    "test_notebook",
+    "test_pullback",
+    "test_plain_pytorch",
+    "test_converted_on_kit",
+    "test_compute_flags",
+    "test_killed_builds",
+    "test_pseudo_masks_command",
+]
 
 
 def pytest_configure():
