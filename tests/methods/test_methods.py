@@ -199,6 +199,7 @@ def gates(model, kind):
     return [layer.name for layer in model.backbone.layers if isinstance(layer, kind)]
 
 
+@pytest.mark.slow
 def test_positions_are_the_backbones_own_or_as_asked():
     assert gates(create("adl"), AttentionDropout) == ["adl_pool3", "adl_pool4", "adl_conv5_3"]
     asked = create("adl", options=[ADLOptions(adl_positions=("pool2",))])
@@ -234,6 +235,7 @@ def test_config_is_complete(method, options, tmp_path):
     np.testing.assert_array_equal(again.localize(IMAGES, LABELS)[1], model.localize(IMAGES, LABELS)[1])
 
 
+@pytest.mark.slow
 def test_compiled_model_goes_on_training_after_loading(tmp_path):
     model = create("cam")
     model.compile(NesterovMomentum(0.01, multipliers=[("conv.*", 0.1)]), run_eagerly=True)
