@@ -60,6 +60,7 @@ def test_run_folder_with_other_flags(tiny_records, tiny_run, capsys):
     assert (tiny_run / "flags.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_damaged_shard_is_named_while_training(tiny_records, tmp_path, capsys):
     records = shutil.copytree(tiny_records, tmp_path / "records")
     shard = sorted(records.glob("train-*"))[0]
