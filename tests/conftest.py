@@ -6,6 +6,30 @@ import pytest
 # The same examples in every run: what fails must fail again. Other ones: --hypothesis-profile=default.
 hypothesis.settings.register_profile("fixed", derandomize=True)
 hypothesis.settings.load_profile("fixed")
+# The longest files. scripts/test.sh gives a worker whole files: one of these at the end would leave the others idle.
+LONGEST = [
+    "test_workers",
+    "test_methods",
+    "test_walkthroughs",
+    "test_restart",
+    "test_loop",
+    "test_step",
+    "test_convert",
+    "test_export",
+    "test_scripts",
+    "test_backends",
+    "test_study",
+    "test_storage",
+    "test_classify",
+    "test_skip_commands",
+    "test_notebook",
+    "test_pullback",
+    "test_plain_pytorch",
+    "test_converted_on_kit",
+    "test_compute_flags",
+    "test_killed_builds",
+    "test_pseudo_masks_command",
+]
 
 
 def pytest_configure():
@@ -15,6 +39,12 @@ def pytest_configure():
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, all others in their order."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.fixture(scope="session")

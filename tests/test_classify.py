@@ -91,15 +91,17 @@ def test_stopped_it_leaves_no_half_file_and_ends_with_the_same_file(classes, tin
 @pytest.mark.slow
 def test_killed_process_ends_with_the_same_file(classes, tiny_run, tmp_path):
     output = tmp_path / "out" / "test.jsonl"
-    command = [sys.executable, "-m", "e2wsol.classify", f"--run_dir={tiny_run}", f"--output={output}", "--batch=3"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    flags = (f"--run_dir={tiny_run}", f"--output={output}", "--batch=3")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "e2wsol.classify", *flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 240
     while not (output.parent / ".tmp-test.jsonl").exists():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL and not output.exists()
-    assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
+    assert run("classify", *flags) == 0
     assert output.read_bytes() == classes.read_bytes()
     assert sorted(file.name for file in output.parent.iterdir()) == ["test.jsonl", "test.jsonl.about.json"]
 

@@ -109,7 +109,10 @@ def test_there_and_back_to_the_bit(release, files, tmp_path, capsys):
             np.testing.assert_array_equal(one.read(name), other.read(name))
 
 
-@pytest.mark.parametrize(("classes", "dataset"), [(200, "cub"), (1000, "cub"), (1000, "ilsvrc")])
+@pytest.mark.parametrize(
+    ("classes", "dataset"),
+    [(1000, "cub"), *(pytest.param(*pair, marks=pytest.mark.slow) for pair in ((200, "cub"), (1000, "ilsvrc")))],
+)
 def test_released_numbers_of_classes(classes, dataset, tmp_path, capsys):
     """Two releases have 1000 outputs on CUB."""
     made_up("dgl_vgg16", classes=classes).save(tmp_path / "ours.keras")

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from made_runs import run
 from PIL import Image
 
 from e2wsol import backbones, methods, predict
@@ -314,16 +315,13 @@ def test_main_with_another_protocol(run_folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_command_exit_statuses(run_folder, tmp_path):
-    def command(*arguments):
-        call = [sys.executable, "-m", "e2wsol.predict", f"--model={run_folder}", f"--output={tmp_path}/out", *arguments]
-        return subprocess.run(call, capture_output=True, text=True, cwd=pathlib.Path(__file__).parents[1])
-
+def test_command_exit_statuses(run_folder, tmp_path, capsys):
+    arguments = (f"--model={run_folder}", f"--output={tmp_path}/out", f"{tmp_path}/in")
     save(tmp_path / "in" / "x.png", red_box_picture(40, 50, (5, 5, 30, 30)))
-    assert command(f"{tmp_path}/in", "--nooverlays").returncode == 0
+    assert run("predict", *arguments, "--nooverlays") == 0
+    assert run("predict", *arguments, "--threshold=2") == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: --threshold=2")
     (tmp_path / "in" / "y.jpg").write_bytes(b"no picture")
-    done = command(f"{tmp_path}/in")
-    assert done.returncode == 3 and "y.jpg: not a readable picture" in done.stderr
-    done = command(f"{tmp_path}/in", "--threshold=2")
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: --threshold=2")
+    command = [sys.executable, "-m", "e2wsol.predict", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=pathlib.Path(__file__).parents[1])
+    assert done.returncode == 3 and "y.jpg: not a readable picture" in done.stderr and "Traceback" not in done.stderr

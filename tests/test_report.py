@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from visualize import made_up
 
-from e2wsol import report
+from e2wsol import cli, report
 from e2wsol.errors import UserError
 
 
@@ -54,18 +54,30 @@ def test_failure_leaves_the_old_page(tmp_path):
     assert path.read_bytes() == before
 
 
-def command(*arguments):
-    return subprocess.run([sys.executable, "-m", "e2wsol.report", *arguments], capture_output=True, text=True)
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """command(*arguments) calls the command in this process; it returns what a CompletedProcess has."""
+
+    def call(*arguments):
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["report", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.run(report.main, report.ReportOptions)
+        stdout, stderr = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, caught.value.code, stdout, stderr)
+
+    return call
 
 
-def test_command(tmp_path):
+def test_command_as_a_process(tmp_path):
     made_up.write_run(tmp_path)
-    done = command(f"--result={tmp_path}")
+    command = [sys.executable, "-m", "e2wsol.report", f"--result={tmp_path}"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{tmp_path}/report/index.html\n"
 
 
-def test_two_runs_side_by_side(tmp_path):
+def test_two_runs_side_by_side(tmp_path, command):
     made_up.write_run(tmp_path / "a")
     made_up.write_run(tmp_path / "b")
     done = command(f"--result={tmp_path}/a", f"--compare={tmp_path}/b", "--pictures=3")
@@ -84,7 +96,7 @@ def test_names_tell_runs_apart(tmp_path):
     assert names("x/result.json", "x/older.json") == ("result.json", "older.json")
 
 
-def test_other_data_cannot_be_compared(tmp_path):
+def test_other_data_cannot_be_compared(tmp_path, command):
     made_up.write_run(tmp_path / "a")
     made_up.write_run(tmp_path / "b")
     other = made_up.result(dataset={"name": "cars", "split": "test", "pictures": 100, "classes": 3})
@@ -102,14 +114,14 @@ def test_other_data_cannot_be_compared(tmp_path):
         (["--pictures=-1"], "--pictures=-1: must be at least 0"),
     ],
 )
-def test_command_names_the_wrong_flag(tmp_path, flags, words):
+def test_command_names_the_wrong_flag(tmp_path, command, flags, words):
     made_up.write_run(tmp_path)
     done = command(f"--result={tmp_path}", *(flag.format(tmp_path) for flag in flags))
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: " + words.format(tmp_path))
 
 
-def test_command_names_what_is_missing(tmp_path):
+def test_command_names_what_is_missing(command, tmp_path):
     done = command(f"--result={tmp_path}/nowhere")
     assert done.returncode == 2
     assert done.stderr.startswith("error: --result=") and done.stderr.count("\n") == 1

@@ -1,5 +1,7 @@
 """Commands on a disk that is full, and on one that may only be read: real ones, in a mount namespace of their own."""
 
+import json
+import pathlib
 import subprocess
 import sys
 
@@ -10,10 +12,28 @@ from e2wsol.training import checkpoints
 pytestmark = pytest.mark.slow
 # A small disk on $DISK that this shell and its children alone see; $1 is run on it.
 ON_A_DISK = 'mount -t tmpfs -o size=6m tmpfs "$DISK" && eval "$1"; status=$?; cp -r "$DISK" "$KEEP"; exit $status'
-TINY = (
-    *("--method=cam", "--image_size=32", "--resize_size=36", "--backbone_width=0.02", "--data_threads=1"),
-    *("--batch_size=8", "--steps_per_epoch=2", "--tensorboard_pictures=0"),
-)
+# One process for all commands: TensorFlow's start takes longer than any of them.
+TRAINING = """
+import json, os, pathlib, subprocess, sys
+sys.path.insert(0, {tests!r})
+from made_runs import run
+
+disk = pathlib.Path(os.environ["DISK"])
+
+def train(name, epochs):
+    flags = ["--image_size=32", "--resize_size=36", "--backbone_width=0.02", "--data_threads=1", "--batch_size=8"]
+    flags += ["--method=cam", "--steps_per_epoch=2", "--tensorboard_pictures=0", f"--epochs={{epochs}}"]
+    return run("train", "--data_dir={records}", f"--run_dir={{disk / name}}", *flags)
+
+statuses = [train("run", 1)]
+subprocess.run(["dd", "if=/dev/zero", f"of={{disk / 'filler'}}"], stderr=subprocess.DEVNULL)
+statuses.append(train("run", 2))
+(disk / "filler").unlink()
+statuses.append(train("run", 2))
+subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+statuses.append(train("other", 1))
+print(json.dumps(statuses))
+"""
 
 
 @pytest.fixture
@@ -39,29 +59,23 @@ def on_a_disk(tmp_path):
     return run
 
 
-def test_training_on_a_disk_that_fills_up(tiny_records, on_a_disk):
-    train = f'"$PYTHON" -m e2wsol.train --data_dir={tiny_records} --run_dir="$DISK/run" {" ".join(TINY)}'
-    done, errors, keep = on_a_disk(
-        f"{train} --epochs=1 || exit 1; dd if=/dev/zero of=$DISK/filler 2> /dev/null; {train} --epochs=2; echo $?;"
-        f"rm $DISK/filler; {train} --epochs=2"
-    )
+def test_training_on_a_disk_that_fills_up_and_then_may_only_be_read(tiny_records, on_a_disk, tmp_path):
+    script = tmp_path / "training.py"
+    script.write_text(TRAINING.format(tests=str(pathlib.Path(__file__).parent), records=tiny_records))
+    done, errors, keep = on_a_disk(f'"$PYTHON" {script}')
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "\n2\nresumed from" in done.stdout and "trained 4 steps" in done.stdout
-    assert len(errors) == 1 and "No space left on device" in errors[0]
+    assert json.loads(done.stdout.splitlines()[-1]) == [0, 2, 0, 2]
+    assert done.stdout.count("resumed from") == 1 and "trained 4 steps" in done.stdout
+    full, read_only = errors
+    assert "No space left on device" in full
+    assert "Read-only file system" in read_only and "/disk/other" in read_only
     assert checkpoints.last(keep / "run" / "checkpoints").name == "step-00000004"
     assert not [path for path in keep.rglob(".tmp-*")]
 
 
-def test_training_on_a_disk_that_may_only_be_read(tiny_records, on_a_disk):
-    train = f'"$PYTHON" -m e2wsol.train --data_dir={tiny_records} --run_dir="$DISK/run" {" ".join(TINY)}'
-    done, errors, _ = on_a_disk(f"mount -o remount,ro $DISK; {train} --epochs=1")
-    assert done.returncode == 2
-    assert len(errors) == 1 and "Read-only file system" in errors[0] and "/disk/run" in errors[0]
-
-
 def test_records_on_a_disk_that_fills_up(on_a_disk):
-    build = '"$PYTHON" -m tfrecords.build --source=synthetic --output="$DISK/records" --synthetic_train=600 --workers=1'
-    done, errors, keep = on_a_disk(f"dd if=/dev/zero of=$DISK/filler bs=1M count=5 2> /dev/null; {build}")
+    build = '"$PYTHON" -m tfrecords.build --source=synthetic --output="$DISK/records" --synthetic_train=60 --workers=1'
+    done, errors, keep = on_a_disk(f"dd if=/dev/zero of=$DISK/filler bs=1k count=6000 2> /dev/null; {build}")
     assert done.returncode == 2
     assert len(errors) == 1 and "No space left on device" in errors[0]
     assert not [path for path in keep.rglob(".tmp-*")] and not (keep / "records" / "dataset.json").exists()

@@ -8,8 +8,11 @@ from e2wsol.errors import UserError
 from e2wsol.layers import BatchNormalization
 from e2wsol.methods.e2net import E2NetOptions
 
-# EfficientNet-B7 has some 800 layers.
-ALL = [pytest.param(name, marks=[pytest.mark.slow] * (name == "efficientnet_b7")) for name in backbones.ARCHITECTURES]
+# The deep ones, up to the 800 layers of EfficientNet-B7, take a second each.
+ALL = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name not in ("vgg16", "mobilenet_v1")))
+    for name in backbones.ARCHITECTURES
+]
 
 
 def shapes(network):
@@ -34,6 +37,7 @@ def test_vgg16_is_the_gap_form():
     assert list(found)[-1] == "conv5_3"
 
 
+@pytest.mark.slow
 def test_resnet50_se_keeps_14x14():
     found = shapes(build("resnet50_se"))
     assert found["conv0"] == (112, 112, 64) and found["pool0"] == (56, 56, 64)
@@ -44,6 +48,7 @@ def test_resnet50_se_keeps_14x14():
     assert set(found) == {"conv0", "pool0"}
 
 
+@pytest.mark.slow
 def test_resnet50_pools_behind_a_28x28_trunk():
     found = shapes(build("resnet50"))
     assert found.pop("conv0") == (112, 112, 64) and found.pop("pool0") == (56, 56, 64)
@@ -57,6 +62,7 @@ def test_resnet50_pools_behind_a_28x28_trunk():
     assert without_pool["pool1"] == without_pool["group2"] == (8, 8, 52) and without_pool["group3"][:2] == (8, 8)
 
 
+@pytest.mark.slow
 def test_inception_v3_has_bas_sizes():
     assert shapes(build("inception_v3")) == {
         **{"conv2d_1a": (112, 112, 32), "conv2d_2a": (110, 110, 32), "conv2d_2b": (110, 110, 64)},
@@ -67,6 +73,7 @@ def test_inception_v3_has_bas_sizes():
     }
 
 
+@pytest.mark.slow
 def test_resnet50_at_stride_32_is_the_classification_network():
     found = shapes(build("resnet50", output_stride=32))
     assert "pool1" not in found and len(found) == 2 + 4 + sum((3, 4, 6, 3))
@@ -80,6 +87,7 @@ def test_output_stride_that_a_backbone_does_not_have():
         build("vgg16", 32, width=0.05, output_stride=32)
 
 
+@pytest.mark.slow
 def test_inception_v3_slim_ends_at_mixed_6e():
     expected = {
         **{"conv2d_1a": (112, 112, 32), "conv2d_2a": (112, 112, 32), "conv2d_2b": (112, 112, 64)},
@@ -100,6 +108,7 @@ def test_inception_v3_slim_normalises_as_slim():
     assert not any(weight.path.endswith(("/bias", "/gamma")) for weight in network.weights)
 
 
+@pytest.mark.slow
 def test_resnets_of_dgl_keep_28x28_without_a_pool():
     for backbone in ("resnet50", "resnet50_se"):
         found = shapes(build(backbone, output_stride=8, backbone_conventions="tensorflow"))
@@ -139,8 +148,8 @@ def test_trunk_levels_and_gate_positions_are_end_points(backbone):
     [
         ("vgg16", 29_999_312, 512, 512),
         ("mobilenet_v1", 23_210_192, 512, 1024),
-        ("resnet50", 53_870_032, 1024, 2048),
-        ("inception_v3", 51_686_768, 768, 2048),
+        pytest.param("resnet50", 53_870_032, 1024, 2048, marks=pytest.mark.slow),
+        pytest.param("inception_v3", 51_686_768, 768, 2048, marks=pytest.mark.slow),
     ],
 )
 def test_parameters_of_bas(backbone, total, trunk_channels, channels):
@@ -149,7 +158,7 @@ def test_parameters_of_bas(backbone, total, trunk_channels, channels):
     assert sum(np.prod(weight.shape) for weight in network.trainable_weights) == total - heads
 
 
-@pytest.mark.parametrize("backbone", ["vgg16", "mobilenet_v1", "resnet50_se"])
+@pytest.mark.parametrize("backbone", ["vgg16", "mobilenet_v1", pytest.param("resnet50_se", marks=pytest.mark.slow)])
 def test_parameters_at_full_width(backbone):
     """Against keras.applications, or the published counts, of the parts that both have."""
     network = build(backbone, 64)
@@ -174,7 +183,10 @@ def test_vgg16_with_batch_norm():
 # Numbers of e2net.md, section 12.
 @pytest.mark.parametrize(
     ("backbone", "batch_norm", "variables", "trainable"),
-    [("vgg16", False, 48, 48), ("resnet50_se", False, 343, 237), ("resnet50_se", True, 351, 241)],
+    [
+        ("vgg16", False, 48, 48),
+        *(pytest.param("resnet50_se", *rest, marks=pytest.mark.slow) for rest in ((False, 343, 237), (True, 351, 241))),
+    ],
 )
 def test_variables_of_e2net_as_released(backbone, batch_norm, variables, trainable):
     model = methods.create(

@@ -106,7 +106,9 @@ def test_imagenet_where_keras_has_no_such_network():
         load_start_weights(network(options), options, "imagenet")
 
 
-@pytest.mark.parametrize(("backbone", "name"), [("vgg16", "VGG16"), ("mobilenet_v1", "MobileNet")])
+@pytest.mark.parametrize(
+    ("backbone", "name"), [("vgg16", "VGG16"), pytest.param("mobilenet_v1", "MobileNet", marks=pytest.mark.slow)]
+)
 def test_imagenet_fills_the_whole_network(monkeypatch, backbone, name):
     """With keras.applications' own random weights in the place of the downloaded ones."""
     keras.utils.set_random_seed(5)
@@ -217,6 +219,7 @@ def test_inception_v3_slim_is_keras_applications_from_the_second_pool_on(incepti
         before, their_before = f"mixed_{name}_concat", f"mixed{number}"
 
 
+@pytest.mark.slow
 def test_imagenet_does_not_fit_resnet50():
     """What the message says of keras.applications' ResNet50 holds."""
     theirs = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(32, 32, 3))
@@ -228,6 +231,7 @@ def test_imagenet_does_not_fit_resnet50():
         load_start_weights(network(options), options, "imagenet")
 
 
+@pytest.mark.slow
 def test_imagenet_loads_mobilenet_under_both_conventions(monkeypatch):
     source = keras.applications.MobileNet(weights=None, include_top=False, input_shape=(32, 32, 3))
     monkeypatch.setattr(keras.applications, "MobileNet", lambda **_: source)

@@ -46,7 +46,9 @@ def test_names_shapes_and_order_of_a_case(name):
         assert {end_point(layer) for layer in case["target_layers"]} <= points
 
 
-@pytest.mark.parametrize("name", RELEASED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (RELEASED[name][1] != "vgg16")) for name in RELEASED]
+)
 def test_every_variable_has_one_name_and_every_name_one_tensor(name):
     ours = shapes(released(name))
     for naming in namings(name):

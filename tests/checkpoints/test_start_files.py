@@ -39,7 +39,10 @@ NAMES = [
 FILES = {"vgg16": 2, "resnet50": 2, "resnet50_se": 1, "inception_v3": 1, "mobilenet_v1": 1, "inception_v3_slim": 1}
 
 
-@pytest.mark.parametrize("backbone", FILES)
+@pytest.mark.parametrize(
+    "backbone",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name not in ("vgg16", "mobilenet_v1"))) for name in FILES],
+)
 def test_every_variable_of_a_backbone_has_one_name(backbone):
     ours = backbone_shapes(backbone, output_stride=8 if backbone == "inception_v3_slim" else 16)
     found = checkpoints.start_namings(backbone, ours)

@@ -48,6 +48,7 @@ def test_agrees_with_numpy(normalization, threshold):
     np.testing.assert_allclose(layer(x), reference(layer, x, attention < threshold), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(FEATURES)
 def test_attention_of_any_features_is_finite_and_normalised(x):

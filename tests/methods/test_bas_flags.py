@@ -86,7 +86,9 @@ def test_schedule(name):
             assert float(rate(step)) == pytest.approx(expected, rel=1e-5), step
 
 
-@pytest.mark.parametrize("name", RELEASED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * ("vgg16" not in name)) for name in RELEASED]
+)
 def test_every_variable_decays_and_has_its_multiplier(name):
     """Biases and betas learn twice as fast as the rest, both heads ten times (bas.md, section 6)."""
     rule = optimizers.create(parsed(name)[optimizers.OptimizerOptions], steps_per_epoch=1)

@@ -112,7 +112,7 @@ def test_pictures_do_not_mix():
 
 
 @pytest.mark.parametrize(
-    "backbone", [pytest.param(name, marks=[pytest.mark.slow] * ("efficientnet" in name)) for name in ARCHITECTURES]
+    "backbone", [pytest.param(name, marks=[pytest.mark.slow] * (name != "vgg16")) for name in ARCHITECTURES]
 )
 def test_usual_layer_is_an_end_point(backbone):
     model = create(backbone, width=0.05)
@@ -173,7 +173,7 @@ def test_flags_as_released(backbone, data):
 
 
 @pytest.mark.skipif(not KIT.is_dir(), reason="the parity kit is not at ../shared/parity")
-@pytest.mark.parametrize("backbone", ["vgg16", "inception_v3"])
+@pytest.mark.parametrize("backbone", ["vgg16", pytest.param("inception_v3", marks=pytest.mark.slow)])
 def test_multipliers_are_those_of_the_parity_case(backbone):
     case = json.loads((KIT / f"dgl_{backbone}_ilsvrc" / "case.json").read_text(encoding="utf-8"))
     rule = optimizers.create(parsed(f"dgl_{backbone}")[optimizers.OptimizerOptions], steps_per_epoch=1)
@@ -190,6 +190,7 @@ def test_multipliers_are_those_of_the_parity_case(backbone):
     assert {path: rule.multiplier(path) for path in expected} == expected
 
 
+@pytest.mark.slow
 def test_multipliers_of_resnet():
     """dgl.md, section 5: beta and the classifier's bias twice, group3 and squeeze-and-excitation as the rest."""
     rule = optimizers.create(parsed("dgl_resnet50_se")[optimizers.OptimizerOptions], steps_per_epoch=1)

@@ -54,7 +54,7 @@ def test_fusion(fusion, bank):
     np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("backbone", ["vgg16", "resnet50_se"])
+@pytest.mark.parametrize("backbone", ["vgg16", pytest.param("resnet50_se", marks=pytest.mark.slow)])
 def test_logits_are_the_sum_of_the_heads(backbone):
     model = create(backbone, ose_orientations=ORIENTATIONS)
     outputs = model(IMAGES, training=False)
@@ -67,6 +67,7 @@ def test_logits_are_the_sum_of_the_heads(backbone):
     np.testing.assert_allclose(outputs["logits"], total, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_heads_as_released():
     """VGG: an oriented convolution with bias and a 3x3 one; ResNet: the oriented one alone, without bias."""
     paths = {weight.path for weight in create().weights}

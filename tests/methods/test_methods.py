@@ -81,7 +81,7 @@ def pairs(quick):
 
 
 @pytest.mark.parametrize(("method", "backbone"), pairs(QUICK))
-def test_contract(method, backbone, tmp_path):
+def test_contract(method, backbone):
     model = create(method, backbone, output_stride=16)
     # Tracing a deep network takes longer than its one step.
     model.compile(NesterovMomentum(0.01), metrics=["accuracy"], run_eagerly=(method, backbone) != ("e2net", "vgg16"))
@@ -90,9 +90,6 @@ def test_contract(method, backbone, tmp_path):
     assert np.isfinite(history["loss"][0]) and 0 <= history["accuracy"][0] <= 1
     assert any(np.any(weight != start) for weight, start in zip(model.trainable_weights, before))
     check_localize(model)
-    again = save_and_load(model, tmp_path / "model.keras")
-    for one, other in zip(model.localize(IMAGES, LABELS), again.localize(IMAGES, LABELS)):
-        np.testing.assert_array_equal(one, other)
 
 
 def map_side(model):
@@ -124,12 +121,25 @@ def check_localize(model):
     np.testing.assert_allclose(predicted_maps, chosen, rtol=1e-4, atol=1e-6 * np.abs(chosen).max())
 
 
-# A graph is a backbone's and a method's: all backbones under one method, and all methods on one backbone.
+# A graph or a file is a backbone's and a method's: all backbones under one method, and all methods on one backbone.
 EXPORTS = [
     pair
     for pair in pairs(QUICK_EXPORTS)
     if pair.values[1] == "vgg16" or (pair.values[0] == "cam" and pair.values[1] != "efficientnet_b7")
 ]
+
+
+@pytest.mark.parametrize(("method", "backbone"), EXPORTS)
+def test_file_is_the_method(method, backbone, tmp_path):
+    model = create(method, backbone, output_stride=16)
+    rng = np.random.default_rng(2)
+    for weight in model.weights:
+        weight.assign(weight + rng.uniform(0, 0.1, weight.shape))
+    again = save_and_load(model, tmp_path / "model.keras")
+    for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(model.localize(IMAGES, LABELS), again.localize(IMAGES, LABELS)):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(("method", "backbone"), EXPORTS)
@@ -199,6 +209,7 @@ def gates(model, kind):
     return [layer.name for layer in model.backbone.layers if isinstance(layer, kind)]
 
 
+@pytest.mark.slow
 def test_positions_are_the_backbones_own_or_as_asked():
     assert gates(create("adl"), AttentionDropout) == ["adl_pool3", "adl_pool4", "adl_conv5_3"]
     asked = create("adl", options=[ADLOptions(adl_positions=("pool2",))])
@@ -234,6 +245,7 @@ def test_config_is_complete(method, options, tmp_path):
     np.testing.assert_array_equal(again.localize(IMAGES, LABELS)[1], model.localize(IMAGES, LABELS)[1])
 
 
+@pytest.mark.slow
 def test_compiled_model_goes_on_training_after_loading(tmp_path):
     model = create("cam")
     model.compile(NesterovMomentum(0.01, multipliers=[("conv.*", 0.1)]), run_eagerly=True)

@@ -207,6 +207,7 @@ def test_segmentation_knows_no_classes():
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "targets"), [("spol_cam", LABELS), ("spol_seg", pseudo_masks())])
 def test_fit_lowers_the_loss(method, targets):
     # Tracing the network takes longer than its few steps.

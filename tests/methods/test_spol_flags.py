@@ -43,6 +43,7 @@ def test_schedule(name):
     assert optimizers.schedule(options[optimizers.OptimizerOptions], loop.steps_per_epoch) == 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RELEASED)
 def test_groups_and_decay(name):
     rule = optimizers.create(parsed(name)[optimizers.OptimizerOptions], steps_per_epoch=1)

@@ -1,19 +1,18 @@
 """The way of a released file: a case's weights written as their authors write them and read by e2wsol.convert."""
 
 import collections
+import contextlib
 import dataclasses
+import io
 import pathlib
-import subprocess
-import sys
 import tempfile
 
 import numpy as np
 import tensorflow as tf
 
-from e2wsol import checkpoints, methods
+from e2wsol import checkpoints, config, convert, methods
+from e2wsol.errors import UserError
 from e2wsol.prediction.models import load_model
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def through_the_command(model, case, values):
@@ -73,16 +72,27 @@ def _converted(model, case, file):
         f"--backbone={model.backbone_options.backbone}",
         f"--dataset={case['dataset']}",
     ]
-    command = [sys.executable, "-m", "e2wsol.convert", f"--from={file}", f"--to={file}.keras", *flags]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        raise ValueError(f"{' '.join(command)}: {done.stderr.splitlines()[-1]}")
+    _convert(f"--from={file}", f"--to={file}.keras", *flags)
     loaded = load_model(f"{file}.keras")
     found = {path: np.asarray(variable) for path, variable in checkpoints.variables(loaded).items()}
     for path, variable in checkpoints.variables(model).items():
         variable.assign(found[path])
     _compare_outputs(model, loaded)
     return found
+
+
+def _convert(*flags):
+    """What python -m e2wsol.convert does, in this process."""
+    argv = convert.with_released_settings(["convert", *flags])
+    instances, positional, _ = config.parse(argv, convert.OPTION_CLASSES)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            status = convert.main(*instances, positional)
+    except UserError as error:
+        raise ValueError(f"e2wsol.convert {' '.join(flags)}: {error}") from error
+    if status:
+        raise ValueError(f"e2wsol.convert {' '.join(flags)}: {said.getvalue()}")
 
 
 def _compare_outputs(model, loaded):

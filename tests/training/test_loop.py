@@ -275,7 +275,8 @@ def label_of(records, picture):
 @pytest.mark.slow
 def test_sigterm_saves_the_step_and_ends(tiny_records, tmp_path):
     """In the middle of a stretch and of an epoch; the same run then goes on to the same weights."""
-    loop = made_loop(tiny_records, tmp_path, epochs=3, steps_per_epoch=3, log_every=2)
+    settings = {"method": "cam", "epochs": 3, "steps_per_epoch": 3, "log_every": 2}
+    loop = made_loop(tiny_records, tmp_path, **settings)
     run = loop._train_steps._run
 
     def signalled(*arguments):
@@ -288,9 +289,9 @@ def test_sigterm_saves_the_step_and_ends(tiny_records, tmp_path):
     assert loop.run() is True
     assert signal.getsignal(signal.SIGTERM) is before
     assert loop.step == 5 and checkpoints.last(tmp_path).name == "step-00000005"
-    again = made_loop(tiny_records, tmp_path, epochs=3, steps_per_epoch=3, log_every=2)
+    again = made_loop(tiny_records, tmp_path, **settings)
     assert again.resume() and again.run() is False
-    whole = made_loop(tiny_records, tmp_path / "whole", epochs=3, steps_per_epoch=3, log_every=2)
+    whole = made_loop(tiny_records, tmp_path / "whole", **settings)
     assert whole.run() is False
     for (path, one), (other_path, other) in zip(weights(whole), weights(again), strict=True):
         assert path == other_path

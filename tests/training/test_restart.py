@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from made_runs import run
 
 from e2wsol.prediction import models
 
@@ -54,13 +55,13 @@ def kill_behind(process, run_dir, step, sent=signal.SIGKILL):
 
 
 @pytest.fixture(scope="module")
-def masked_records(tiny_records, tmp_path_factory):
-    """The tiny records with pseudo masks by an untrained network."""
-    folder = tmp_path_factory.mktemp("masked")
-    train(tiny_records, folder / "cam", "--method=cam", "--epochs=1", "--steps_per_epoch=2")
-    flags = (f"--run_dir={folder / 'cam'}", f"--output={folder / 'records'}", "--mask_size=32", "--mask_min_area=4")
-    subprocess.run([sys.executable, "-m", "e2wsol.pseudo_masks", *flags], check=True, capture_output=True, timeout=300)
-    return folder / "records"
+def masked_records(tiny_run, tmp_path_factory):
+    """The tiny records with pseudo masks of the tiny run."""
+    output = tmp_path_factory.mktemp("masked") / "records"
+    assert (
+        run("pseudo_masks", f"--run_dir={tiny_run}", f"--output={output}", "--mask_size=32", "--mask_min_area=4") == 0
+    )
+    return output
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ def evaluated(loop, protocol):
     return scorer.score_at("GT-known Loc", 0.5, protocol.default_threshold)
 
 
-@pytest.mark.parametrize("name", ["maxboxacc", "bas", "e2net"])
+@pytest.mark.parametrize(
+    "name", ["bas", *(pytest.param(name, marks=pytest.mark.slow) for name in ("maxboxacc", "e2net"))]
+)
 @pytest.mark.parametrize("replicas", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_boxes_of_the_graph_score_as_those_of_the_evaluator(tiny_records, tmp_path, name, replicas):
     rules = protocols.get(name)
