@@ -101,7 +101,10 @@ def _pxap_draws(rows):
 
 
 def _top1_class(scored, localizer=None):
-    return None if localizer else scored.result["classification"]["top1"]
+    """The network's own accuracy: none where classes came from another's file."""
+    if localizer or scored.result["predictions"]:
+        return None
+    return scored.result["classification"]["top1"]
 
 
 def _top1_class_draws(rows):

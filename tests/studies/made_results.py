@@ -80,6 +80,7 @@ def _result(method, found):
         "protocol": "maxboxacc",
         "average": "pictures",
         "skip_empty": False,
+        "predictions": None,
         "threshold_split": "val",
         "backbone": "mobilenet_v1",
         "flags": {"epochs": 3, "batch_size": 16, "backbone_weights": "made.npz"},
