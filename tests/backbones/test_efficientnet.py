@@ -79,6 +79,7 @@ def test_b7_is_b0_deepened_and_widened():
     assert backbones.build(BackboneOptions(backbone="efficientnet_b7"), 64).count_params() == 64_097_687 - 7
 
 
+@pytest.mark.slow
 def test_drop_connect_grows_with_the_depth_and_drops_whole_pictures():
     network = backbones.build(BackboneOptions(backbone="efficientnet_b0", backbone_width=0.05), 32)
     drops = {layer.name: layer for layer in network.layers if isinstance(layer, keras.layers.Dropout)}

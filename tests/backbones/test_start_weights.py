@@ -241,6 +241,7 @@ def test_imagenet_loads_mobilenet_under_both_conventions(monkeypatch):
 
 
 @pytest.mark.skipif(not MOBILENET_FILE.exists(), reason="needs shared/data/mobilenet_v1_imagenet.npz")
+@pytest.mark.slow
 def test_mobilenet_with_imagenet_weights_agrees_with_keras_applications():
     options = BackboneOptions(backbone="mobilenet_v1")
     ours = network(options, image_size=96)

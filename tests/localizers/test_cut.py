@@ -36,7 +36,7 @@ def check(model, layers, cotangents=COTANGENTS):
             assert_close(one[layer], other[layer])
 
 
-@pytest.mark.parametrize("backbone", ["vgg16", "mobilenet_v1", *DEEP])
+@pytest.mark.parametrize("backbone", ["vgg16", pytest.param("mobilenet_v1", marks=pytest.mark.slow), *DEEP])
 def test_every_layer_against_one_tape(backbone):
     model = create(backbone=backbone)
     check(model, layer_names(model))
