@@ -46,7 +46,7 @@ _GIVEN_BY = {
 class StudyOptions:
     """Which study, of what size, and where it goes."""
 
-    suite: str = option("", f"the data set: {', '.join(SUITES)}", choices=("", *SUITES))
+    suite: str = option("", f"the data set: {', '.join(SUITES)}")
     input: str = option("", "folder or archive of the suite's pictures; not needed once --records holds them")
     start_weights: str = option("imagenet", "start weights of every training, as --backbone_weights of e2wsol.train")
     output: str = option("", "the study's folder; empty for runs/study/SUITE")
@@ -84,8 +84,9 @@ def make_plan(options, more):
     Raises:
       UserError: no suite or row, no such flagfile, or an argument that is no flag.
     """
-    if not options.suite:
-        raise UserError(f"--suite is missing: choose one of {', '.join(SUITES)}")
+    if options.suite not in SUITES:
+        wrong = f"--suite={options.suite}: unknown" if options.suite else "--suite is missing"
+        raise UserError(f"{wrong}; choose one of {', '.join(SUITES)}")
     check_more(more)
     if not options.seeds or len(set(options.seeds)) < len(options.seeds):
         raise UserError(f"--seeds={','.join(map(str, options.seeds))}: give at least one, each once")
