@@ -72,11 +72,13 @@ class Plan:
         return self.middle_layer if row.middle else self.last_layer
 
     def cells(self):
-        """All Cells, each behind those that it needs."""
+        """All Cells, each behind those that it needs, seed by seed: a study that was stopped has whole seeds."""
         records = self._records_cells()
-        trained = [self._trained(row, seed, records) for seed in self.seeds for row in self.rows if not row.of]
-        others = [cell for seed in self.seeds for cell in self._looks(seed)]
-        return [*records, *trained, *others]
+        cells = list(records)
+        for seed in self.seeds:
+            cells += [self._trained(row, seed, records) for row in self.rows if not row.of]
+            cells += self._looks(seed)
+        return cells
 
     def cell_of(self, row, seed):
         """Name of the cell that makes a Row's result."""
