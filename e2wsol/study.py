@@ -58,6 +58,7 @@ class StudyOptions:
     middle_layer: str = option("", "end point that DGL and LayerCAM look at; empty for the suite's")
     last_layer: str = option("", "end point that Grad-CAM and DGL's last layer look at; empty for the suite's")
     dry_run: bool = option(False, "print every cell's commands and whether it is finished, and run nothing")
+    pictures: int = option(12, "pictures on the page at most; 0 for a page that shows no photo to others", minimum=0)
     report_only: bool = option(False, "run nothing, write tables and page of the cells that are finished")
 
 
@@ -74,7 +75,7 @@ def main(options, more):
         except StoppedError:
             print("stopped; the same command goes on")
             return None
-    write(plan, runner.failed)
+    write(plan, runner.failed, options.pictures)
     return _FAILED if runner.failed else None
 
 
@@ -142,7 +143,7 @@ def show(plan):
             print(f"python -m {module} {shlex.join(flags)}")
 
 
-def write(plan, failed):
+def write(plan, failed, pictures=12):
     """Writes tables and page of the finished cells, and prints the table.
 
     Raises:
@@ -160,7 +161,8 @@ def write(plan, failed):
     files.write_text(plan.folder / "table.md", table)
     with files.replacing(plan.folder / "papers.csv") as temporary:
         shutil.copyfile(papers.PATH, temporary)
-    files.write_text(plan.folder / "index.html", study_page(study, *_pictures(plan, summary)))
+    page = study_page(study, *_pictures(plan, summary), pictures=pictures)
+    files.write_text(plan.folder / "index.html", page)
     print(table)
     print(f"wrote {plan.folder / 'index.html'}, results.csv, papers.csv, study.json and table.md")
 
