@@ -11,6 +11,8 @@ import re
 import statistics
 import sys
 
+from e2wsol.visualize.results import find_score
+
 HEADS = ("GT-known 0.5", "best t", "GT-known 0.7", "best t", "Top-1 Loc 0.5", "PxAP", "Top-1 class")
 
 
@@ -49,15 +51,8 @@ def row(result, localizer):
     """The scores of one localizer in the order of HEADS; None where there is none."""
 
     def score(metric, iou, kind):
-        for entry in result["scores"]:
-            if (entry["localizer"], entry["metric"], entry["iou"], entry["threshold_from"]) == (
-                localizer,
-                metric,
-                iou,
-                kind,
-            ):
-                return entry["value"]
-        return None
+        entry = find_score(result, localizer, metric, iou, kind)
+        return entry and entry["value"]
 
     own = localizer == result["method"]
     return [

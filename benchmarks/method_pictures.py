@@ -7,18 +7,19 @@ are shown under their maps; photos are not shown, only what was made of them, so
 
 import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
 
+import functools
 import json
 import pathlib
 import sys
 
 import cv2
 import numpy as np
+from picture_runs import tile
 
 from e2wsol.data import dataset, pipeline
 from e2wsol.data.pipeline import PipelineOptions
 from e2wsol.localization.frame import Frame
 from e2wsol.localization.ground_truth import mask_in_frame
-from e2wsol.visualize import overlay
 from e2wsol.visualize.results import load_samples
 from e2wsol.visualize.study_pictures import shared
 
@@ -64,22 +65,22 @@ def outlines(flags, split, ids):
 def line(arrays, ids, masks, show):
     """The tiles of one row side by side."""
     gap = np.full((SIDE, GAP, 3), 255, np.uint8)
-    tiles = [tile(arrays, arrays["ids"].tolist().index(name), masks.get(name), show) for name in ids]
+    look = {"side": SIDE, "opacity": 0.5 if show else 1.0}
+    places = {name: arrays["ids"].tolist().index(name) for name in ids}
+    tiles = [
+        tile(arrays, place, **look, mark=functools.partial(outlined, mask=masks.get(name)))
+        for name, place in places.items()
+    ]
     return np.hstack([part for each in tiles for part in (gap, each)][1:])
 
 
-def tile(arrays, index, mask, show):
-    """One map with outline and boxes, SIDE pixels square."""
-    image = cv2.resize(arrays["images"][index], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    scale = SIDE / arrays["images"].shape[1]
-    image = overlay.heat_overlay(image, arrays["maps"][index], opacity=0.5 if show else 1.0)
-    if mask is not None:
-        large = cv2.resize((mask == 1).astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
-        contours, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        image = cv2.drawContours(np.ascontiguousarray(image), contours, -1, (255, 255, 255), 1)
-    true = np.where(arrays["true_boxes"][index] < 0, -1, arrays["true_boxes"][index] * scale)
-    image = overlay.draw_boxes(image, true, overlay.TRUE_COLOR, dashed=True)
-    return overlay.draw_boxes(image, arrays["predicted_boxes"][index] * scale, overlay.PREDICTED_COLOR)
+def outlined(image, mask):
+    """The picture with the outline of the object; as it is for None."""
+    if mask is None:
+        return image
+    large = cv2.resize((mask == 1).astype(np.uint8), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    contours, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return cv2.drawContours(np.ascontiguousarray(image), contours, -1, (255, 255, 255), 1)
 
 
 if __name__ == "__main__":

@@ -26,11 +26,11 @@ def main(output, runs):
     print(f"wrote {output}: {len(runs)} runs, {len(shared)} pictures")
 
 
-def tile(sample, index):
-    """One picture under its map with both boxes, SIDE pixels square."""
-    scale = SIDE / sample["images"].shape[1]
-    image = cv2.resize(sample["images"][index], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    image = overlay.heat_overlay(image, sample["maps"][index], opacity=0.5)
+def tile(sample, index, side=SIDE, *, opacity=0.5, mark=lambda image: image):
+    """One picture under its map with both boxes, `side` pixels square; `mark` draws what stands under the boxes."""
+    scale = side / sample["images"].shape[1]
+    image = cv2.resize(sample["images"][index], (side, side), interpolation=cv2.INTER_CUBIC)
+    image = mark(overlay.heat_overlay(image, sample["maps"][index], opacity=opacity))
     true = np.where(sample["true_boxes"][index] < 0, -1, sample["true_boxes"][index] * scale)
     image = overlay.draw_boxes(image, true, overlay.TRUE_COLOR, dashed=True)
     return overlay.draw_boxes(image, sample["predicted_boxes"][index] * scale, overlay.PREDICTED_COLOR)

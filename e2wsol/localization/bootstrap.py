@@ -34,7 +34,7 @@ def share_interval(cells):
     groups = len(cells.hits)
     counts = np.concatenate([cells.hits, cells.counted - cells.hits, [cells.left_out]])
     drawn = np.random.default_rng(SEED).multinomial(counts.sum(), counts / counts.sum(), size=DRAWS).T
-    return _percentiles(mean_share(drawn[:groups], drawn[:groups] + drawn[groups : 2 * groups]))
+    return percentiles(mean_share(drawn[:groups], drawn[:groups] + drawn[groups : 2 * groups]))
 
 
 def mean_interval(intervals):
@@ -46,8 +46,8 @@ def mean_interval(intervals):
     return tuple(float(end) for end in np.mean(list(intervals), axis=0))
 
 
-def _percentiles(values):
-    """A draw without any counted picture has no value and is left out."""
+def percentiles(values):
+    """(low, high) of drawn values; a draw without any counted picture has no value, NaN, and is left out."""
     values = values[~np.isnan(values)]
     if not values.size:
         return float("nan"), float("nan")
@@ -92,10 +92,11 @@ class PixelGroups:
         weights = np.random.default_rng(SEED).multinomial(count, np.full(count, 1 / count), size=DRAWS)
         # In floating point, since NumPy multiplies integer matrices without BLAS; exact below 2**53.
         totals = weights.astype(np.float64) @ groups.reshape(count, -1)
-        return _percentiles(np.array([figure(_counter(total)) for total in totals.reshape(DRAWS, 2, -1)]))
+        return percentiles(np.array([figure(counter_of(total)) for total in totals.reshape(DRAWS, 2, -1)]))
 
 
-def _counter(histograms):
+def counter_of(histograms):
+    """The PixelCounter of (2, bins) object and background pixels; how many pictures they are of it does not know."""
     counter = PixelCounter()
     counter.object_pixels, counter.background_pixels = histograms
     return counter

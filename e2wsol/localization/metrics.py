@@ -92,6 +92,12 @@ class Score:
     threshold: float | None = None
 
 
+def label_rank(top5, label):
+    """Place of the label among the first five predicted classes, from 0; 5 where it is not among them."""
+    found = np.flatnonzero(np.asarray(top5)[:5] == label)
+    return int(found[0]) if found.size else 5
+
+
 class LocalizationScorer:
     """Counts hits of one protocol over pictures.
 
@@ -220,8 +226,8 @@ class LocalizationScorer:
         tally.pictures += 1
         tally.hits[0] += hits
         if top5 is not None:
-            ranks = np.flatnonzero(np.asarray(top5)[:5] == label)
-            right = np.array([0 in ranks, ranks.size > 0])
+            rank = label_rank(top5, label)
+            right = np.array([rank < 1, rank < 5])
             tally.classified += 1
             tally.classified_hits += right
             tally.hits[1:] += right[:, None, None] & hits

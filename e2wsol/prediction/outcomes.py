@@ -8,6 +8,7 @@ import numpy as np
 
 from e2wsol import files
 from e2wsol.errors import UserError
+from e2wsol.localization.metrics import label_rank
 
 FILE_NAME = "outcomes.npz"
 NOT_PREDICTED = -1
@@ -93,7 +94,8 @@ class OutcomeKeeper:
         places = [scorer.position(iou, threshold) for iou, threshold in self.thresholds.items()]
         ious = [outcome.ious[column] for _, column in places]
         hits = [outcome.hits[place] for place in places]
-        self.rows[self.number] = picture.source_id, outcome.label, _rank(outcome.top5, outcome.label), ious, hits
+        rank = NOT_PREDICTED if outcome.top5 is None else label_rank(outcome.top5, outcome.label)
+        self.rows[self.number] = picture.source_id, outcome.label, rank, ious, hits
         self.number += 1
 
     def outcomes(self, scorer):
@@ -110,10 +112,3 @@ class OutcomeKeeper:
             hits=np.array(hits, bool),
             pixel_histograms=groups.histograms[: groups.pictures],
         )
-
-
-def _rank(top5, label):
-    if top5 is None:
-        return NOT_PREDICTED
-    found = np.flatnonzero(np.asarray(top5)[:5] == label)
-    return int(found[0]) if found.size else 5

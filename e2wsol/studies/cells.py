@@ -59,7 +59,7 @@ class Plan:
 
     def run_dir(self, row, seed):
         """Run folder of a trained row."""
-        return self.folder / "runs" / f"{row}-seed{seed}"
+        return self.folder / "runs" / trained_name(row, seed)
 
     def result_dir(self, row, seed):
         """Folder of result.json, samples.npz and outcomes.npz of a Row."""
@@ -82,7 +82,7 @@ class Plan:
 
     def cell_of(self, row, seed):
         """Name of the cell that makes a Row's result."""
-        return f"{row.of}_localizers-seed{seed}" if row.of else f"{row.name}-seed{seed}"
+        return f"{row.of}_localizers-seed{seed}" if row.of else trained_name(row.name, seed)
 
     def _records_cells(self):
         if not (self.input or not self.suite.needs_input):
@@ -94,18 +94,18 @@ class Plan:
         run, data, commands, needs = self.run_dir(row.name, seed), self.records, [], [cell.name for cell in records]
         evaluate = ["e2wsol.evaluate", f"--run_dir={run}", f"--samples={SAMPLES}"]
         if row.masks_from:
-            data = self.folder / "masks" / f"{row.masks_from}-seed{seed}"
+            data = self.folder / "masks" / trained_name(row.masks_from, seed)
             source = self.run_dir(row.masks_from, seed)
             flags = (f"--run_dir={source}", f"--data_dir={self.records}", f"--output={data}")
             commands.append(("e2wsol.pseudo_masks", *flags))
-            needs.append(f"{row.masks_from}-seed{seed}")
+            needs.append(trained_name(row.masks_from, seed))
         if row.classes_from:
             source = self.run_dir(row.classes_from, seed)
             commands.append(("e2wsol.classify", f"--run_dir={source}"))
             evaluate.append(f"--predictions={source / 'test.jsonl'}")
-            needs.append(f"{row.classes_from}-seed{seed}")
+            needs.append(trained_name(row.classes_from, seed))
         commands += [self._training(row, seed, data, run), tuple(evaluate)]
-        return Cell(f"{row.name}-seed{seed}", tuple(commands), tuple(needs))
+        return Cell(trained_name(row.name, seed), tuple(commands), tuple(needs))
 
     def _training(self, row, seed, data, run):
         flagfiles = (f"{self.suite.name}.cfg", f"methods/{row.name}.cfg")
@@ -127,7 +127,7 @@ class Plan:
             layers = ",".join(dict.fromkeys(self.layer(row) for row in rows))
             flags = (f"--run_dir={self.run_dir(of, seed)}", f"--localizer={localizers}", f"--layer={layers}")
             command = ("e2wsol.evaluate", *flags, f"--samples={SAMPLES}")
-            yield Cell(self.cell_of(rows[0], seed), (command,), (f"{of}-seed{seed}",))
+            yield Cell(self.cell_of(rows[0], seed), (command,), (trained_name(of, seed),))
 
     def done_file(self, cell):
         """The file that says that a cell is finished: its commands and the seconds that they took."""
@@ -172,6 +172,11 @@ class Plan:
         """Writes the file that says that a Cell is finished, and by which flags."""
         record = {"commands": written_out(cell), "seconds": round(seconds, 3)}
         files.write_text(self.done_file(cell.name), json.dumps(record, indent=1) + "\n")
+
+
+def trained_name(row, seed):
+    """What the cell and the run folder of a trained row are called; takes its name."""
+    return f"{row}-seed{seed}"
 
 
 def written_out(cell):

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from e2wsol.localization.bootstrap import LEVEL
+from e2wsol.localization.bootstrap import counter_of
 from e2wsol.localization.pixel_figures import pxap
-from e2wsol.localization.pxap import PixelCounter
 
 DRAWS = 10_000
 PIXEL_DRAWS = 1_000
@@ -35,24 +34,12 @@ def pxap_draws(histograms):
     flat = histograms.astype(np.float64).transpose(1, 0, 2, 3).reshape(groups, -1)  # exact below 2**53
     drawn = np.concatenate([each @ flat for each in weights(groups, PIXEL_DRAWS)])
     totals = drawn.reshape(PIXEL_DRAWS, seeds, *histograms.shape[2:])
-    return np.array([np.mean([pxap_of(total) for total in each]) for each in totals])
-
-
-def pxap_of(histograms):
-    """PxAP of (2, bins) object and background pixels."""
-    counter = PixelCounter()
-    counter.object_pixels, counter.background_pixels = histograms
-    return pxap(counter)
+    return np.array([np.mean([pxap(counter_of(total)) for total in each]) for each in totals])
 
 
 def differences(ours, theirs):
     """(draws,) of ours less theirs, where 0 is 0: thirds, the means of three seeds, have no exact sums."""
     return np.round(ours - theirs, 12)
-
-
-def interval(draws):
-    """(low, high) percentiles of some draws."""
-    return tuple(float(end) for end in np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)))
 
 
 def p_value(draws):

@@ -10,6 +10,7 @@ from e2wsol.errors import UserError
 from e2wsol.localization import bootstrap
 from e2wsol.prediction import outcomes
 from e2wsol.studies import paired
+from e2wsol.visualize.results import find_score
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +27,7 @@ class Scored:
 
     def entry(self, metric, iou, kind, localizer=None):
         """The score in result.json, by default that of the method; None where it has none."""
-        wanted = localizer or self.result["method"], metric, iou, kind
-        for one in self.result["scores"]:
-            if (one["localizer"], one["metric"], one["iou"], one["threshold_from"]) == wanted:
-                return one
-        return None
+        return find_score(self.result, localizer or self.result["method"], metric, iou, kind)
 
     def column(self, entry):
         """The place of a score of result.json in the outcomes' IoU thresholds.

@@ -4,6 +4,7 @@ import dataclasses
 import statistics
 
 from e2wsol.errors import UserError
+from e2wsol.localization import bootstrap
 from e2wsol.localization.baselines import CENTRE_BOX, CENTRE_GAUSSIAN
 from e2wsol.studies import claims, paired, papers, scores
 from e2wsol.studies.suites import REFERENCE
@@ -124,7 +125,7 @@ class Summary:
         return {
             "mean": statistics.mean(values),
             "deviation": statistics.stdev(values) if len(values) > 1 else None,
-            "interval": None if draws is None else list(paired.interval(draws)),
+            "interval": None if draws is None else list(bootstrap.percentiles(draws)),
             "by_seed": values,
         }
 
@@ -156,7 +157,7 @@ class Summary:
         return {
             "difference": means[0] - means[1],
             "by_seed": [score.value(self.found[name][seed]) - score.value(self.found[than][seed]) for seed in both],
-            "interval": list(paired.interval(drawn)),
+            "interval": list(bootstrap.percentiles(drawn)),
             "p": paired.p_value(drawn),
         }
 

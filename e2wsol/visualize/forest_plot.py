@@ -4,8 +4,6 @@ import dataclasses
 import math
 from html import escape
 
-# The entry that study.json's "against_cam" compares with.
-REFERENCE = "cam"
 _WIDTH, _RIGHT, _TOP, _ROW = 640, 620, 14, 30
 _SEED_SHIFT = 9
 # SVG has no flow layout; so many units a letter are enough for the page's font.
@@ -40,25 +38,16 @@ class Difference:
 
 def differences(study, key):
     """The Differences of all entries that were compared with CAM in one metric, largest first."""
-    reference = next((row for row in study["rows"] if row["entry"] == REFERENCE), None)
-    base = _by_seed(reference, key) if reference else {}
     found = [(row, (row["against_cam"] or {}).get(key)) for row in study["rows"]]
     return sorted(
-        (_difference(row, against, key, base) for row, against in found if against),
+        (_difference(row["title"], against) for row, against in found if against),
         key=lambda difference: -difference.value,
     )
 
 
-def _difference(row, against, key, base):
-    own = _by_seed(row, key)
-    seeds = tuple(own[seed] - base[seed] for seed in own if seed in base)
-    return Difference(row["title"], against["difference"], tuple(against["interval"]), against["p"], seeds)
-
-
-def _by_seed(row, key):
-    """{seed: score} of the seeds that were measured."""
-    values = (row["scores"].get(key) or {}).get("by_seed") or []
-    return {seed: value for seed, value in zip(row["seeds"], values) if value is not None}
+def _difference(title, against):
+    interval, seeds = tuple(against["interval"]), tuple(against["by_seed"])
+    return Difference(title, against["difference"], interval, against["p"], seeds)
 
 
 def forest_plot(found, title):

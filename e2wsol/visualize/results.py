@@ -90,6 +90,15 @@ def _of_sizes(sizes):
     return f"sizes has scores of {strange[0]!r}, which is none of {', '.join(names)}" if strange else None
 
 
+def find_score(result, localizer, metric, iou, kind):
+    """The entry of one score in result.json; None where it has none."""
+    wanted = localizer, metric, iou, kind
+    for entry in result["scores"]:
+        if (entry["localizer"], entry["metric"], entry["iou"], entry["threshold_from"]) == wanted:
+            return entry
+    return None
+
+
 def score_rows(result):
     """The scores grouped as ScoreRow, in the file's order of metrics and, within one, of localizers."""
     groups = {}

@@ -4,7 +4,7 @@ import itertools
 from html import escape
 
 from e2wsol.visualize.document import definitions, document, folded_table
-from e2wsol.visualize.forest_plot import REFERENCE, differences, forest_plot
+from e2wsol.visualize.forest_plot import differences, forest_plot
 from e2wsol.visualize.study_pictures import shared, side_by_side
 from e2wsol.visualize.study_style import CSS
 from e2wsol.visualize.study_tables import (
@@ -16,6 +16,9 @@ from e2wsol.visualize.study_tables import (
     papers_table,
     score_table,
 )
+
+# The entry that study.json's "against_cam" compares with.
+_REFERENCE = "cam"
 
 
 def study_page(study, samples, classes, *, pictures=12):
@@ -168,7 +171,7 @@ def _papers(study):
 def _pictures(study, samples, classes, count):
     # The column of the reference stands first, so that it is beside the picture.
     rows = [row for row in ordered(study) if samples.get(row["entry"]) and not is_baseline(row)]
-    rows.sort(key=lambda row: row["entry"] != REFERENCE)
+    rows.sort(key=lambda row: row["entry"] != _REFERENCE)
     if not rows or not count:
         return ""
     ids = shared({row["entry"]: samples[row["entry"]] for row in rows}, count)

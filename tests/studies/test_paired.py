@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from e2wsol.localization.bootstrap import percentiles
 from e2wsol.localization.pxap import EDGES
 from e2wsol.studies import paired
 
@@ -72,7 +73,7 @@ def test_an_interval_is_the_binomial_one():
     deviation = np.sqrt(0.2 * 0.8 / pictures)
     assert draws.shape == (10_000,)
     assert draws.mean() == pytest.approx(0.2, abs=4 * deviation / 100)
-    np.testing.assert_allclose(paired.interval(draws), 0.2 + deviation * np.array([-1.96, 1.96]), atol=deviation / 8)
+    np.testing.assert_allclose(percentiles(draws), 0.2 + deviation * np.array([-1.96, 1.96]), atol=deviation / 8)
 
 
 def test_rows_are_drawn_together():
@@ -82,10 +83,10 @@ def test_rows_are_drawn_together():
     better[[1, 2, 4, 5, 7, 8]] = True
     same, again, above = paired.mean_draws([hits, hits, better])
     assert not (same - again).any() and paired.p_value(same - again) == 1
-    assert paired.interval(same - again) == (0, 0)
+    assert percentiles(same - again) == (0, 0)
     gain = above - same
-    assert (gain >= 0).all() and paired.interval(gain)[0] > 0
-    assert paired.interval(above)[0] < paired.interval(same)[1]
+    assert (gain >= 0).all() and percentiles(gain)[0] > 0
+    assert percentiles(above)[0] < percentiles(same)[1]
     np.testing.assert_array_equal(paired.mean_draws([better])[0], above)
 
 
@@ -95,7 +96,7 @@ def test_one_picture_more_is_no_significant_gain():
     one[17] = 1
     zero, drawn = paired.mean_draws([np.zeros(50), one])
     assert paired.p_value(drawn - zero) == pytest.approx(2 * (1 - 1 / 50) ** 50, abs=0.03)
-    assert paired.interval(drawn - zero)[0] == 0
+    assert percentiles(drawn - zero)[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,16 @@ def test_means_and_deviations(made, document):
     assert rows["dgl"]["of"] == "cam" and rows["dgl"]["layer"] == "block10" and rows["cam"]["layer"] is None
 
 
+def test_differences_by_seed_pair_the_seeds_that_both_have(made, document):
+    """ADL has seed 0 alone, CAM and DGL have 0 and 3."""
+    _, found = made
+    rows = entries(document)
+    for name, count in (("adl", 1), ("dgl", 2)):
+        pairs = zip(found[name], found["cam"][:count], strict=True)
+        expected = [located([ours]).mean() - located([theirs]).mean() for ours, theirs in pairs]
+        assert rows[name]["against_cam"]["gt_known_0.5"]["by_seed"] == pytest.approx(expected, abs=1e-12)
+
+
 @pytest.mark.parametrize(("key", "within"), [("gt_known_0.5", 9), ("top1_loc_0.5", 1), ("top5_loc_0.5", 5)])
 def test_differences_over_the_same_pictures(made, document, key, within):
     """Against indices drawn by the same weights, picture by picture."""
