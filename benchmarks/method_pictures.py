@@ -14,7 +14,7 @@ import sys
 
 import cv2
 import numpy as np
-from picture_runs import tile
+from picture_runs import tile, write_jpeg
 
 from e2wsol.data import dataset, pipeline
 from e2wsol.data.pipeline import PipelineOptions
@@ -33,8 +33,7 @@ def main(output, studies):
     for row in set.intersection(*(set(each) for each in lines)):
         gap = np.full((GAP, lines[0][row].shape[1], 3), 255, np.uint8)
         parts = [part for each in lines for part in (gap, each[row])][1:]
-        file = str(pathlib.Path(output) / f"{row}.jpg")
-        cv2.imwrite(file, np.vstack(parts)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+        write_jpeg(pathlib.Path(output) / f"{row}.jpg", np.vstack(parts))
     print(f"wrote {len(lines[0])} pictures into {output}")
 
 

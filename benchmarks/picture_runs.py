@@ -10,6 +10,7 @@ import sys
 import cv2
 import numpy as np
 
+from e2wsol import files
 from e2wsol.visualize import overlay
 from e2wsol.visualize.results import load_samples
 
@@ -22,8 +23,14 @@ def main(output, runs):
     drawn = [set(sample["ids"][sample["random"]]) for sample in samples]
     shared = sorted(set.intersection(*drawn))[:COLUMNS]
     rows = [np.hstack([tile(sample, list(sample["ids"]).index(name)) for name in shared]) for sample in samples]
-    cv2.imwrite(output, np.vstack(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+    write_jpeg(output, np.vstack(rows))
     print(f"wrote {output}: {len(runs)} runs, {len(shared)} pictures")
+
+
+def write_jpeg(path, image):
+    """Writes a uint8 RGB image; its folder is made where it is missing."""
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+    files.write_bytes(path, data.tobytes())
 
 
 def tile(sample, index, side=SIDE, *, opacity=0.5, mark=lambda image: image):
