@@ -51,9 +51,10 @@ def markdown(study):
         "| | seeds | " + " | ".join(metric["title"] for metric in metrics) + " |",
         "|---" * (len(metrics) + 2) + "|",
     ]
+    titles = {row["entry"]: row["title"] for row in study["rows"]}
     for row in study["rows"]:
         cells = [_cell(row["scores"].get(metric["key"])) for metric in metrics]
-        title = row["title"] + (f" ({row['layer']} of {row['of']}'s network)" if row["of"] else "")
+        title = row["title"] + (f" ({row['layer']} of {titles.get(row['of'], row['of'])}'s network)" if row["of"] else "")
         lines.append(f"| {title} | {len(row['seeds']) or ''} | " + " | ".join(cells) + " |")
     lines += ["", "| claim | score | difference | p | holds |", "|---|---|---|---|---|"]
     lines += [_claim(claim) for claim in study["claims"]]

@@ -65,7 +65,7 @@ def test_the_table_has_the_numbers(document):
     assert cells["CAM"][1:3] == ["2", expected]
     assert "±" not in cells["ADL"][2] and cells["SPOL, seg stage"][6].strip() == ""
     assert cells["centre box"][2] == "0.0" and cells["centre Gaussian"][2] == "50.0"
-    assert "DGL, middle layer (block10 of cam's network)" in cells
+    assert "DGL, middle layer (block10 of CAM's network)" in cells
     (claim,) = [line for line in lines if line.startswith("| ADL: localizes better than CAM | gt_known_0.5")]
     against = rows["adl"]["against_cam"]["gt_known_0.5"]
     assert f"| {100 * against['difference']:+.1f} [" in claim and claim.endswith(f"| {against['p']:.4f} | no |")
