@@ -1,4 +1,4 @@
-"""What docs/study.md says of a suite is what docs/studies/SUITE has: the scores of results.csv, the claims of table.md."""
+"""docs/study.md says of a suite what docs/studies/SUITE has: the scores of results.csv, the claims of table.md."""
 
 import csv
 import pathlib
