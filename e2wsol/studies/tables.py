@@ -54,7 +54,8 @@ def markdown(study):
     titles = {row["entry"]: row["title"] for row in study["rows"]}
     for row in study["rows"]:
         cells = [_cell(row["scores"].get(metric["key"])) for metric in metrics]
-        title = row["title"] + (f" ({row['layer']} of {titles.get(row['of'], row['of'])}'s network)" if row["of"] else "")
+        network = titles.get(row["of"], row["of"])
+        title = row["title"] + (f" ({row['layer']} of {network}'s network)" if network else "")
         lines.append(f"| {title} | {len(row['seeds']) or ''} | " + " | ".join(cells) + " |")
     lines += ["", "| claim | score | difference | p | holds |", "|---|---|---|---|---|"]
     lines += [_claim(claim) for claim in study["claims"]]
