@@ -1,4 +1,4 @@
-"""docs/study.md says of a suite what docs/studies/SUITE has: the scores of results.csv, the claims of table.md."""
+"""What study.md and README say of a suite is what docs/studies has: results.csv the scores, table.md the claims."""
 
 import csv
 import pathlib
@@ -33,9 +33,9 @@ def tables(text):
     return [[cells(line) for line in table.splitlines() if not re.match(r"^\|[-|]+$", line)] for table in found]
 
 
-def section(suite):
-    """The part of docs/study.md under the heading of a suite."""
-    return (DOCS / "study.md").read_text().split(f"\n### `{suite}`")[1].split("\n##")[0]
+def section(file, heading):
+    """The part of a file under a heading."""
+    return file.read_text().split(f"\n{heading}\n")[1].split("\n##")[0]
 
 
 def measured(suite):
@@ -48,13 +48,16 @@ def measured(suite):
     return found
 
 
-@pytest.mark.parametrize("suite", SUITES)
-def test_the_scores_are_those_of_the_results(suite):
+PLACES = [(suite, DOCS / "study.md", f"### `{suite}`") for suite in SUITES]
+
+
+@pytest.mark.parametrize(("suite", "file", "heading"), [*PLACES, ("cub10", DOCS.parent / "README.md", "## Results")])
+def test_the_scores_are_those_of_the_results(suite, file, heading):
     found, names = measured(suite), {row.title: row.name for row in ROWS}
     for row in ROWS:
         if row.classes_from:  # another row's classifier, which that row has
             found.pop((row.name, *SCORES["Top-1 class"]), None)
-    heads, *lines = tables(section(suite))[0]
+    heads, *lines = tables(section(file, heading))[0]
     lines = [line for line in lines if not line[0].startswith(CENTRE)]
     assert [line[0] for line in lines] == [title for title, name in names.items() if name in {key[0] for key in found}]
     for title, *shown in lines:
