@@ -28,9 +28,9 @@ def main(runs):
     for run in map(pathlib.Path, runs):
         backbone = keras.saving.load_model(run / "checkpoints" / "last" / "model.keras").backbone
         gates = [layer for layer in backbone.layers if isinstance(layer, (AttentionDropout, MaxoutAttentionExcitation))]
-        inputs = keras.Model(backbone.inputs, [gate.input for gate in gates])(val_pictures(run))
-        for gate, features in zip(gates, inputs, strict=True):
-            print(f"{run.name:24} {gate.name:16}", description(gate, features))
+        inputs = keras.Model(backbone.inputs, {gate.name: gate.input for gate in gates})(val_pictures(run))
+        for gate in gates:
+            print(f"{run.name:24} {gate.name:16}", description(gate, inputs[gate.name]))
 
 
 def val_pictures(run):
