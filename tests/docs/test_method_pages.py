@@ -11,7 +11,8 @@ from e2wsol.methods import METHODS
 from e2wsol.pseudo_masks import PseudoMaskOptions
 
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
-HEADINGS = ["Idea", "Formulas", "Network", "Released hyperparameters", "Paper, release, ours", "Flags", "Reproduce"]
+HEADINGS = ["Idea", "Maps", "Formulas", "Network"]
+HEADINGS += ["Released hyperparameters", "Paper, release, ours", "Flags", "Reproduce"]
 # Those that share a page with another one.
 SHARED = {
     "mnpos": "mnpo",
