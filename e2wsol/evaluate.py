@@ -115,6 +115,8 @@ def evaluate(options, box, looking, computing, workers):
         subject = subjects.trained_run(options, box, looking, computing)
     if workers.chief:
         skipped_records.remember(subject.info, subject.folder)
+        if not options.maps and (part := RunFolder(subject.folder).unfinished()):
+            print(f"note: {subject.folder} has trained {part}")
     evaluation = Evaluation(
         subject.info,
         subject.view,

@@ -8,6 +8,7 @@ import pathlib
 from e2wsol import config, files
 from e2wsol.errors import UserError
 from e2wsol.studies.suites import ROWS, Suite
+from e2wsol.training.run_folder import RunFolder
 
 RECORDS = "records"
 SAMPLES = 36  # a third of them random: the same pictures in every cell
@@ -167,6 +168,19 @@ class Plan:
         seconds += float(file.read_text()) if file.exists() else 0
         files.write_text(file, f"{seconds:.3f}\n")
         return seconds
+
+    def unfinished(self, cell):
+        """What is missing of a Cell whose commands all ended well: a training that was stopped alone does so, too.
+
+        Returns:
+          "RUN: 4 of 9 epochs", or None.
+        """
+        for module, *flags in cell.commands:
+            if module == "e2wsol.train":
+                run = next(flag.removeprefix("--run_dir=") for flag in flags if flag.startswith("--run_dir="))
+                if missing := RunFolder(run).unfinished():
+                    return f"{run}: {missing}"
+        return None
 
     def finish(self, cell, seconds):
         """Writes the file that says that a Cell is finished, and by which flags."""

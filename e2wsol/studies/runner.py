@@ -91,14 +91,15 @@ class Runner:
         return kept
 
     def _ended(self, cell, seconds):
-        if seconds is not None:
+        """Whether a cell has its result; a failed one is noted."""
+        log = self.plan.log_file(cell.name)
+        why = last_line(log) if seconds is None else self.plan.unfinished(cell)
+        if not why:
             self.plan.finish(cell, seconds)
-            return True
-        if not self._stop.is_set():
-            log = self.plan.log_file(cell.name)
-            self.failed[cell.name] = f"failed: {last_line(log)} ({log})"
+        elif not self._stop.is_set():
+            self.failed[cell.name] = f"failed: {why} ({log})"
             tqdm.write(f"{cell.name} {self.failed[cell.name]}")
-        return False
+        return not why
 
     def _run(self, cell, cores):
         """Runs a cell's commands; returns its seconds, None where one failed or all was stopped."""

@@ -85,6 +85,14 @@ class RunFolder:
         """Class names in label order."""
         return dataset.read_document(self.dataset_file)["classes"]
 
+    def unfinished(self):
+        """Says "4 of 9 epochs" of a run that has not come to its last epoch; empty for others, converted ones too."""
+        if not self.metrics_file.exists():
+            return ""
+        lines = self.metrics_file.read_text(encoding="utf-8").splitlines()
+        done, planned = sum(line.startswith('{"kind": "epoch"') for line in lines), self.flags()["epochs"]
+        return f"{done} of {planned} epochs" if done < planned else ""
+
     def model_file(self):
         """The best model, or the last where no validation chose one."""
         for name in ("best", "last"):

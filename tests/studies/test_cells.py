@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import itertools
+import json
 import pathlib
 import shlex
 
@@ -159,6 +160,20 @@ def test_a_finished_cell_is_known_by_its_flags(tmp_path):
     (flags / "synthetic.cfg").write_text("--epochs=4\n")
     with pytest.raises(UserError, match="the difference is --epochs=4;"):
         plan.is_done(cell)
+
+
+def test_a_cell_whose_training_was_stopped_alone_is_not_finished(tmp_path):
+    """Its training ended well, as after SIGTERM, with one of two epochs; what looks at a network trains none."""
+    plan = made_plans.plan(tmp_path, rows=("cam", "dgl"), seeds=(0,))
+    trained, looking = plan.cells()[-2:]
+    run = plan.run_dir("cam", 0)
+    run.mkdir(parents=True)
+    (run / "flags.json").write_text(json.dumps({"flags": {"epochs": 2}}))
+    (run / "metrics.jsonl").write_text('{"kind": "epoch", "epoch": 1}\n')
+    assert plan.unfinished(trained) == f"{run}: 1 of 2 epochs" and plan.unfinished(looking) is None
+    with open(run / "metrics.jsonl", "a") as file:
+        file.write('{"kind": "epoch", "epoch": 2}\n')
+    assert plan.unfinished(trained) is None
 
 
 def test_dry_run_prints_commands_for_a_shell(tmp_path, capsys):

@@ -35,6 +35,14 @@ def test_cells_run_in_their_order_and_behind_what_they_need(tmp_path):
     assert study.run().failed == {} and study.done() == done and len(study.events()) == 6
 
 
+def test_a_cell_that_ended_well_and_misses_something_failed(tmp_path, monkeypatch):
+    study = Study(tmp_path, {"first": ((), {}), "second": ((), {})})
+    missing = {"first": "runs/first: 4 of 9 epochs"}
+    monkeypatch.setattr(type(study.plan), "unfinished", lambda plan, cell: missing.get(cell.name))
+    assert study.run().failed == {"first": f"failed: {missing['first']} ({tmp_path / 'cells' / 'first.log'})"}
+    assert set(study.done()) == {"second"}
+
+
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 def test_two_at_once_have_cores_of_their_own(tmp_path):
     """Each waits for the other; a third waits until both have ended."""

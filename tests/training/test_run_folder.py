@@ -8,6 +8,7 @@ from e2wsol import config
 from e2wsol.data import dataset
 from e2wsol.errors import UserError
 from e2wsol.train import OPTION_CLASSES, TrainOptions
+from e2wsol.training.callbacks import MetricsFile
 from e2wsol.training.loop import LoopOptions
 from e2wsol.training.run_folder import FREE_FLAGS, RunFolder
 
@@ -49,6 +50,17 @@ def test_free_flags_may_change(tmp_path, info):
 def test_free_flags_exist():
     known = {name for option_class in OPTION_CLASSES for name in config.to_mapping(option_class())}
     assert set(FREE_FLAGS) <= known
+
+
+def test_a_run_that_was_stopped_says_how_far_it_is(tmp_path, info):
+    run = start(tmp_path / "run", info, epochs=3)
+    assert run.unfinished() == ""  # nothing was trained: the run of a converted checkpoint
+    metrics = MetricsFile(run.metrics_file)
+    for epoch, left in enumerate(["1 of 3 epochs", "2 of 3 epochs", ""]):
+        metrics.on_train_batch_end(0, {"step": 8 * epoch + 4, "loss": 1.0})
+        metrics.on_epoch_end(epoch, {"step": 8 * epoch + 8, "loss": 1.0})
+        assert run.unfinished() == left
+    assert start(tmp_path / "run", info, epochs=9).unfinished() == "3 of 9 epochs"
 
 
 def test_folder_with_other_files_is_left_alone(tmp_path, info):
