@@ -1,7 +1,7 @@
-"""The same pictures under several runs: python benchmarks/picture_runs.py OUTPUT.jpg RUN RUN ...
+"""The same pictures under several runs: python benchmarks/picture_runs.py OUTPUT.jpg [TITLE=]RUN [TITLE=]RUN ...
 
-One row a run, one column a picture: the map with the predicted box (solid) and the true one (dashed),
-for the pictures that every run's evaluation drew at random.
+One row a run, with its title before it, one column a picture: the map with the predicted box (solid) and the true one
+(dashed), for the pictures that every run's evaluation drew at random.
 """
 
 import pathlib
@@ -17,14 +17,27 @@ from e2wsol.visualize.results import load_samples
 COLUMNS, SIDE = 8, 128
 
 
-def main(output, runs):
+def main(output, entries):
     """Writes the grid of pictures."""
+    titles, runs = zip(*(entry.rpartition("=")[::2] for entry in entries))
     samples = [load_samples(pathlib.Path(run) / "samples.npz") for run in runs]
     drawn = [set(sample["ids"][sample["random"]]) for sample in samples]
     shared = sorted(set.intersection(*drawn))[:COLUMNS]
     rows = [np.hstack([tile(sample, list(sample["ids"]).index(name)) for name in shared]) for sample in samples]
+    if any(titles):
+        rows = [np.hstack([heading(title), row]) for title, row in zip(titles, rows)]
     write_jpeg(output, np.vstack(rows))
     print(f"wrote {output}: {len(runs)} runs, {len(shared)} pictures")
+
+
+def heading(title):
+    """A white tile with a row's title, a line a word."""
+    image = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    words = title.split()
+    for line, word in enumerate(words):
+        at = (6, SIDE // 2 + 5 + 20 * line - 10 * (len(words) - 1))
+        cv2.putText(image, word, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    return image
 
 
 def write_jpeg(path, image):
@@ -45,5 +58,5 @@ def tile(sample, index, side=SIDE, *, opacity=0.5, mark=lambda image: image):
 
 if __name__ == "__main__":
     if len(sys.argv) < 3:
-        sys.exit("usage: python benchmarks/picture_runs.py OUTPUT.jpg RUN RUN ...")
+        sys.exit("usage: python benchmarks/picture_runs.py OUTPUT.jpg [TITLE=]RUN [TITLE=]RUN ...")
     main(sys.argv[1], sys.argv[2:])
