@@ -101,11 +101,11 @@ class Validation:
             logits, maps = self.model.localize(batch["image"], labels)
             located = self._located(maps, batch)
         sums = {"pictures": tf.reduce_sum(weight), **located}
-        ranks = {"top1": 1, "top5": min(5, self.model.num_classes)} if self.model.classifies else {}
-        for name, rank in ranks.items():
-            sums[name] = tf.reduce_sum(
-                weight * tf.cast(tf.math.in_top_k(labels, tf.cast(logits, tf.float32), rank), tf.float32)
-            )
+        if self.model.classifies:
+            # Of equal logits the lowest class is first, as `prediction.classes.ranking` has it.
+            best = tf.math.top_k(tf.cast(logits, tf.float32), min(5, self.model.num_classes)).indices
+            hits = weight[:, None] * tf.cast(best == tf.cast(labels, best.dtype)[:, None], tf.float32)
+            sums |= {"top1": tf.reduce_sum(hits[:, 0]), "top5": tf.reduce_sum(hits)}
         return sums
 
     def _located(self, maps, batch):

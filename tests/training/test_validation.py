@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from keras import ops
 from made_loops import VIEW, made_loop
 
 from e2wsol.localization import protocols
@@ -11,8 +12,7 @@ from e2wsol.prediction.evaluation import Evaluation, ModelMaps
 
 def evaluated(loop, protocol):
     evaluation = Evaluation(loop.info, VIEW, protocol, ModelMaps(loop.model), batch=4, threads=1)
-    scorer, _ = evaluation.score("val")
-    return scorer.score_at("GT-known Loc", 0.5, protocol.default_threshold)
+    return evaluation.score("val")[0]
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,7 @@ def test_boxes_of_the_graph_score_as_those_of_the_evaluator(tiny_records, tmp_pa
         tiny_records, tmp_path, strategy=strategy, replicas=replicas, protocol=protocol, validate_localization=True
     )
     scores, expected = loop.validation.scores(), evaluated(loop, protocol)
+    expected = expected.score_at("GT-known Loc", 0.5, protocol.default_threshold)
     assert expected.pictures == 9 and 0 < expected.hits < 9
     assert scores["val_gt_known"] == pytest.approx(expected.value, abs=1e-7)
     assert set(scores) == {"val_top1", "val_top5", "val_gt_known"}
@@ -36,3 +37,14 @@ def test_boxes_of_the_graph_score_as_those_of_the_evaluator(tiny_records, tmp_pa
 def test_classification_alone_unless_asked_for(tiny_records, tmp_path):
     loop = made_loop(tiny_records, tmp_path, protocol=protocols.get("maxboxacc"))
     assert set(loop.validation.scores()) == {"val_top1", "val_top5"}
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_classes_of_the_graph_score_as_those_of_the_evaluator(tiny_records, tmp_path, dead):
+    """All logits of a dead network are equal: it names one class, and is not right about every picture."""
+    loop = made_loop(tiny_records, tmp_path)
+    for variable in loop.model.trainable_variables if dead else ():
+        variable.assign(ops.zeros_like(variable))
+    top1, _ = evaluated(loop, protocols.get("maxboxacc")).classification()
+    assert 0 < top1.hits < 9
+    assert loop.validation.scores()["val_top1"] == pytest.approx(top1.value, abs=1e-7)
