@@ -13,7 +13,7 @@ from e2wsol.data import broken_records, pipeline
 from e2wsol.errors import UserError
 from e2wsol.training import checkpoints
 from e2wsol.training.preemption import Preemption
-from e2wsol.training.step import TrainSteps
+from e2wsol.training.step import ALIKE, TrainSteps
 from e2wsol.training.validation import Validation
 from e2wsol.training.workers import Workers
 
@@ -91,6 +91,7 @@ class Loop:
         self.best = -math.inf
         # Of the steps of the present epoch: {name: sum of its values}, and how many they are.
         self.sums, self.counted = {}, 0
+        self.dead = False
         self.preemption = Preemption(self.workers)
         self.callbacks = [*model.callbacks(), *callbacks]
         self._check_batch()
@@ -191,10 +192,25 @@ class Loop:
         sums = {name: float(column.sum()) for name, column in zip(self._train_steps.names, table.T)}
         if not math.isfinite(sums["loss"]):
             raise self._not_finite(table[:, self._train_steps.names.index("loss")])
+        self._look_for_life(sums.pop(ALIKE, 0.0), taken)
         logs = {name: value / taken for name, value in sums.items()}
         logs |= {"step": self.step, "learning_rate": self._learning_rate()}
         callbacks.on_train_batch_end(self.step - 1, logs)
         return sums, taken
+
+    def _look_for_life(self, alike, taken):
+        """Says so, once, where the last steps told no class from another: class maps that a ReLU shut do not recover.
+
+        Not of the first steps, since a classifier may start from zeros.
+        """
+        if alike == taken < self.step and not self.dead:
+            self.dead = True
+            if self.chief:
+                tqdm.write(
+                    f"warning: step {self.step}: the classifier is dead, its logits are equal whatever the picture; "
+                    f"start again with less than --learning_rate={self._learning_rate():g}, or with lower rates of its "
+                    "head (--learning_rate_multipliers)"
+                )
 
     def _learning_rate(self):
         return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))

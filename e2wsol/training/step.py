@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from e2wsol.errors import UserError
 
+ALIKE = "alike"
+
 
 class TrainSteps:
     """Forward pass, loss, gradients and update, as one TensorFlow function.
@@ -38,7 +40,8 @@ class TrainSteps:
 
         Returns:
           float32 tensor (number, k), a row a step, of means over the global batch: "loss", "accuracy" of a method that
-          classifies, the loss's terms where it has several. `names` says their order, after the first call.
+          classifies, the loss's terms where it has several, and of a classifier of several classes ALIKE, the share of
+          pictures that have one logit for all classes. `names` says their order, after the first call.
         """
         return self._run(batches, tf.constant(number))
 
@@ -98,5 +101,8 @@ class TrainSteps:
             values["accuracy"] = tf.reduce_mean(tf.cast(correct, tf.float32))
         if len(terms) > 1:
             values |= terms
+        if self.model.classifies and self.model.num_classes > 1:
+            alike = tf.reduce_all(tf.equal(outputs["logits"], outputs["logits"][:, :1]), axis=-1)
+            values[ALIKE] = tf.reduce_mean(tf.cast(alike, tf.float32))
         self.names = tuple(values)
         return gradients, tf.stack([tf.cast(value, tf.float32) for value in values.values()])

@@ -237,6 +237,19 @@ def test_stop_training_stops_after_the_epoch(tiny_records, tmp_path):
     assert checkpoints.last(tmp_path).name == "step-00000002"
 
 
+@pytest.mark.parametrize("dead", [False, True])
+def test_a_classifier_that_died_is_named_once(tiny_records, tmp_path, capsys, dead):
+    loop = made_loop(tiny_records, tmp_path, epochs=2, steps_per_epoch=4)
+    for variable in loop.model.trainable_variables if dead else ():
+        variable.assign(keras.ops.zeros_like(variable))
+    if dead:
+        loop.optimizer.learning_rate = 0.0
+    loop.run()
+    said = capsys.readouterr().out
+    assert said.count("warning: step 4: the classifier is dead, its logits are equal") == dead
+    assert said.count("warning") == dead
+
+
 def test_early_stopping_of_keras(tiny_records, tmp_path):
     stopping = keras.callbacks.EarlyStopping("val_top1", mode="max", patience=2)
     loop = made_loop(tiny_records, tmp_path, epochs=9, steps_per_epoch=1, callbacks=[stopping])
