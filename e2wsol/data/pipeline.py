@@ -225,24 +225,22 @@ def train_ids(info, options, *, split="train", seed, start_record, count):
     return [schema.parse(serialized)["source_id"].numpy().decode(errors="replace") for _, serialized in records]
 
 
-def eval_dataset(info, options, *, split, batch, start=0, limit=0, crops=1, shard_index=0, num_shards=1):
-    """Finite batches in file order, remainder kept, with the annotations.
+def eval_pictures(info, options, *, split, start=0, limit=0, crops=1, shard_index=0, num_shards=1):
+    """Pictures one by one in file order, with the annotations.
 
     Args:
       info: `dataset.DatasetInfo`.
       options: `PipelineOptions`.
       split: split to read.
-      batch: pictures per batch.
       start: leave out so many pictures at the beginning.
       limit: read this many pictures only (builders store pictures in mixed order); 0 for all.
       crops: 10 to give "crops" as well, ten a picture, whatever `eval_crop` says; else 1.
       shard_index, num_shards: read every num_shards-th picture from the shard_index-th on.
 
     Returns:
-      tf.data.Dataset of "image" uint8 (b, S, S, 3) RGB, "label" int32 (b,), "source_id" and "filename"
-      string (b,), "size" int32 (b, 2) height and width of the annotated picture, "boxes" float32
-      (b, M, 4) in its pixels padded with -1, "num_boxes" int32 (b,), "mask" string (b,) PNG or "";
-      with ten crops also "crops" uint8 (b, 10, S, S, 3) in the order of `ten_crops`.
+      finite tf.data.Dataset of "image" uint8 (S, S, 3) RGB, "label" int32, "source_id" and "filename" string, "size"
+      int32 (2,) height and width of the annotated picture, "boxes" float32 (n, 4) in its pixels, "num_boxes" int32 n,
+      "mask" string, PNG or ""; with ten crops also "crops" uint8 (10, S, S, 3) in the order of `ten_crops`.
     """
 
     def prepare(serialized):
@@ -257,11 +255,24 @@ def eval_dataset(info, options, *, split, batch, start=0, limit=0, crops=1, shar
     if limit:
         dataset = dataset.take(limit)
     dataset = dataset.shard(num_shards, shard_index).map(prepare, num_parallel_calls=_threads(options))
+    return dataset.with_options(_dataset_options())
+
+
+def eval_dataset(info, options, *, split, batch, **which):
+    """Finite batches of `eval_pictures`, remainder kept.
+
+    Args:
+      info, options, split, which: as there.
+      batch: pictures per batch.
+
+    Returns:
+      tf.data.Dataset of what is there in batches (b, ...), "boxes" float32 (b, M, 4) padded with -1.
+    """
+    dataset = eval_pictures(info, options, split=split, **which)
     padding = {name: tf.zeros([], spec.dtype) for name, spec in dataset.element_spec.items() if spec.dtype != tf.string}
     padding |= {name: "" for name, spec in dataset.element_spec.items() if spec.dtype == tf.string}
     padding["boxes"] = -1.0
-    dataset = dataset.padded_batch(batch, padding_values=padding)
-    return dataset.prefetch(tf.data.AUTOTUNE).with_options(_dataset_options())
+    return dataset.padded_batch(batch, padding_values=padding).prefetch(tf.data.AUTOTUNE)
 
 
 def supervised(dataset):

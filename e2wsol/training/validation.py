@@ -59,10 +59,10 @@ class Validation:
         def make(context):
             shards = context.num_input_pipelines
             steps = math.ceil(count / (per_replica * replicas)) * replicas // shards
-            dataset = pipeline.eval_dataset(
-                self.info, self.view, split="val", batch=1, shard_index=context.input_pipeline_id, num_shards=shards
+            dataset = pipeline.eval_pictures(
+                self.info, self.view, split="val", shard_index=context.input_pipeline_id, num_shards=shards
             )
-            dataset = dataset.unbatch().map(self._item)
+            dataset = dataset.map(self._item)
             shape = dataset.element_spec["image"].shape
             filler = {"image": tf.zeros(shape, tf.uint8), "label": 0, "weight": 0.0}
             filler["boxes"] = tf.zeros((0, 4), tf.float64)

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from keras import ops
 from made_loops import VIEW, made_loop
+from made_records import made_picture, write_dataset
 
 from e2wsol.localization import protocols
 from e2wsol.prediction.evaluation import Evaluation, ModelMaps
@@ -48,3 +49,12 @@ def test_classes_of_the_graph_score_as_those_of_the_evaluator(tiny_records, tmp_
     top1, _ = evaluated(loop, protocols.get("maxboxacc")).classification()
     assert 0 < top1.hits < 9
     assert loop.validation.scores()["val_top1"] == pytest.approx(top1.value, abs=1e-7)
+
+
+@pytest.mark.parametrize("localization", [False, True])
+def test_pictures_without_any_box(tmp_path, localization):
+    """Photos of one's own: tf.data's unbatch ends the process at a tensor of no boxes."""
+    pictures = [made_picture(number, number % 3, boxes=()) for number in range(10)]
+    records = write_dataset(tmp_path, {split: [pictures] for split in ("train", "val")})
+    settings = {"protocol": protocols.get("maxboxacc"), "validate_localization": localization}
+    assert set(made_loop(records, tmp_path, **settings).validation.scores()) == {"val_top1", "val_top5"}
