@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from made_loops import VIEW, made_loop, weights
+from made_loops import VIEW, kill, made_loop, weights
 
 from e2wsol.backbones import BackboneOptions
 from e2wsol.data import dataset, pipeline, schema
@@ -240,10 +240,8 @@ def test_stop_training_stops_after_the_epoch(tiny_records, tmp_path):
 @pytest.mark.parametrize("dead", [False, True])
 def test_a_classifier_that_died_is_named_once(tiny_records, tmp_path, capsys, dead):
     loop = made_loop(tiny_records, tmp_path, epochs=2, steps_per_epoch=4)
-    for variable in loop.model.trainable_variables if dead else ():
-        variable.assign(keras.ops.zeros_like(variable))
     if dead:
-        loop.optimizer.learning_rate = 0.0
+        kill(loop)
     loop.run()
     said = capsys.readouterr().out
     assert said.count("warning: step 4: the classifier is dead, its logits are equal") == dead
