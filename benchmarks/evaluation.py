@@ -170,7 +170,7 @@ def plain_ious(boxes, truth):
 def kernel_histograms(score_map, mask):
     """(2, 1002) pixels by score, on the object and beside it."""
     counter = PixelCounter()
-    counter.add(score_map, mask)
+    counter.update(score_map, mask)
     return np.stack([counter.object_pixels, counter.background_pixels])
 
 

@@ -77,7 +77,7 @@ def start(options, run_dir):
     flags = [f"--data_dir={options.data_dir}", f"--run_dir={run_dir}", f"--epochs={epochs}", "--steps_per_epoch=100"]
     sys.argv = ["train", *flags, *TINY]
     try:
-        cli.run(train.main, *train.OPTION_CLASSES)
+        cli.run(train.main, train.TrainFlags)
     except SystemExit as ended:
         os._exit(ended.code)
     finally:

@@ -64,9 +64,18 @@ class LocalizeOptions:
     )
 
 
-def main(options, backbone, positional):
+@dataclasses.dataclass(frozen=True)
+class LocalizeFlags:
+    """All flags of the command."""
+
+    localize: LocalizeOptions
+    backbone: BackboneOptions
+
+
+def main(flags, positional):
     """Prints a table for each method and backbone, and the JSON line."""
     cli.no_arguments(positional)
+    options, backbone = flags.localize, flags.backbone
     results = []
     for network in named(backbone.backbone, backbones.ARCHITECTURES, "backbone"):
         chosen = dataclasses.replace(backbone, backbone=network)
@@ -231,4 +240,4 @@ def make_plain_call(method, channels_last, options, backbone):
 
 
 if __name__ == "__main__":
-    cli.run(main, LocalizeOptions, BackboneOptions, description=__doc__)
+    cli.run(main, LocalizeFlags, description=__doc__)

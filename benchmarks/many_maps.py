@@ -46,13 +46,13 @@ def main(options, positional):
 
     def outcomes(picture):
         localization_map, facts = picture
-        return scorer.outcome(scorer.locate(localization_map), **facts), baselines.outcomes(**facts)
+        return scorer.score_boxes(scorer.boxes_of_map(localization_map), **facts), baselines.score(**facts)
 
     start, memory = time.perf_counter(), []
     results = in_order(outcomes, pictures(options), options.threads or os.cpu_count())
     for number, (outcome, others) in enumerate(tqdm(results, total=options.maps, unit="map"), start=1):
-        scorer.take(outcome)
-        baselines.take(others)
+        scorer.update_scores(outcome)
+        baselines.update_scores(others)
         if number % (options.maps // 10) == 0:
             memory.append(_resident_mib())
     score = scorer.max_box_acc(0.5)

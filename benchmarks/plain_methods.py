@@ -7,7 +7,7 @@ import torch
 from plain_pytorch import Twin
 from torch.nn import functional
 
-from e2wsol.methods import BAS, name_of
+from e2wsol.methods.bas import BAS
 
 
 class Plain:
@@ -23,7 +23,7 @@ class Plain:
     """
 
     def __init__(self, model, channels_last):
-        name = name_of(model)
+        name = model.key
         self.options, self.num_classes = model.options, model.num_classes
         self.image_size = model.image_size
         self.layer = getattr(model, "gradient_layer", None)
@@ -75,8 +75,8 @@ def _segmentation(plain, outputs, pseudo_masks):
     size = tuple(pseudo_masks.shape[1:3])
     logits = functional.interpolate(outputs["map"][:, None], size, mode="bilinear", align_corners=True)[:, 0]
     foreground, prior = pseudo_masks.float().div_(255).unbind(-1)
-    target = (foreground > options.spol_seg_foreground) | (prior > options.spol_seg_prior)
-    certain = target | (foreground < options.spol_seg_background)
+    target = (foreground > options.foreground) | (prior > options.prior)
+    certain = target | (foreground < options.background)
     return functional.binary_cross_entropy_with_logits(logits, target.float(), certain.float())
 
 
@@ -88,7 +88,7 @@ def _suppression(plain, outputs, labels):
     erased_maps = copy.deepcopy(plain.tail)(outputs["trunk"].detach() * (1 - saliency))
     erased = erased_maps.mean((2, 3))[rows, labels]
     logit = outputs["logits"][rows, labels].detach()
-    counts = erased <= logit if options.bas_equal_ratio else erased < logit
+    counts = erased <= logit if options.equal_ratio else erased < logit
     ratio = torch.where(counts, erased / (logit + 1e-8), 0.0)
     class_maps = outputs["class_maps"]
     pooled = functional.avg_pool2d(saliency, saliency.shape[-1] // class_maps.shape[-1])
@@ -96,8 +96,8 @@ def _suppression(plain, outputs, labels):
     area = saliency.mean((1, 2, 3))
     return (
         functional.cross_entropy(outputs["logits"], labels)
-        + options.bas_guidance_weight * guidance
-        + (ratio + options.bas_area_weight * area).mean()
+        + options.guidance_weight * guidance
+        + (ratio + options.area_weight * area).mean()
     )
 
 
@@ -123,7 +123,7 @@ def _mean_saliency(plain, outputs, labels):
 
 def _parallel_branch(plain, outputs, labels):
     weights = plain.linear["linear"].weight[labels]
-    weights = torch.where(weights > 0, plain.options.mnpo_positive_weight * weights, weights)
+    weights = torch.where(weights > 0, plain.options.positive_weight * weights, weights)
     maps = torch.stack([_weighted(outputs[name], weights) for name in ("features", "branch_features")], 1)
     return functional.interpolate(maps, (plain.image_size,) * 2, mode="bicubic", align_corners=False).amax(1)
 
@@ -149,7 +149,7 @@ def _dual_gradients(plain, outputs, labels):
 def _gradient_maps(plain, outputs, labels):
     features, evidence, loss = _gradients(plain, outputs, labels, ["logits", "branch_logits"])
     weights = evidence.sum((2, 3))
-    weights = torch.where(weights > 0, plain.options.mnpo_positive_weight * weights, weights)
+    weights = torch.where(weights > 0, plain.options.positive_weight * weights, weights)
     return torch.einsum("bchw,bc->bhw", _unit(features) - _unit(loss), weights)
 
 

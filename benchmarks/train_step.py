@@ -38,7 +38,7 @@ from side_by_side import (
 )
 from stopwatch import Subject, take_turns
 
-from e2wsol import backbones, cli, compute, methods
+from e2wsol import backbones, cli, compute, config, methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.config import option
 from e2wsol.errors import UserError
@@ -67,14 +67,24 @@ class StepOptions:
     )
 
 
-def main(step_options, computing, backbone, *rest):
+@dataclasses.dataclass(frozen=True)
+class StepFlags:
+    """All flags of the command."""
+
+    step: StepOptions
+    compute: compute.ComputeOptions
+    backbone: BackboneOptions
+    of_methods: methods.AllOptions
+
+
+def main(flags, positional):
     """Prints a table for each method and backbone, and the JSON line."""
-    *method_options, positional = rest
     cli.no_arguments(positional)
+    method_options = config.instances(flags.of_methods)
     cases = [
-        _measure(name, step_options, computing, dataclasses.replace(backbone, backbone=network), method_options)
-        for network in named(backbone.backbone, backbones.ARCHITECTURES, "backbone")
-        for name in named(step_options.method, methods.METHODS, "method")
+        _measure(name, flags.step, flags.compute, dataclasses.replace(flags.backbone, backbone=network), method_options)
+        for network in named(flags.backbone.backbone, backbones.ARCHITECTURES, "backbone")
+        for name in named(flags.step.method, methods.METHODS, "method")
     ]
     print(json.dumps(together(cases)))
 
@@ -187,4 +197,4 @@ def make_plain_step(method, channels_last, options, backbone, method_options):
 
 
 if __name__ == "__main__":
-    cli.run(main, StepOptions, compute.ComputeOptions, BackboneOptions, *methods.option_classes(), description=__doc__)
+    cli.run(main, StepFlags, description=__doc__)

@@ -24,13 +24,10 @@ from e2wsol import cli, files
 from e2wsol.config import option
 from e2wsol.data import broken_records, dataset, pipeline, skipped_records
 from e2wsol.errors import UserError
-from e2wsol.localization import protocols
-from e2wsol.prediction import class_files
-from e2wsol.prediction.classes import Classifier, ranking
-from e2wsol.prediction.models import box_protocol, load_model
-from e2wsol.prediction.resized_model import at_image_size
-from e2wsol.prediction.subjects import crops_to_take
-from e2wsol.prediction.trained_runs import open_run
+from e2wsol.evaluation import predicted_classes
+from e2wsol.evaluation.of_run import crops_to_take
+from e2wsol.prediction.classifier import Classifier, ranking
+from e2wsol.trained_run import TrainedRun
 
 FORMAT = "e2wsol-classes/1"
 
@@ -47,7 +44,7 @@ class ClassifyOptions:
     input_size: int = option(
         0, "whole pictures are resized to this for the network; 0 for the run's evaluation view", minimum=0
     )
-    batch: int = option(32, "pictures a batch", minimum=1)
+    batch_size: int = option(32, "pictures a batch", minimum=1, aliases=("batch",))
     on_bad_record: str = dataset.on_bad_record_option()
     crops: str = option(
         "auto",
@@ -61,20 +58,19 @@ def main(options, positional):
     cli.no_arguments(positional)
     if not options.run_dir:
         raise UserError("--run_dir is missing: give a run folder of python -m e2wsol.train")
-    run, flags, view, info = open_run(options.run_dir, options.data_dir, options.on_bad_record)
-    output = pathlib.Path(options.output or run.path / f"{options.split}.jsonl")
+    run = TrainedRun.in_folder(options.run_dir, checkpoint=options.checkpoint)
+    view, info, folder = run.view, run.records(options.data_dir, options.on_bad_record), run.folder.path
+    output = pathlib.Path(options.output or folder / f"{options.split}.jsonl")
     if output.suffix != ".jsonl":
         raise UserError(f"--output={output}: give a name that ends in .jsonl")
-    info = skipped_records.leave_out(info, options.on_bad_record, (options.split,), run.path)
-    skipped_records.remember(info, run.path)
-    model_file = pathlib.Path(options.checkpoint or run.model_file())
-    model = load_model(str(model_file))
-    protocol = box_protocol(protocols.BoxOptions(), flags, model)
+    info = skipped_records.leave_out(info, options.on_bad_record, (options.split,), folder)
+    skipped_records.remember(info, folder)
+    model, protocol = run.model, run.box_protocol()
     if options.input_size:
-        model = at_image_size(model, options.input_size)
+        model = model.resized(options.input_size)
         view = whole_pictures(options)
     crops = crops_to_take(options.crops, protocol, view)
-    about = made_with(options, info, model_file, view, crops, protocol.ten_crop_mean)
+    about = made_with(options, info, run.model_file, view, crops, protocol.ten_crop_mean)
     if finished(output, about):
         print(f"{output}: classes by this checkpoint are there already, nothing to do")
         return
@@ -140,7 +136,7 @@ def finished(output, about):
 
 def predicted(classifier, info, view, options, crops):
     """Yields (picture id, label, five best classes, their probabilities) in the order of the records."""
-    batches = pipeline.eval_dataset(info, view, split=options.split, batch=options.batch, crops=crops)
+    batches = pipeline.eval_dataset(info, view, split=options.split, batch=options.batch_size, crops=crops)
     count = info.split(options.split).count
     with broken_records.guard(info, options.split), tqdm(total=count, desc="classify", unit="picture") as bar:
         for batch in batches:
@@ -159,7 +155,7 @@ def write(output, about, predictions):
     temporary = output.with_name(f".tmp-{output.name}")  # what a stopped run leaves there is written over
     with open(temporary, "w", encoding="utf-8") as file:
         for source_id, label, classes, probabilities in predictions:
-            file.write(class_files.line(source_id, classes, probabilities))
+            file.write(predicted_classes.line(source_id, classes, probabilities))
             hits += (classes[0] == label, label in classes)
             count += 1
     # First what it was made with: stopped between the two, the file is not yet there, or not the one described.

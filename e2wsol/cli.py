@@ -3,21 +3,29 @@
 import errno
 import os
 import sys
+from collections.abc import Callable
+from typing import NoReturn
 
 from e2wsol import config
-from e2wsol.errors import UserError, WorkerLostError
+from e2wsol.errors import ArgumentError, UserError, WorkerLostError
 
 EXIT_USER_ERROR = 2
 EXIT_TRY_AGAIN = 75
 _STORAGE_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG, errno.EACCES)
 
 
-def run(main, *option_classes, description=None, complete=None):
-    """Parses sys.argv, calls main(*instances, positional) and exits with its status.
+def run(
+    main: Callable[..., int | None],
+    flags: type,
+    *,
+    description: str | None = None,
+    complete: Callable[[list[str]], list[str]] | None = None,
+) -> NoReturn:
+    """Parses sys.argv, calls main(flags, positional) and exits with its status.
 
     Args:
       main: the command.
-      option_classes: dataclasses of its flags.
+      flags: the dataclass of its flags, see e2wsol.config.
       description: what --help says first.
       complete: f(argv) -> argv with the flags that follow from those given.
 
@@ -26,13 +34,13 @@ def run(main, *option_classes, description=None, complete=None):
     """
     try:
         argv = complete(sys.argv) if complete else sys.argv
-        instances, positional, help_text = config.parse(argv, option_classes)
+        values, positional, help_text = config.parse(argv, flags)
         if help_text:
             print(description or main.__doc__ or "", help_text, sep="\n")
             sys.exit(0)
-        status = main(*instances, positional)
+        status = main(values, positional)
     except UserError as error:
-        fail(error)
+        fail(in_flags(error, flags))
     except WorkerLostError as error:
         _leave(error)
     except OSError as error:
@@ -45,19 +53,28 @@ def run(main, *option_classes, description=None, complete=None):
     sys.exit(status or 0)
 
 
-def no_arguments(positional):
+def in_flags(error: UserError, flags: type) -> str:
+    """The message of an error, which names the flag where the error names the argument that it fills."""
+    if not isinstance(error, ArgumentError):
+        return str(error)
+    names = config.flags_of_arguments(flags)
+    flag = names.get((error.owner, error.argument)) or names.get((None, error.argument))
+    return error.named(f"--{flag}") if flag else str(error)
+
+
+def no_arguments(positional: list[str]) -> None:
     """Raises a UserError when a command whose settings are all flags was given anything else."""
     if positional:
         raise UserError(f"{positional[0]}: unexpected argument; all settings are flags (see --help)")
 
 
-def fail(message):
+def fail(message: object) -> NoReturn:
     """Prints one error line and exits with status 2."""
     _say(message)
     sys.exit(EXIT_USER_ERROR)
 
 
-def _leave(message):
+def _leave(message: object) -> NoReturn:
     """The same with status 75 and at once: TensorFlow's way out waits seconds for the worker that is gone."""
     _say(message)
     sys.stdout.flush()
@@ -65,5 +82,5 @@ def _leave(message):
     os._exit(EXIT_TRY_AGAIN)
 
 
-def _say(message):
+def _say(message: object) -> None:
     print("error: " + " ".join(str(message).split()), file=sys.stderr)

@@ -24,18 +24,17 @@ import pathlib
 
 import keras
 
-from e2wsol import checkpoints, cli, config, files, methods, train
-from e2wsol.backbones import BackboneOptions, build
+from e2wsol import cli, config, files, releases, train
+from e2wsol.backbones import build
 from e2wsol.backbones.weights import applications_values
-from e2wsol.checkpoints import accounting, origins
-from e2wsol.checkpoints.reading import open_checkpoint
-from e2wsol.checkpoints.writing import write_npz, write_pytorch
 from e2wsol.config import option
-from e2wsol.data import dataset, pipeline
+from e2wsol.data import dataset
 from e2wsol.errors import UserError
-from e2wsol.localization.protocols import BoxOptions
-from e2wsol.prediction.models import box_protocol, load_model
-from e2wsol.prediction.verification import verify
+from e2wsol.releases import accounting, origins
+from e2wsol.releases.reading import open_checkpoint
+from e2wsol.releases.verification import verify
+from e2wsol.releases.writing import write_npz, write_pytorch
+from e2wsol.trained_run import TrainedRun, protocol_of
 from e2wsol.training import converted_run
 from e2wsol.training.run_folder import RunFolder
 
@@ -55,7 +54,12 @@ class ConvertOptions:
     any_order: bool = option(False, "pass over the order of the tensors in a PyTorch file")
 
 
-OPTION_CLASSES = (ConvertOptions, *train.OPTION_CLASSES)
+@dataclasses.dataclass(frozen=True)
+class ConvertFlags:
+    """All flags of the command: its own, and the settings of the model as e2wsol.train takes them."""
+
+    convert: ConvertOptions
+    settings: train.TrainFlags
 
 
 def with_released_settings(argv):
@@ -64,8 +68,8 @@ def with_released_settings(argv):
     Raises:
       UserError: a bad flag, or no settings were released.
     """
-    (options, *others), _, help_text = config.parse(argv, OPTION_CLASSES)
-    method, backbone = (_one(others, kind) for kind in (methods.MethodOptions, BackboneOptions))
+    flags, _, help_text = config.parse(argv, ConvertFlags)
+    options, method, backbone = flags.convert, flags.settings.method, flags.settings.backbone
     if help_text or _target(options) not in (".keras", "") or _ours(options.from_):
         return argv
     implied = [f"--{name}={value}" for name, value in _origin(method.method).flags.items()]
@@ -75,9 +79,9 @@ def with_released_settings(argv):
     return [argv[0], *implied, *argv[1:]]
 
 
-def main(options, *arguments):
+def main(flags, positional):
     """Chooses the direction from what is read and what is made."""
-    *others, positional = arguments
+    options = flags.convert
     cli.no_arguments(positional)
     if not options.from_:
         raise UserError("--from is missing: give a checkpoint, start weights, or a model of ours")
@@ -91,27 +95,25 @@ def main(options, *arguments):
     if _ours(options.from_):
         write_released(options, target)
     elif target == ".npz":
-        convert_start_weights(options, _one(others, BackboneOptions))
+        convert_start_weights(options, flags.settings.backbone)
     elif target == ".pth":
         raise UserError(f"--to={options.to}: a .pth is made of a model of ours; --from={options.from_} is none")
     else:
-        convert_model(options, others, target)
+        convert_model(options, flags.settings, target)
 
 
-def convert_model(options, others, target):
+def convert_model(options, settings, target):
     """From a released checkpoint to a .keras file or a run folder."""
-    method, backbone, view = (
-        _one(others, kind) for kind in (methods.MethodOptions, BackboneOptions, pipeline.PipelineOptions)
-    )
-    origin = _origin(method.method)
-    _check_origin(origin, method, backbone)
+    view = settings.data
+    origin = _origin(settings.method.method)
+    _check_origin(origin, settings.method, settings.backbone)
     info = dataset.load(view.data_dir) if view.data_dir else None
     if target == "":
         converted_run.check(options.to, info)
     with open_checkpoint(options.from_) as source:
-        model, account = _fitting(options, others, source, _class_counts(options, info))
+        model, account = _fitting(options, settings, source, _class_counts(options, info))
         _show(options, source, account)
-        variables = checkpoints.variables(model)
+        variables = releases.variables(model)
         for path, value in accounting.values(source, account).items():
             variables[path].assign(value)
         if target:
@@ -119,24 +121,19 @@ def convert_model(options, others, target):
                 model.save(temporary)
             written = pathlib.Path(options.to)
         else:
-            written = converted_run.write(options.to, model, info, others)
+            written = converted_run.write(options.to, model, info, settings)
         print(f"wrote {options.to}: {account.summary()}, {model.num_classes} classes")
         if options.verify:
-            protocol = box_protocol(_one(others, BoxOptions), {}, model)
+            protocol = protocol_of(model, settings.box)
             print(verify(written, source, account, options.verify, view=view, protocol=protocol, resize=origin.resize))
 
 
-def _fitting(options, others, source, class_counts):
+def _fitting(options, settings, source, class_counts):
     """(method, Account of the file) of the first number of classes that leaves no fault, else of the first."""
-    method, backbone, view = (
-        _one(others, kind) for kind in (methods.MethodOptions, BackboneOptions, pipeline.PipelineOptions)
-    )
     tried = []
     for count in class_counts:
-        model = methods.create(
-            method.method, backbone=backbone, image_size=view.image_size, num_classes=count, options=others
-        )
-        names, shapes = checkpoints.namings_of(model), checkpoints.shapes(model)
+        model = train.build(settings, count)
+        names, shapes = releases.namings_of(model), releases.shapes(model)
         tried.append((model, accounting.closest(source, names, shapes, any_order=options.any_order)))
         if not tried[-1][1].faults:
             return tried[-1]
@@ -145,7 +142,7 @@ def _fitting(options, others, source, class_counts):
 
 def convert_start_weights(options, backbone):
     """From a file of start weights to an .npz for --backbone_weights."""
-    shapes = checkpoints.shapes(build(backbone, 224))
+    shapes = releases.shapes(build(backbone, 224))
     if options.from_.endswith(".h5"):
         values, summary = applications_values(backbone, options.from_, "--from"), "keras.applications' file"
         if missing := sorted(shapes.keys() - values.keys()):
@@ -156,7 +153,7 @@ def convert_start_weights(options, backbone):
         values = {path: values[path] for path in shapes}
     else:
         with open_checkpoint(options.from_) as source:
-            names = checkpoints.start_namings(backbone.backbone, shapes)
+            names = releases.start_namings(backbone.backbone, shapes)
             account = accounting.closest(source, names, shapes, any_order=options.any_order)
             _show(options, source, account)
             values, summary = accounting.values(source, account), account.summary()
@@ -167,9 +164,9 @@ def convert_start_weights(options, backbone):
 def write_released(options, target):
     """From a model of ours to the format of its method's authors."""
     path = pathlib.Path(options.from_)
-    model = load_model(RunFolder(path).model_file() if path.is_dir() else path)
-    naming = checkpoints.namings_of(model)[0]
-    variables = {path: keras.ops.convert_to_numpy(value) for path, value in checkpoints.variables(model).items()}
+    model = TrainedRun.at(path).model
+    naming = releases.namings_of(model)[0]
+    variables = {path: keras.ops.convert_to_numpy(value) for path, value in releases.variables(model).items()}
     suffix = {"pytorch": ".pth", "tensorflow": ".npz"}[naming.container]
     if target != suffix:
         raise UserError(f"--to={options.to}: {naming.title} is a {suffix} file; give NAME{suffix}")
@@ -213,10 +210,6 @@ def _check_origin(origin, method, backbone):
             raise UserError(f"--{name}={given}: the released weights of {method.method} need --{name}={value}")
 
 
-def _one(instances, kind):
-    return next(instance for instance in instances if isinstance(instance, kind))
-
-
 def _target(options):
     """The suffix of --to, "" for a folder."""
     return pathlib.Path(options.to).suffix
@@ -228,4 +221,4 @@ def _ours(path):
 
 
 if __name__ == "__main__":
-    cli.run(main, *OPTION_CLASSES, description=__doc__, complete=with_released_settings)
+    cli.run(main, ConvertFlags, description=__doc__, complete=with_released_settings)

@@ -1,12 +1,41 @@
 """The exceptions that reach a user as a single line."""
 
+from collections.abc import Collection
+from typing import Any, TypeVar
+
+_Value = TypeVar("_Value")
+
 
 class UserError(Exception):
-    """Something the user gave is wrong: a flag, a file, a folder, a value.
+    """Something the user gave is wrong: an argument, a file, a folder, a value.
 
-    The message is one line that names the file or flag, the value that was found and what would
+    The message is one line that names the file or argument, the value that was found and what would
     be right. Commands print it without a traceback and exit with status 2.
     """
+
+
+class ArgumentError(UserError, ValueError):
+    """An argument is wrong. Its message names the argument; commands name the flag instead.
+
+    Attributes:
+      argument: name of the parameter or option field, such as "image_size".
+      value: what was given; `None` where naming it would say nothing.
+      problem: what is wrong with it, and what would be right.
+      owner: the option dataclass that the field belongs to, where the name alone is not unique.
+
+    Example:
+      >>> str(ArgumentError("image_size", 4, "must be at least 8"))
+      'image_size=4: must be at least 8'
+    """
+
+    def __init__(self, argument: str, value: Any, problem: str, *, owner: type | None = None):
+        self.argument, self.value, self.problem, self.owner = argument, value, problem, owner
+        super().__init__(self.named(argument))
+
+    def named(self, name: str) -> str:
+        """The message with the argument under another name, such as that of its flag."""
+        value = ",".join(map(str, self.value)) if isinstance(self.value, (tuple, list)) else self.value
+        return f"{name}: {self.problem}" if value is None else f"{name}={value}: {self.problem}"
 
 
 class WorkerLostError(Exception):
@@ -16,8 +45,9 @@ class WorkerLostError(Exception):
     """
 
 
-def choose(value, choices, flag):
-    """Returns `value` when it is one of `choices`, else raises a UserError that lists them."""
+def choose(value: _Value, choices: Collection[_Value], argument: str, *, owner: type | None = None) -> _Value:
+    """Returns `value` where it is one of `choices`, else raises an ArgumentError that lists them."""
     if value not in choices:
-        raise UserError(f"--{flag}={value}: unknown; choose one of {', '.join(sorted(choices))}")
+        known = ", ".join(sorted(map(str, choices)))
+        raise ArgumentError(argument, value, f"unknown; choose one of {known}", owner=owner)
     return value

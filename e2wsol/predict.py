@@ -15,8 +15,9 @@ from e2wsol.data import images
 from e2wsol.errors import UserError
 from e2wsol.localization.protocols import BoxOptions
 from e2wsol.localizers import LocalizerOptions
-from e2wsol.prediction import inputs, predictors
-from e2wsol.prediction.formats import FORMATS, RESERVED_STEMS, Detection, Prediction
+from e2wsol.prediction import inputs
+from e2wsol.prediction.formats import FORMATS, RESERVED_STEMS, AnnotatedImage, Detection
+from e2wsol.trained_run import ExportedModel, load
 from e2wsol.visualize import overlay
 
 EXIT_UNREADABLE = 3
@@ -29,7 +30,7 @@ _OVERLAY_QUALITY = 88
 class PredictOptions:
     """What to predict with, and how to write it."""
 
-    model: str = option("", "run folder, .keras file, or SavedModel folder of e2wsol.export")
+    model: str = option("", "run folder, .keras file, or SavedModel folder of e2wsol.export", aliases=("run_dir",))
     output: str = option("predictions", "folder that the files go to")
     format: str = option(
         "json",
@@ -38,57 +39,87 @@ class PredictOptions:
     )
     top_k: int = option(1, "classes to localize for each picture, most probable first", minimum=1)
     overlays: bool = option(True, "also write overlays/*.jpg: the picture with its box beside its map")
-    batch: int = option(8, "pictures that go through the network at once", minimum=1)
+    batch_size: int = option(8, "pictures that go through the network at once", minimum=1, aliases=("batch",))
 
 
-OPTION_CLASSES = (PredictOptions, BoxOptions, LocalizerOptions, ComputeOptions)
+@dataclasses.dataclass(frozen=True)
+class PredictFlags:
+    """All flags of the command."""
+
+    prediction: PredictOptions
+    box: BoxOptions
+    localizer: LocalizerOptions
+    compute: ComputeOptions
 
 
-def main(options, box, looking, computing, arguments):
+def main(flags, arguments):
     """Finds the object in pictures: python -m e2wsol.predict --model=RUN_FOLDER --output=DIR PICTURES_OR_FOLDERS.
 
-    --localizer=dgl --layer=conv5_1 looks for it through another localizer than the method's own; its maps want
-    their own --threshold, see the result.json that e2wsol.evaluate writes for them.
+    The threshold is the one that e2wsol.evaluate chose for the run, where it was evaluated; --threshold sets another.
+    --localizer=dgl --layer=conv5_1 looks for the object through another localizer than the method's own.
 
     Exit status: 0 when all is well; 2 for a wrong flag or path; 3 when a picture could not be read: each
     such picture is named on standard error and left out, the others are written.
     """
-    output = pathlib.Path(options.output)
+    options, output = flags.prediction, pathlib.Path(flags.prediction.output)
     pictures = inputs.find_pictures(arguments, leave_out=output / _OVERLAYS, reserved=RESERVED_STEMS)
-    predictor, names = predictors.load(options.model, box, top_k=options.top_k, looking=looking, computing=computing)
+    predictor = make_predictor(flags)
     overlay_folder = output / _OVERLAYS if options.overlays else None
-    predictions = predict(predictor, names, pictures, batch=options.batch, overlay_folder=overlay_folder)
+    predictions = predict(predictor, pictures, batch_size=options.batch_size, overlay_folder=overlay_folder)
     about = {"model": options.model, **predictor.about}
-    for name, text in FORMATS[options.format](predictions, names, about).items():
+    for name, text in FORMATS[options.format](predictions, predictor.class_names, about).items():
         files.write_text(output / name, text)
     unreadable = len(pictures) - len(predictions)
     print(f"{output}: boxes of {len(predictions)} pictures, {unreadable} unreadable")
+    if "threshold" in predictor.about:
+        print("threshold {threshold:g} ({threshold_from}), protocol {protocol}".format(**predictor.about))
     return EXIT_UNREADABLE if unreadable else 0
 
 
-def predict(predictor, class_names, pictures, *, batch=8, overlay_folder=None):
+def make_predictor(flags):
+    """The predictor that PredictFlags ask for.
+
+    Raises:
+      UserError: no such model, or an option that the model cannot follow.
+    """
+    if not flags.prediction.model:
+        raise UserError("--model is missing: give a run folder, a .keras file or an exported SavedModel folder")
+    flags.localizer.check()
+    run = load(flags.prediction.model, precision=flags.compute.precision)
+    settings = {
+        "protocol": flags.box.protocol,
+        "threshold": flags.box.threshold,
+        "top_k": flags.prediction.top_k,
+        "localizer": flags.localizer,
+        "jit": flags.compute.jit,
+    }
+    if isinstance(run, ExportedModel):
+        settings["precision"] = flags.compute.precision
+    return run.predictor(**settings)
+
+
+def predict(predictor, pictures, *, batch_size=8, overlay_folder=None):
     """Localizes the object of every picture; those that cannot be read are named on standard error.
 
     Args:
-      predictor: a predictor of e2wsol.prediction.predictors.
-      class_names: names in label order.
+      predictor: of TrainedRun.predictor.
       pictures: list of inputs.PictureFile.
-      batch: pictures per call of the predictor.
+      batch_size: pictures per call of the predictor.
       overlay_folder: where overlay pictures go, under the pictures' stems; None writes none.
 
     Returns:
-      list of formats.Prediction, in the order of `pictures` without the unreadable ones.
+      list of formats.AnnotatedImage, in the order of `pictures` without the unreadable ones.
     """
     predictions = []
     with tqdm.tqdm(total=len(pictures), desc="predict", unit="picture") as bar:
-        for start in range(0, len(pictures), batch):
-            chunk = pictures[start : start + batch]
-            predictions += _predict_batch(predictor, class_names, chunk, overlay_folder, bar)
+        for start in range(0, len(pictures), batch_size):
+            chunk = pictures[start : start + batch_size]
+            predictions += _predict_batch(predictor, chunk, overlay_folder, bar)
             bar.update(len(chunk))
     return predictions
 
 
-def _predict_batch(predictor, class_names, pictures, overlay_folder, bar):
+def _predict_batch(predictor, pictures, overlay_folder, bar):
     readable, views, sizes, shown = [], [], [], []
     for file in pictures:
         try:
@@ -105,31 +136,19 @@ def _predict_batch(predictor, class_names, pictures, overlay_folder, bar):
         return []
     found = predictor(views, sizes)
     if overlay_folder:
-        for file, size, small, localization in zip(readable, sizes, shown, found):
-            _write_overlay(overlay_folder / f"{file.stem}.jpg", small, size, localization, class_names)
-    return [_prediction(*entry, class_names) for entry in zip(readable, sizes, found)]
+        for file, small, localization in zip(readable, shown, found):
+            tile = overlay.of_localization(small, localization, side=_OVERLAY_SIDE)
+            files.write_bytes(overlay_folder / f"{file.stem}.jpg", images.encode_jpeg(tile, _OVERLAY_QUALITY))
+    return [_annotated(*entry) for entry in zip(readable, found)]
 
 
-def _write_overlay(path, picture, size, localization, class_names):
-    """Draws the first class's box; `picture` may be smaller than `size` (width, height), the box' frame."""
-    scale = picture.shape[1] / size[0], picture.shape[0] / size[1]
-    tile = overlay.tile(
-        picture,
-        localization.score_map,
-        predicted=localization.boxes[:1] * (*scale, *scale),
-        side=_OVERLAY_SIDE,
-        caption=f"{class_names[localization.labels[0]]}  {localization.scores[0]:.2f}",
-    )
-    files.write_bytes(path, images.encode_jpeg(tile, _OVERLAY_QUALITY))
-
-
-def _prediction(file, size, localization, class_names):
+def _annotated(file, found):
     detections = tuple(
-        Detection(int(label), class_names[label], float(score), tuple(map(float, box)))
-        for label, score, box in zip(localization.labels, localization.scores, localization.boxes)
+        Detection(int(label), name, float(score), tuple(map(float, box)))
+        for label, name, score, box in zip(found.labels, found.class_names, found.scores, found.boxes)
     )
-    return Prediction(file.path.as_posix(), file.name, file.stem, *size, detections)
+    return AnnotatedImage(file.path.as_posix(), file.name, file.stem, *found.image_size, detections)
 
 
 if __name__ == "__main__":
-    cli.run(main, *OPTION_CLASSES)
+    cli.run(main, PredictFlags)

@@ -23,9 +23,8 @@ from e2wsol.data import dataset, pipeline, schema, skipped_records
 from e2wsol.data.masked_records import MaskedRecords
 from e2wsol.errors import UserError
 from e2wsol.localization import pseudo_mask
-from e2wsol.prediction.models import load_model
-from e2wsol.prediction.pseudo_masks import MaskMaker
-from e2wsol.prediction.trained_runs import open_run
+from e2wsol.prediction.mask_maker import MaskMaker
+from e2wsol.trained_run import TrainedRun
 from e2wsol.visualize.pseudo_masks import SHEET, sheet
 
 SPLIT = "train"
@@ -54,7 +53,7 @@ class PseudoMaskOptions:
     mask_min_area: float = option(
         pseudo_mask.MIN_AREA, "contours of a smaller area give no Gaussian, square pixels of --mask_size", minimum=0.5
     )
-    batch: int = option(32, "pictures a batch", minimum=1)
+    batch_size: int = option(32, "pictures a batch", minimum=1, aliases=("batch",))
     on_bad_record: str = dataset.on_bad_record_option()
     threads: int = option(0, "threads that make and encode masks; 0 for one a core", minimum=0)
     samples: int = option(12, f"masks that {SHEET} shows", minimum=1)
@@ -72,22 +71,22 @@ def main(options, positional):
     for flag in ("run_dir", "output"):
         if not getattr(options, flag):
             raise UserError(f"--{flag} is missing: see python -m e2wsol.pseudo_masks --help")
-    run, _, view, info = open_run(options.run_dir, options.data_dir, options.on_bad_record)
-    info = skipped_records.leave_out(info, options.on_bad_record, (SPLIT,), run.path)
-    skipped_records.remember(info, run.path)
+    run = TrainedRun.in_folder(options.run_dir, checkpoint=options.checkpoint)
+    info = run.records(options.data_dir, options.on_bad_record)
+    info = skipped_records.leave_out(info, options.on_bad_record, (SPLIT,), run.folder.path)
+    skipped_records.remember(info, run.folder.path)
     if not info.split(SPLIT).count:
         raise UserError(f"--data_dir={info.folder}: split '{SPLIT}' holds no picture")
-    input_size = options.mask_input_size or view.resize_size
-    model_file = pathlib.Path(options.checkpoint or run.model_file())
-    copy = MaskedRecords(info, options.output, made_with(options, input_size, model_file), (SPLIT,))
+    input_size = options.mask_input_size or run.view.resize_size
+    copy = MaskedRecords(info, options.output, made_with(options, input_size, run.model_file), (SPLIT,))
     if copy.finished:
         print(f"{options.output}: pseudo masks of this checkpoint are there already, nothing to do")
         return
     maker = MaskMaker(
-        load_model(str(model_file)),
+        run.model,
         info,
         input_size=input_size,
-        batch=options.batch,
+        batch=options.batch_size,
         threads=options.threads or os.cpu_count(),
         size=options.mask_size,
         band=(options.mask_band_low, options.mask_band_high),

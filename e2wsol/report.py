@@ -18,7 +18,7 @@ from e2wsol.visualize.pseudo_masks import SHEET
 class ReportOptions:
     """Where the results are and where the page goes."""
 
-    result: str = option("", "run folder, or the result.json in it, that e2wsol.evaluate wrote")
+    run_dir: str = option("", "run folder, or the result.json in it, that e2wsol.evaluate wrote", aliases=("result",))
     compare: str = option("", "another run's folder or result.json: the page shows the two side by side")
     output: str = option(
         "", "the page's file; empty means report/index.html, or report/compare-NAME.html, beside result.json"
@@ -90,20 +90,12 @@ def _written(document, output, result_file, name):
     return output
 
 
-def _result_path(flag, value):
-    """`results.result_path` with the name of the flag in its errors."""
-    try:
-        return results.result_path(value)
-    except UserError as error:
-        raise UserError(str(error).replace("--result", f"--{flag}", 1)) from None
-
-
 def main(options, positional):
-    """Writes report/index.html of a run: python -m e2wsol.report --result=RUN_FOLDER [--compare=OTHER_RUN]."""
+    """Writes report/index.html of a run: python -m e2wsol.report --run_dir=RUN_FOLDER [--compare=OTHER_RUN]."""
     cli.no_arguments(positional)
-    first = _result_path("result", options.result)
+    first = results.result_path(options.run_dir, "run_dir")
     if options.compare:
-        second = _result_path("compare", options.compare)
+        second = results.result_path(options.compare, "compare")
         print(write_comparison(first, second, options.output, pictures=options.pictures))
     else:
         print(write_report(first, options.output, pictures=options.pictures))

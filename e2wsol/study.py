@@ -35,10 +35,10 @@ _FAILED = 1
 # Flags of e2wsol.train that the study gives, by its own.
 _GIVEN_BY = {
     "method": "rows",
-    "data_dir": "records",
+    "data_dir": "data_dir",
     "run_dir": "output",
     "seed": "seeds",
-    "backbone_weights": "start_weights",
+    "backbone_weights": "backbone_weights",
 }
 
 
@@ -47,10 +47,12 @@ class StudyOptions:
     """Which study, of what size, and where it goes."""
 
     suite: str = option("", f"the data set: {', '.join(SUITES)}")
-    input: str = option("", "folder or archive of the suite's pictures; not needed once --records holds them")
-    start_weights: str = option("imagenet", "start weights of every training, as --backbone_weights of e2wsol.train")
+    input: str = option("", "folder or archive of the suite's pictures; not needed once --data_dir holds them")
+    backbone_weights: str = option(
+        "imagenet", "start weights of every training, as of e2wsol.train", aliases=("start_weights",)
+    )
     output: str = option("", "the study's folder; empty for runs/study/SUITE")
-    records: str = option("", "folder for the suite's records; empty for records/SUITE")
+    data_dir: str = option("", "folder for the suite's records; empty for records/SUITE", aliases=("records",))
     flags_dir: str = option("flags/study", "folder of the suites' flagfiles, with methods/ in it")
     rows: tuple[str, ...] = option((), "rows of the table, comma-separated, and what they need; empty for all")
     seeds: tuple[int, ...] = option((0, 1, 2), "seeds of every training, comma-separated", minimum=0)
@@ -102,10 +104,10 @@ def make_plan(options, more):
         rows=rows,
         seeds=options.seeds,
         folder=pathlib.Path(options.output or f"runs/study/{suite.name}"),
-        records=pathlib.Path(options.records or f"records/{suite.name}"),
+        records=pathlib.Path(options.data_dir or f"records/{suite.name}"),
         input=options.input,
         flags_dir=flags_dir,
-        start_weights=options.start_weights,
+        start_weights=options.backbone_weights,
         middle_layer=options.middle_layer or suite.middle_layer,
         last_layer=options.last_layer or suite.last_layer,
         more=more,
@@ -132,7 +134,7 @@ def check_input(plan):
         )
     weights = plan.start_weights
     if weights not in ("none", "imagenet") and not os.path.exists(weights):
-        raise UserError(f"--start_weights={weights}: not found; give a file, imagenet or none")
+        raise UserError(f"--backbone_weights={weights}: not found; give a file, imagenet or none")
 
 
 def show(plan):

@@ -11,14 +11,14 @@ import dataclasses
 
 import keras
 
-from e2wsol import cli, compute, methods
+from e2wsol import cli, compute, config, methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.backbones.weights import load_start_weights
 from e2wsol.config import option
 from e2wsol.data import pipeline, skipped_records
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
-from e2wsol.prediction.models import box_protocol
+from e2wsol.trained_run import protocol_of
 from e2wsol.training import checkpoints, optimizers, strategies
 from e2wsol.training.callbacks import MetricsFile, TensorBoardLog
 from e2wsol.training.loop import Loop, LoopOptions, steps_per_epoch
@@ -39,93 +39,100 @@ class TrainOptions:
     deterministic: bool = option(False, "the same bits from the same flags, at some cost in speed")
 
 
-OPTION_CLASSES = (
-    TrainOptions,
-    LoopOptions,
-    strategies.StrategyOptions,
-    compute.ComputeOptions,
-    methods.MethodOptions,
-    BackboneOptions,
-    pipeline.PipelineOptions,
-    optimizers.OptimizerOptions,
-    protocols.BoxOptions,
-    *methods.option_classes(),
-)
+@dataclasses.dataclass(frozen=True)
+class TrainFlags:
+    """All flags of the command."""
+
+    run: TrainOptions
+    loop: LoopOptions
+    devices: strategies.StrategyOptions
+    compute: compute.ComputeOptions
+    method: methods.MethodOptions
+    backbone: BackboneOptions
+    data: pipeline.PipelineOptions
+    optimizer: optimizers.OptimizerOptions
+    box: protocols.BoxOptions
+    of_methods: methods.AllOptions
 
 
-def main(*arguments):
+def main(flags, positional):
     """Builds data, method and loop, in that order, and runs."""
-    *options, positional = arguments
-    train, loop, devices, computing, _, _, data, _, box, *_ = options
     cli.no_arguments(positional)
-    _check(train, data, box)
-    if train.deterministic:
+    _check(flags)
+    if flags.run.deterministic:
         strategies.make_deterministic()
+    data = flags.data
     info = skipped_records.load(data.data_dir, data.on_bad_record)
-    info = skipped_records.leave_out(info, data.on_bad_record, ("train", "val"), train.run_dir)
-    strategy = strategies.create(devices)
-    keras.utils.set_random_seed(loop.seed)
-    compute.use(computing)
-    folder = RunFolder(train.run_dir)
+    info = skipped_records.leave_out(info, data.on_bad_record, ("train", "val"), flags.run.run_dir)
+    strategy = strategies.create(flags.devices)
+    keras.utils.set_random_seed(flags.loop.seed)
+    compute.use(flags.compute)
+    folder = RunFolder(flags.run.run_dir)
     with Workers(strategy).watched(lambda: _how_to_go_on(folder)):
-        _train(strategy, folder, info, options)
+        _train(flags, strategy, folder, info)
 
 
-def _train(strategy, folder, info, options):
-    train, loop, _, computing, method, backbone, data, optimizer, box, *method_options = options
+def _train(flags, strategy, folder, info):
     with strategy.scope():
-        model = methods.create(
-            method.method,
-            backbone=backbone,
-            image_size=data.image_size,
-            num_classes=len(info.classes),
-            options=method_options,
-        )
-        report = load_start_weights(model.backbone, backbone, train.backbone_weights)
-        rule = optimizers.create(optimizer, steps_per_epoch(loop, info), optimizer_class(computing.precision))
-    protocol = box_protocol(box, {}, model)
+        model = build(flags, len(info.classes))
+        report = load_start_weights(model.backbone, flags.backbone, flags.run.backbone_weights)
+        steps = steps_per_epoch(flags.loop, info)
+        rule = optimizers.create(flags.optimizer, steps, optimizer_class(flags.compute.precision))
+    protocol = protocol_of(model, flags.box)
     runner = Loop(
         model,
         rule,
         strategy,
         info=info,
-        pipeline_options=data,
-        options=loop,
+        pipeline_options=flags.data,
+        options=flags.loop,
         folder=folder.checkpoints,
-        jit=computing.jit,
+        jit=flags.compute.jit,
         protocol=protocol,
     )
     if runner.chief:  # only now: flags that no network can be built with leave no run folder behind
-        folder.start(info, *options)
+        folder.start(info, flags)
         skipped_records.remember(info, folder.path)
     resumed = runner.resume()
     if runner.chief:
         start = f"resumed from {resumed}" if resumed else report.text() if report else "start weights: none"
         print(start, flush=True)
-        runner.callbacks += _file_callbacks(folder, runner, data, train.tensorboard_pictures, protocol)
+        runner.callbacks += _file_callbacks(folder, runner, flags, protocol)
     preempted = runner.run()
     if runner.chief:
         more = "; stopped by SIGTERM, the same command goes on" if preempted else ""
         print(f"trained {runner.step} steps; run folder: {folder.path}{more}")
 
 
+def build(flags, num_classes):
+    """The method that TrainFlags ask for, with initial weights."""
+    return methods.create(
+        flags.method.method,
+        backbone=flags.backbone,
+        image_size=flags.data.image_size,
+        num_classes=num_classes,
+        options=config.instances(flags.of_methods),
+    )
+
+
 def _how_to_go_on(folder):
     return f"start all workers again to go on from {checkpoints.last(folder.checkpoints) or 'the start'}"
 
 
-def _check(train, data, box):
-    if not data.data_dir:
+def _check(flags):
+    if not flags.data.data_dir:
         raise UserError("--data_dir is missing: give a folder of records, made by python -m tfrecords.build")
-    if not train.run_dir:
+    if not flags.run.run_dir:
         raise UserError("--run_dir is missing: give a folder for the run's checkpoints and results")
-    if box.protocol:
-        protocols.get(box.protocol)
+    if flags.box.protocol:
+        protocols.get(flags.box.protocol)
 
 
-def _file_callbacks(folder, runner, data, pictures, protocol):
+def _file_callbacks(folder, runner, flags, protocol):
     """The callbacks that write metrics.jsonl and TensorBoard events."""
+    pictures = flags.run.tensorboard_pictures
     split = "val" if runner.validation.exists else "train"
-    batch = next(iter(pipeline.eval_dataset(runner.info, data, split=split, batch=max(1, pictures))))
+    batch = next(iter(pipeline.eval_dataset(runner.info, flags.data, split=split, batch=max(1, pictures))))
     images, labels = batch["image"].numpy()[:pictures], batch["label"].numpy()[:pictures]
     skipped = sum(skipped_records.counts(runner.info, ("train",)).values())
     return [
@@ -135,4 +142,4 @@ def _file_callbacks(folder, runner, data, pictures, protocol):
 
 
 if __name__ == "__main__":
-    cli.run(main, *OPTION_CLASSES, description=__doc__)
+    cli.run(main, TrainFlags, description=__doc__)

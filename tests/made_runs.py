@@ -5,16 +5,15 @@ import sys
 import pytest
 
 from e2wsol import classify, cli, convert, evaluate, export, predict, pseudo_masks, train
-from e2wsol.localization.protocols import BoxOptions
 
 COMMANDS = {
-    "train": (train.main, train.OPTION_CLASSES),
-    "classify": (classify.main, (classify.ClassifyOptions,)),
-    "convert": (convert.main, convert.OPTION_CLASSES),
-    "evaluate": (evaluate.main, evaluate.OPTION_CLASSES),
-    "export": (export.main, (export.ExportOptions, BoxOptions)),
-    "predict": (predict.main, predict.OPTION_CLASSES),
-    "pseudo_masks": (pseudo_masks.main, (pseudo_masks.PseudoMaskOptions,)),
+    "train": (train.main, train.TrainFlags),
+    "classify": (classify.main, classify.ClassifyOptions),
+    "convert": (convert.main, convert.ConvertFlags),
+    "evaluate": (evaluate.main, evaluate.EvaluateFlags),
+    "export": (export.main, export.ExportFlags),
+    "predict": (predict.main, predict.PredictFlags),
+    "pseudo_masks": (pseudo_masks.main, pseudo_masks.PseudoMaskOptions),
 }
 COMPLETE = {"convert": convert.with_released_settings}
 TINY = (
@@ -25,10 +24,10 @@ TINY = (
 
 def run(name, *arguments):
     """Runs a command as `python -m e2wsol.NAME ARGUMENTS` does; returns its exit status."""
-    main, option_classes = COMMANDS[name]
+    main, flags = COMMANDS[name]
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as caught:
         patch.setattr(sys, "argv", [name, *map(str, arguments)])
-        cli.run(main, *option_classes, complete=COMPLETE.get(name))
+        cli.run(main, flags, complete=COMPLETE.get(name))
     return caught.value.code
 
 

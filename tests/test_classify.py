@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from made_runs import run, train_run
 
+from e2wsol import trained_run
 from e2wsol.config import from_mapping
 from e2wsol.data import dataset, pipeline
-from e2wsol.prediction import class_files, models
+from e2wsol.evaluation import predicted_classes
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def entries(file):
 
 def recomputed(run_dir, records, view=None, crops=1):
     """(picture id, float64 probabilities) of split test, picture by picture."""
-    model = models.load_model(run_dir / "checkpoints" / "best" / "model.keras")
+    model = trained_run.load_model(run_dir / "checkpoints" / "best" / "model.keras")
     view = view or from_mapping(pipeline.PipelineOptions, json.loads((run_dir / "flags.json").read_text())["flags"])
     for batch in pipeline.eval_dataset(dataset.load(str(records)), view, split="test", batch=1, crops=crops):
         views = batch["crops"][0] if crops == 10 else batch["image"]
@@ -71,7 +72,7 @@ def entries_at_32(tiny_run, folder):
 
 
 def test_stopped_it_leaves_no_half_file_and_ends_with_the_same_file(classes, tiny_run, tmp_path, monkeypatch):
-    output, written, line = tmp_path / "out" / "test.jsonl", [], class_files.line
+    output, written, line = tmp_path / "out" / "test.jsonl", [], predicted_classes.line
 
     def stopping(*entry):
         written.append(entry)
@@ -80,7 +81,7 @@ def test_stopped_it_leaves_no_half_file_and_ends_with_the_same_file(classes, tin
         return line(*entry)
 
     flags = (f"--run_dir={tiny_run}", f"--output={output}", "--batch=3")
-    monkeypatch.setattr(class_files, "line", stopping)
+    monkeypatch.setattr(predicted_classes, "line", stopping)
     assert run("classify", *flags) == 130
     assert not output.exists()
     assert run("classify", *flags) == 0

@@ -1,12 +1,13 @@
 import dataclasses
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2wsol import config
+from e2wsol import cli, config
 from e2wsol.config import option
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +25,15 @@ class Numbers:
     name: str = option("", "called")
 
 
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    colours: Colours
+    numbers: Numbers
+
+
 def parse(*arguments):
-    (colours, numbers), positional, help_text = config.parse(["command", *arguments], [Colours, Numbers])
-    return colours, numbers, positional, help_text
+    flags, positional, help_text = config.parse(["command", *arguments], Flags)
+    return flags.colours, flags.numbers, positional, help_text
 
 
 def test_defaults():
@@ -72,7 +79,7 @@ def test_flags_may_stand_behind_arguments():
 def test_wrong_values_are_named(argument, expected):
     with pytest.raises(UserError) as caught:
         parse(argument)
-    message = str(caught.value)
+    message = cli.in_flags(caught.value, Flags)
     assert expected in message and "\n" not in message
     assert "invalid literal" not in message and "ERROR" not in message
 
@@ -126,8 +133,57 @@ def test_mapping_round_trip():
 
 def test_mapping_is_checked():
     for values in ({"count": "many"}, {"count": 99}, {"rate": None}):
-        with pytest.raises(UserError, match=r"--(count|rate)="):
+        with pytest.raises(UserError, match=r"^(count|rate)="):
             config.from_mapping(Numbers, values)
+
+
+@dataclasses.dataclass(frozen=True)
+class Paint:
+    flag_prefix: ClassVar[str] = "paint_"
+
+    layer: int = option(1, "which", minimum=1)
+    batch_size: int = option(8, "how many", flag="batch_size", aliases=("batch",))
+
+
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    paint: Paint
+
+
+@dataclasses.dataclass(frozen=True)
+class Nested:
+    colours: Colours
+    inner: Inner
+
+
+def test_prefixes_aliases_and_groups_in_groups():
+    flags, _, help_text = config.parse(["x", "--paint_layer=3", "--batch=4", "--paint=blue"], Nested)
+    assert flags.inner.paint == Paint(3, 4) and flags.colours.paint == "blue" and help_text is None
+    assert config.instances(flags) == [flags.colours, flags.inner.paint]
+    mapping = config.to_mapping(flags)
+    assert (mapping["paint_layer"], mapping["batch_size"], mapping["paint"]) == (3, 4, "blue")
+    assert config.from_mapping(Nested, mapping) == flags
+    assert config.from_mapping(Paint, {"batch": 5, "layer": 7}) == Paint(batch_size=5)
+
+
+def test_the_alias_is_named_in_the_help():
+    help_text = config.parse(["x", "--help"], Nested)[2]
+    assert "--batch:" in help_text and "Alias for --batch_size" in help_text
+
+
+def test_an_error_names_the_argument_and_a_command_its_flag():
+    with pytest.raises(ValueError, match="^layer=0: must be at least 1$") as caught:
+        config.from_arguments(Paint, {"layer": 0})
+    assert cli.in_flags(caught.value, Nested) == "--paint_layer=0: must be at least 1"
+    assert cli.in_flags(ArgumentError("depth", (1, 2), "no"), Nested) == "--depth=1,2: no"
+    assert cli.in_flags(ArgumentError("images", None, "none given"), Nested) == "images: none given"
+    assert cli.in_flags(UserError("file: gone"), Nested) == "file: gone"
+
+
+def test_keyword_arguments():
+    assert config.from_arguments(Colours, {"layers": "b", "depth": [1, 2]}) == Colours(layers=("b",), depth=(1.0, 2.0))
+    with pytest.raises(TypeError, match="unexpected argument 'layer'; Colours has paint, layers, depth"):
+        config.from_arguments(Colours, {"layer": "b"})
 
 
 @given(st.integers(1, 9), st.floats(0, 1e6), st.booleans(), st.lists(st.sampled_from("abc"), max_size=4))

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from made_runs import run
 
-from e2wsol import backbones, checkpoints, methods
+from e2wsol import backbones, methods, releases
 from e2wsol.backbones import BackboneOptions
 from e2wsol.backbones.weights import load_start_weights
-from e2wsol.checkpoints import origins
-from e2wsol.checkpoints.reading import open_checkpoint
-from e2wsol.checkpoints.writing import write_npz
-from e2wsol.prediction.models import load_model
+from e2wsol.releases import origins
+from e2wsol.releases.reading import open_checkpoint
+from e2wsol.releases.writing import write_npz
+from e2wsol.trained_run import load_model
 
 # Method, backbone, what the network needs besides; the suffix of its released files.
 RELEASES = {
@@ -52,7 +52,7 @@ def made_up(release, seed=0, classes=3):
     given = [own(**settings.get(release, {}))]
     model = methods.create(method, backbone=options, image_size=64, num_classes=classes, options=given)
     rng = np.random.default_rng(seed)
-    for path, variable in checkpoints.variables(model).items():
+    for path, variable in releases.variables(model).items():
         if len(variable.shape) > 1:
             value = rng.standard_normal(variable.shape) * np.sqrt(2 / np.prod(variable.shape[:-1]))
         else:
@@ -62,7 +62,7 @@ def made_up(release, seed=0, classes=3):
 
 
 def held(model):
-    return {path: keras.ops.convert_to_numpy(value) for path, value in checkpoints.variables(model).items()}
+    return {path: keras.ops.convert_to_numpy(value) for path, value in releases.variables(model).items()}
 
 
 def same(one, other):
@@ -175,11 +175,11 @@ def test_start_weights(backbone, tmp_path, capsys):
     options = BackboneOptions(backbone=backbone, backbone_width=0.03)
     network = backbones.build(options, 64)
     rng = np.random.default_rng(1)
-    variables = checkpoints.variables(network)
+    variables = releases.variables(network)
     for variable in variables.values():
         variable.assign(rng.uniform(0.1, 1, variable.shape))
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
-    naming = next(one for one in checkpoints.start_namings(backbone, shapes) if one.container == "tensorflow")
+    naming = next(one for one in releases.start_namings(backbone, shapes) if one.container == "tensorflow")
     tensors = {pair.theirs: pair.to_theirs(np.asarray(variables[pair.ours])) for pair in naming.pairs}
     head = {"vgg16": "fc8/W", "resnet50_se": "linear/W", "inception_v3_slim": "InceptionV3/AuxLogits/x/weights"}
     write_npz(tmp_path / "released.npz", {**tensors, head[backbone]: np.zeros((2, 3), np.float32)})
@@ -269,7 +269,7 @@ def test_a_file_that_is_there_is_kept(files, tmp_path, capsys):
 def test_every_release_names_a_flagfile_that_agrees_with_its_weights():
     """But for the preprocessing, which follows the start weights that the flagfile takes (see --help)."""
     for method in origins.ORIGINS:
-        release = checkpoints._RELEASES[method]
+        release = releases._RELEASES[method]
         for backbone in release.BACKBONES:
             for dataset in origins.CLASSES:
                 text = pathlib.Path(origins.released_flagfile(method, backbone, dataset)).read_text()

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from made_runs import run
 
+from e2wsol import trained_run
 from e2wsol.config import from_mapping
 from e2wsol.data import dataset, pipeline
 from e2wsol.errors import UserError
+from e2wsol.evaluation import of_run
 from e2wsol.localization import protocols
-from e2wsol.prediction import models, subjects
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def result(tiny_run, tiny_records):
 
 def pictures(run_dir, records):
     """(map, label, logits, true box in the frame) of the test split, one by one."""
-    model = models.load_model(run_dir / "checkpoints" / "best" / "model.keras")
+    model = trained_run.load_model(run_dir / "checkpoints" / "best" / "model.keras")
     view = from_mapping(pipeline.PipelineOptions, json.loads((run_dir / "flags.json").read_text())["flags"])
     offset = (view.resize_size - view.image_size) // 2
     for batch in pipeline.eval_dataset(dataset.load(str(records)), view, split="test", batch=1):
@@ -149,7 +150,7 @@ def test_classes_averaged_and_ten_crops(tiny_run, tiny_records):
     assert run("evaluate", f"--run_dir={tiny_run}", "--protocol=bas", "--threshold=0.4", "--batch=3") == 0
     found = json.loads((tiny_run / "result.json").read_text())
     assert (found["average"], found["crops"], found["protocol_crops"]) == ("classes", 10, 10)
-    model = models.load_model(tiny_run / "checkpoints" / "best" / "model.keras")
+    model = trained_run.load_model(tiny_run / "checkpoints" / "best" / "model.keras")
     view = from_mapping(pipeline.PipelineOptions, json.loads((tiny_run / "flags.json").read_text())["flags"])
     outcomes = {}
     for batch in pipeline.eval_dataset(dataset.load(str(tiny_records)), view, split="test", batch=1, crops=10):
@@ -169,7 +170,7 @@ def test_ten_crops_by_their_mean_logits(tiny_run, tiny_records):
     """Protocol mnpo: logits are averaged, and each metric has its own best threshold."""
     assert run("evaluate", f"--run_dir={tiny_run}", "--protocol=mnpo") == 0
     found = json.loads((tiny_run / "result.json").read_text())
-    model = models.load_model(tiny_run / "checkpoints" / "best" / "model.keras")
+    model = trained_run.load_model(tiny_run / "checkpoints" / "best" / "model.keras")
     view = from_mapping(pipeline.PipelineOptions, json.loads((tiny_run / "flags.json").read_text())["flags"])
     right = [
         np.argmax(model(batch["crops"][0], training=False)["logits"].numpy().mean(0)) == batch["label"].numpy()[0]
@@ -194,11 +195,11 @@ def test_ten_crops_by_flag(result, tiny_run, capsys):
 def test_ten_crops_without_a_margin():
     bare, protocol = pipeline.PipelineOptions(image_size=32, resize_size=32), protocols.get("bas")
     with pytest.raises(UserError, match=r"--crops=10: .* --resize_size=32 and --image_size=32"):
-        subjects.crops_to_take("10", protocol, bare)
-    assert subjects.crops_to_take("auto", protocol, bare) == subjects.crops_to_take("1", protocol, bare) == 1
+        of_run.crops_to_take("10", protocol, bare)
+    assert of_run.crops_to_take("auto", protocol, bare) == of_run.crops_to_take("1", protocol, bare) == 1
     margin = dataclasses.replace(bare, resize_size=36)
-    assert subjects.crops_to_take("auto", protocol, margin) == subjects.crops_to_take("10", protocol, margin) == 10
-    assert subjects.crops_to_take("auto", protocols.get("e2net"), margin) == 1
+    assert of_run.crops_to_take("auto", protocol, margin) == of_run.crops_to_take("10", protocol, margin) == 10
+    assert of_run.crops_to_take("auto", protocols.get("e2net"), margin) == 1
 
 
 def test_batch_size_does_not_matter(result, tiny_run):
@@ -209,8 +210,8 @@ def test_batch_size_does_not_matter(result, tiny_run):
 
 def test_protocols_threshold_of_the_run_counts(tiny_run):
     flags = {"protocol": "maxboxacc", "threshold": 0.4}
-    model = models.load_model(tiny_run / "checkpoints" / "best" / "model.keras")
-    assert models.box_protocol(protocols.BoxOptions(), flags, model).default_threshold == 0.4
+    model = trained_run.load_model(tiny_run / "checkpoints" / "best" / "model.keras")
+    assert trained_run.protocol_of(protocols.BoxOptions(), flags, model).default_threshold == 0.4
     box = dataclasses.replace(protocols.BoxOptions(), protocol="e2net")
-    assert models.box_protocol(box, flags, model).default_threshold == 0.09
-    assert models.box_protocol(protocols.BoxOptions(), {}, model).name == "e2net"
+    assert trained_run.protocol_of(box, flags, model).default_threshold == 0.09
+    assert trained_run.protocol_of(protocols.BoxOptions(), {}, model).name == "e2net"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_runs import run, train_run
 
-from e2wsol import report
+from e2wsol import report, trained_run
 from e2wsol.config import from_mapping
 from e2wsol.data import dataset, pipeline
 from e2wsol.localization import protocols
@@ -16,7 +16,6 @@ from e2wsol.localization.frame import Frame
 from e2wsol.localization.metrics import LocalizationScorer
 from e2wsol.localization.pixel_figures import pxap
 from e2wsol.localizers import Localizer, LocalizerOptions
-from e2wsol.prediction import models
 
 pytestmark = pytest.mark.slow  # a run and its maps
 
@@ -38,13 +37,13 @@ def read(folder):
 
 def test_scores_are_those_of_the_localizers_own_maps(cam_run, tiny_records):
     result = read(cam_run / "localizers" / "dgl" / "pool3")
-    model = models.load_model(result["checkpoint"])
+    model = trained_run.load_model(result["checkpoint"])
     localizer = Localizer(model, LocalizerOptions(localizer=("dgl",), layer=("pool3",)))
     view = from_mapping(pipeline.PipelineOptions, result["flags"])
     scorer = LocalizationScorer(protocols.get(model.protocol), Frame.of_view(view))
     for batch in pipeline.eval_dataset(dataset.load(str(tiny_records)), view, split="test", batch=1):
         _, maps = localizer.localize(batch["image"], batch["label"])
-        scorer.add(
+        scorer.update(
             maps.numpy()[0],
             boxes=batch["boxes"].numpy()[0, : int(batch["num_boxes"][0])],
             image_size=tuple(batch["size"].numpy()[0][::-1]),
@@ -116,7 +115,7 @@ def test_every_layer_in_one_pass(cam_run, tmp_path):
     shutil.copytree(cam_run, folder, ignore=shutil.ignore_patterns("localizers"))
     assert run("evaluate", f"--run_dir={folder}", "--localizer=dgl", "--layer=all", "--batch=3", "--samples=0") == 0
     table = json.loads((folder / "localizers" / "dgl" / "layers.json").read_text())
-    end_points = models.load_model(read(folder)["checkpoint"]).end_points
+    end_points = trained_run.load_model(read(folder)["checkpoint"]).end_points
     assert [row["layer"] for row in table["rows"]] == [*end_points, "features", None, None, None]
     for layer in ("pool3", "conv5_1"):
         one, other = (read(each / "localizers" / "dgl" / layer) for each in (folder, cam_run))

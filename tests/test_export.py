@@ -11,8 +11,7 @@ from made_runs import run, train_run
 from e2wsol import methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.data import dataset, schema
-from e2wsol.localization.protocols import BoxOptions
-from e2wsol.prediction import predictors
+from e2wsol.trained_run import load
 from e2wsol.training.run_folder import RunFolder
 
 # Runs in a process of its own that never imports e2wsol.
@@ -75,7 +74,7 @@ def served(exported, pictures, tmp_path_factory):
 
 
 def predicted(run_dir, pictures, **box):
-    predictor, _ = predictors.load(run_dir, BoxOptions(**box))
+    predictor = load(run_dir).predictor(**box)
     views = [predictor.prepare(picture) for picture in pictures]
     return predictor(views, [picture.shape[1::-1] for picture in pictures])
 
@@ -90,7 +89,7 @@ def test_boxes_of_a_process_without_e2wsol_equal_those_of_predict(served, pictur
         np.testing.assert_array_equal(served[f"{name}/probabilities"].argmax(1), labels)
         scores = [localization.scores[0] for localization in expected]
         np.testing.assert_allclose(served[f"{name}/probabilities"].max(1), scores, rtol=1e-5)
-        maps = np.stack([localization.score_map for localization in expected])
+        maps = np.stack([localization.map for localization in expected])
         np.testing.assert_allclose(served[f"{name}/map"], maps, atol=1e-5)
 
 
@@ -160,10 +159,8 @@ def test_a_method_without_classes(tiny_records, tmp_path, pictures):
     assert run("export", f"--run_dir={tmp_path / 'run'}") == 0
     serve = tf.saved_model.load(str(tmp_path / "run" / "export")).signatures["serving_default"]
     assert set(serve.structured_outputs) == {"map", "box"}
-    (own, names), (exported, others) = (
-        predictors.load(tmp_path / path, BoxOptions()) for path in ("run", "run/export")
-    )
-    assert names == others == ("object",)
+    own, exported = (load(tmp_path / path).predictor() for path in ("run", "run/export"))
+    assert own.class_names == exported.class_names == ("object",)
     sizes = [picture.shape[1::-1] for picture in pictures["wide"]]
     found = [p([p.prepare(picture) for picture in pictures["wide"]], sizes) for p in (own, exported)]
     for one, other in zip(*found):

@@ -13,14 +13,12 @@ import tensorflow as tf
 from made_runs import run
 from PIL import Image
 
-from e2wsol import backbones, methods, predict
-from e2wsol.compute import ComputeOptions
+from e2wsol import backbones, methods, predict, trained_run
 from e2wsol.data import images
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
 from e2wsol.localization.protocols import BoxOptions
-from e2wsol.localizers import LocalizerOptions
-from e2wsol.prediction import inputs, model_files, predictors
+from e2wsol.prediction import inputs, predictors
 
 SIZE = 32
 
@@ -56,7 +54,7 @@ def save(path, picture, **options):
 
 def red_finder(*, protocol="maxboxacc", threshold=0.2, top_k=1):
     rules = dataclasses.replace(protocols.get(protocol), default_threshold=threshold)
-    return predictors.MethodPredictor(RedFinder(), rules, top_k=top_k)
+    return predictors.MethodPredictor(RedFinder(), rules, "abc", top_k=top_k)
 
 
 def localize(picture, **options):
@@ -68,7 +66,7 @@ def test_box_is_in_the_original_pictures_pixels():
     found = localize(red_box_picture(128, 256, (64, 32, 160, 96)))
     # One of the network's pixels is 8 x 4 of the picture's.
     np.testing.assert_allclose(found.boxes, [[64, 32, 160, 96]], atol=8)
-    assert found.labels.tolist() == [2] and found.score_map.shape == (SIZE, SIZE)
+    assert found.labels.tolist() == [2] and found.map.shape == (SIZE, SIZE)
 
 
 def test_score_is_the_softmax():
@@ -81,7 +79,7 @@ def test_top_k_classes_in_order_with_boxes():
     found = localize(red_box_picture(64, 64, (16, 16, 48, 48)), top_k=3)
     assert found.labels.tolist() == [2, 0, 1] and found.boxes.shape == (3, 4)
     assert np.all(np.diff(found.scores) < 0) and found.scores.sum() == pytest.approx(1)
-    with pytest.raises(UserError, match="--top_k=4"):
+    with pytest.raises(UserError, match="top_k=4"):
         localize(red_box_picture(8, 8, (0, 0, 4, 4)), top_k=4)
 
 
@@ -98,9 +96,9 @@ def test_a_method_without_classes_finds_one_object():
     predictor = predictors.MethodPredictor(ObjectFinder(), protocols.get("maxboxacc"))
     picture = red_box_picture(90, 120, (60, 45, 90, 60))
     found = predictor([predictor.prepare(picture)], [(120, 90)])[0]
-    assert found.labels.tolist() == [0] and found.scores.tolist() == [1] and predictor.num_classes == 1
+    assert found.labels.tolist() == [0] and found.scores.tolist() == [1] and predictor.class_names == ("object",)
     np.testing.assert_array_equal(found.boxes, localize(picture).boxes)
-    with pytest.raises(UserError, match="--top_k=2: the model knows 1 classes only"):
+    with pytest.raises(UserError, match="top_k=2: the model knows 1 classes only"):
         predictors.MethodPredictor(ObjectFinder(), protocols.get("maxboxacc"), top_k=2)
 
 
@@ -124,7 +122,7 @@ def test_prediction_is_the_same_alone_and_in_a_batch(tmp_path):
         save(tmp_path / f"{number}.png", red_box_picture(40 + number, 60, (5 * number, 4, 30 + number, 30)))
     pictures = inputs.find_pictures([str(tmp_path)])
     predictor = red_finder()
-    one, all_at_once = (predict.predict(predictor, "abc", pictures, batch=batch) for batch in (1, 8))
+    one, all_at_once = (predict.predict(predictor, pictures, batch_size=batch) for batch in (1, 8))
     assert one == all_at_once and len(one) == 5
 
 
@@ -135,7 +133,7 @@ def test_picture_is_turned_upright_as_its_exif_says(tmp_path):
     save(tmp_path / "turned.png", np.rot90(upright).copy(), exif=exif)
     save(tmp_path / "upright.png", upright)
     pictures = inputs.find_pictures([str(tmp_path)])
-    turned, plain = predict.predict(red_finder(), "abc", pictures)
+    turned, plain = predict.predict(red_finder(), pictures)
     assert (turned.width, turned.height) == (plain.width, plain.height) == (100, 60)
     assert turned.detections == plain.detections
 
@@ -147,7 +145,7 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path, capsys):
     (tmp_path / "cut.jpg").write_bytes(whole.getvalue()[:800])
     (tmp_path / "empty.jpg").write_bytes(b"")
     pictures = inputs.find_pictures([str(tmp_path)])
-    found = predict.predict(red_finder(), "abc", pictures)
+    found = predict.predict(red_finder(), pictures)
     assert [prediction.name for prediction in found] == ["good.png"]
     lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "skipped" in line]
     assert len(lines) == 2 and "cut.jpg" in lines[0] and "empty.jpg" in lines[1]
@@ -156,12 +154,19 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path, capsys):
 def test_overlay_shows_the_box_beside_the_map(tmp_path):
     save(tmp_path / "in" / "sub" / "x.png", red_box_picture(100, 200, (50, 25, 150, 75)))
     pictures = inputs.find_pictures([str(tmp_path / "in")])
-    predict.predict(red_finder(), "abc", pictures, overlay_folder=tmp_path / "overlays")
+    predict.predict(red_finder(), pictures, overlay_folder=tmp_path / "overlays")
     tile, _ = images.decode((tmp_path / "overlays" / "sub" / "x.jpg").read_bytes(), "x")
     assert tile.shape[1] == 2 * 480 + 4 and tile.shape[0] > 240
     # Scaled by 2.4: the box starts near x = 120 and y = 60.
     edge = np.abs(tile[120, 100:140].astype(int) - (255, 122, 0)).sum(-1)
     assert edge.min() < 60
+
+
+def loaded(path, box=None, top_k=1):
+    """(predictor, class names) of a model."""
+    box = box or BoxOptions()
+    predictor = trained_run.load(path).predictor(protocol=box.protocol, threshold=box.threshold, top_k=top_k)
+    return predictor, predictor.class_names
 
 
 def small_method(num_classes=3):
@@ -183,8 +188,9 @@ def run_folder(tmp_path_factory):
 
 @pytest.mark.parametrize("top_k", [1, 2])
 def test_run_folder_gives_the_methods_own_boxes(run_folder, top_k):
-    predictor, names = predictors.load(run_folder, BoxOptions(), top_k=top_k)
-    assert names == ("gull", "tern", "auk") and predictor.about == {"protocol": "e2net", "threshold": 0.09}
+    predictor, names = loaded(run_folder, BoxOptions(), top_k=top_k)
+    assert names == ("gull", "tern", "auk") and predictor.about["protocol"] == "e2net"
+    assert (predictor.about["threshold"], predictor.about["threshold_from"]) == (0.09, "the protocol")
     picture = np.random.default_rng(0).integers(0, 255, (50, 70, 3), dtype=np.uint8)
     found = predictor([predictor.prepare(picture)], [(70, 50)])[0]
     model = small_method()
@@ -198,38 +204,42 @@ def test_run_folder_gives_the_methods_own_boxes(run_folder, top_k):
 def test_checkpoint_file_alone_has_numbers_for_names(run_folder, tmp_path):
     file = tmp_path / "model.keras"
     file.write_bytes((run_folder / "checkpoints/best/model.keras").read_bytes())
-    assert predictors.load(file, BoxOptions())[1] == ("0", "1", "2")
-    assert predictors.load(run_folder / "checkpoints/best/model.keras", BoxOptions())[1] == ("gull", "tern", "auk")
+    assert loaded(file)[1] == ("0", "1", "2")
+    assert loaded(run_folder / "checkpoints/best/model.keras")[1] == ("gull", "tern", "auk")
 
 
-def test_class_names_must_fit_the_model(run_folder):
+def test_class_names_must_fit_the_model(run_folder, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run_folder, folder)
+    small_method(5).save(folder / "checkpoints" / "best" / "model.keras")
     with pytest.raises(UserError, match="has 5 classes, its data set names 3"):
-        model_files.find(run_folder).class_names(5)
+        loaded(folder)
 
 
 def test_flags_of_command_and_run_choose_the_protocol(run_folder, tmp_path):
-    assert predictors.load(run_folder, BoxOptions(threshold=0.4))[0].about == {"protocol": "e2net", "threshold": 0.4}
-    assert predictors.load(run_folder, BoxOptions(protocol="maxboxacc"))[0].about["protocol"] == "maxboxacc"
+    given = loaded(run_folder, BoxOptions(threshold=0.4))[0].about
+    assert given == {"protocol": "e2net", "threshold": 0.4, "threshold_from": "given"}
+    assert loaded(run_folder, BoxOptions(protocol="maxboxacc"))[0].about["protocol"] == "maxboxacc"
     with pytest.raises(UserError, match="e2net, maxboxacc"):
-        predictors.load(run_folder, BoxOptions(protocol="none"))
+        loaded(run_folder, BoxOptions(protocol="none"))
     shutil.copytree(run_folder, tmp_path / "run")
     (tmp_path / "run" / "flags.json").write_text(json.dumps({"flags": {"protocol": "maxboxacc", "threshold": 0.3}}))
-    about = predictors.load(tmp_path / "run", BoxOptions())[0].about
-    assert about == {"protocol": "maxboxacc", "threshold": 0.3}
+    about = loaded(tmp_path / "run")[0].about
+    assert about == {"protocol": "maxboxacc", "threshold": 0.3, "threshold_from": "the run's --threshold"}
 
 
 def test_wrong_models_are_named(tmp_path):
     (tmp_path / "broken.keras").write_bytes(b"no model")
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "plain.keras")
     for name, expected in {
-        "": "--model is missing",
         f"{tmp_path}/nowhere": "no such file or folder",
         str(tmp_path): "neither a run folder",
         f"{tmp_path}/broken.keras": "cannot be loaded as a .keras model",
         f"{tmp_path}/plain.keras": "a Sequential, not a localization method",
     }.items():
         with pytest.raises(UserError, match=expected):
-            predictors.load(name, BoxOptions())
+            loaded(name)
+    assert run("predict", "x.jpg", "--model=") == 2
 
 
 class Exported(tf.Module):
@@ -251,7 +261,7 @@ class Exported(tf.Module):
 def test_saved_model(tmp_path):
     module = Exported()
     tf.saved_model.save(module, str(tmp_path), signatures=module.serve)
-    predictor, names = predictors.load(tmp_path, BoxOptions())
+    predictor, names = loaded(tmp_path)
     assert names == ("0", "1")
     pictures = [np.zeros((20, 30, 3), np.uint8), np.zeros((9, 7, 3), np.uint8)]
     first, second = predictor([predictor.prepare(picture) for picture in pictures], [(30, 20), (7, 9)])
@@ -259,10 +269,10 @@ def test_saved_model(tmp_path):
     assert first.labels.tolist() == [1] and first.scores[0] == pytest.approx(1 / (1 + np.exp(-2)))
     for box, top_k in ((BoxOptions(threshold=0.5), 1), (BoxOptions(protocol="e2net"), 1), (BoxOptions(), 2)):
         with pytest.raises(UserError, match="fixed when a SavedModel is exported"):
-            predictors.load(tmp_path, box, top_k=top_k)
+            loaded(tmp_path, box, top_k=top_k)
     record = {"protocol": "e2net", "threshold": 0.09, "classes": ["gull", "tern"]}
     (tmp_path / "e2wsol.json").write_text(json.dumps(record))
-    predictor, names = predictors.load(tmp_path, BoxOptions())
+    predictor, names = loaded(tmp_path)
     assert names == ("gull", "tern") and predictor.about == {"protocol": "e2net", "threshold": 0.09}
 
 
@@ -271,7 +281,7 @@ def test_saved_model_of_another_kind(tmp_path):
     call = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([None], tf.float32)])
     tf.saved_model.save(module, str(tmp_path), signatures=call)
     with pytest.raises(UserError, match="gives no box, map"):
-        predictors.load(tmp_path, BoxOptions())
+        loaded(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -287,28 +297,18 @@ def test_main_writes_the_format(run_folder, tmp_path, name, expected):
     for place in ("x.png", "sub/x.png"):
         save(tmp_path / "in" / place, red_box_picture(40, 50, (5, 5, 30, 30)))
     output = tmp_path / "out"
-    options = predict.PredictOptions(model=str(run_folder), output=str(output), format=name)
-    assert predict.main(options, BoxOptions(), LocalizerOptions(), ComputeOptions(), [str(tmp_path / "in")]) == 0
+    assert run("predict", f"--model={run_folder}", f"--output={output}", f"--format={name}", tmp_path / "in") == 0
     written = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
     assert written == expected | {"overlays/x.jpg", "overlays/sub/x.jpg"}
 
 
 def test_main_with_another_protocol(run_folder, tmp_path):
     save(tmp_path / "in" / "x.png", red_box_picture(40, 50, (5, 5, 30, 30)))
-    options = predict.PredictOptions(model=str(run_folder), output=str(tmp_path / "out"))
-    assert (
-        predict.main(
-            options,
-            BoxOptions(protocol="bas", threshold=0.4),
-            LocalizerOptions(),
-            ComputeOptions(),
-            [str(tmp_path / "in")],
-        )
-        == 0
-    )
+    flags = f"--model={run_folder}", f"--output={tmp_path / 'out'}", "--protocol=bas", "--threshold=0.4"
+    assert run("predict", *flags, tmp_path / "in") == 0
     document = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert (document["protocol"], document["threshold"]) == ("bas", 0.4)
-    predictor, _ = predictors.load(run_folder, BoxOptions(protocol="bas", threshold=0.4))
+    predictor, _ = loaded(run_folder, BoxOptions(protocol="bas", threshold=0.4))
     picture = red_box_picture(40, 50, (5, 5, 30, 30))
     expected = predictor([predictor.prepare(picture)], [(50, 40)])[0].boxes[0]
     np.testing.assert_allclose(document["pictures"][0]["box"], expected, atol=1e-3)

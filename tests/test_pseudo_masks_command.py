@@ -19,9 +19,8 @@ from e2wsol.data import dataset, masked_records, pipeline, schema
 from e2wsol.localization.pseudo_mask import pseudo_mask, to_picture
 from e2wsol.methods.base import Method
 from e2wsol.methods.cam import CAM
-from e2wsol.prediction.models import load_model
-from e2wsol.prediction.pseudo_masks import MaskMaker
-from e2wsol.prediction.resized_model import at_image_size
+from e2wsol.prediction.mask_maker import MaskMaker
+from e2wsol.trained_run import load_model
 
 FLAGS = ("--mask_size=64", "--mask_min_area=4", "--batch=3", "--threads=2", "--samples=5")
 TRAIN = [f"train-{index:05d}-of-00003.tfrecord" for index in range(3)]
@@ -60,7 +59,7 @@ def masked(tiny_run, tmp_path_factory):
 
 def test_masks_are_those_of_the_true_class_on_the_whole_picture(masked, tiny_run, tiny_records):
     """Picture by picture, with the network at the run's --resize_size."""
-    model = at_image_size(load_model(tiny_run / "checkpoints" / "best" / "model.keras"), 36)
+    model = load_model(tiny_run / "checkpoints" / "best" / "model.keras").resized(36)
     plain, priors = records(tiny_records), 0
     for source_id, record in records(masked).items():
         picture = schema.parse(plain[source_id])
@@ -309,7 +308,7 @@ def test_killed_process_ends_like_an_undisturbed_one(tiny_run, masked, tmp_path)
 @pytest.mark.parametrize("name", ["spol_masks", "spol_masks_ilsvrc"])
 def test_flag_files_hold_the_released_numbers(name):
     flagfile = pathlib.Path(__file__).parents[1] / "flags" / f"{name}.cfg"
-    (read,), positional, _ = config.parse(["x", f"--flagfile={flagfile}"], [pseudo_masks.PseudoMaskOptions])
+    read, positional, _ = config.parse(["x", f"--flagfile={flagfile}"], pseudo_masks.PseudoMaskOptions)
     defaults = pseudo_masks.PseudoMaskOptions(
         run_dir=read.run_dir, data_dir=read.data_dir, output=f"{read.data_dir}_spol", mask_input_size=256
     )

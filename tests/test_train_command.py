@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from made_runs import TINY, run, train_run
 
-from e2wsol import methods
-from e2wsol.prediction import models
+from e2wsol import methods, trained_run
 from e2wsol.training import checkpoints
 
 
@@ -19,7 +18,7 @@ def test_run_folder_holds_what_it_should(tiny_run):
     assert (flags["method"], flags["image_size"], flags["learning_rate"]) == ("e2net", 32, 0.02)
     assert checkpoints.last(tiny_run / "checkpoints").name == "step-00000008"
     assert list((tiny_run / "tensorboard").glob("events*"))
-    model = models.load_model(tiny_run / "checkpoints" / "best" / "model.keras")
+    model = trained_run.load_model(tiny_run / "checkpoints" / "best" / "model.keras")
     assert isinstance(model, methods.METHODS["e2net"]) and model.num_classes == 3
 
 
@@ -30,7 +29,7 @@ def test_failed_flags_leave_no_run_folder_and_start_weights_are_reported(tiny_re
     flags = (f"--backbone_weights={source}", "--method=cam", "--epochs=1", "--steps_per_epoch=1")
     assert train_run(tiny_records, tmp_path / "run", *flags, "--learning_rate=0") == 0
     assert "start weights: 26 variables filled, 0 left" in capsys.readouterr().out
-    one, other = (models.load_model(path) for path in (source, tmp_path / "run/checkpoints/last/model.keras"))
+    one, other = (trained_run.load_model(path) for path in (source, tmp_path / "run/checkpoints/last/model.keras"))
     np.testing.assert_array_equal(one.backbone.get_layer("conv4_1").kernel, other.backbone.get_layer("conv4_1").kernel)
 
 

@@ -11,7 +11,7 @@ from e2wsol.errors import UserError
 from tfrecords import splits as split_tools
 from tfrecords.masks import MASK_RULES
 from tfrecords.prepare import StoreOptions
-from tfrecords.sources import SOURCES, option_classes
+from tfrecords.sources import SOURCES, AllOptions
 
 _HELP = """Turns pictures into TFRecords with a dataset.json beside them. Examples:
 
@@ -60,9 +60,18 @@ class BuildOptions:
 _INCIDENTAL = ("output", "workers", "expect_counts")
 
 
-def main(build, store, *source_options_and_positional):
+@dataclasses.dataclass(frozen=True)
+class BuildFlags:
+    """All flags of the command."""
+
+    build: BuildOptions
+    store: StoreOptions
+    of_sources: AllOptions
+
+
+def main(flags, positional):
     """Reads one source and writes train, val and test shards with dataset.json."""
-    *source_options, positional = source_options_and_positional
+    build = flags.build
     if positional:
         raise UserError(f"unexpected argument {positional[0]}; give the source's path as --input={positional[0]}")
     if not build.output:
@@ -70,9 +79,11 @@ def main(build, store, *source_options_and_positional):
     source = SOURCES[build.source]
     if source.needs_input and not build.input:
         raise UserError(f"--input: missing; --source={build.source} needs a folder, an archive or a name")
-    options = next((each for each in source_options if type(each) is source.Options), source.Options())
+    options = next(
+        (each for each in config.instances(flags.of_sources) if type(each) is source.Options), source.Options()
+    )
     listing = arrange(source.list_pictures(build, options), build)
-    info = _write(listing, build, store, options)
+    info = _write(listing, build, flags.store, options)
     for split in info.splits.values():
         print(f"{split.name}: {split.count} pictures in {len(split.files)} shards")
     print(f"wrote {build.output}: {len(info.classes)} classes, boxes: {info.has_boxes}, masks: {info.has_masks}")
@@ -137,4 +148,4 @@ def _write(listing, build, store, source_options):
 
 
 if __name__ == "__main__":
-    cli.run(main, BuildOptions, StoreOptions, *option_classes(), description=_HELP)
+    cli.run(main, BuildFlags, description=_HELP)

@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 
 from e2wsol.localization.ground_truth import boxes_in_frame
-from e2wsol.localization.metrics import LocalizationScorer, Prediction
+from e2wsol.localization.metrics import LocalizationScorer, PredictedBoxes
 from e2wsol.localization.score_map import to_score_map
 
 CENTRE_BOX = "centre box"
@@ -40,19 +40,19 @@ class Baselines:
         self.scorers = {name: LocalizationScorer(protocol, frame, **options) for name in (CENTRE_BOX, CENTRE_GAUSSIAN)}
         self._gaussian = self._locate_gaussian()
 
-    def add(self, **facts):
-        """Scores one picture; arguments as in LocalizationScorer.add, without the map."""
-        self.take(self.outcomes(**facts))
+    def update(self, **facts):
+        """Scores one picture; arguments as in LocalizationScorer.update, without the map."""
+        self.update_scores(self.score(**facts))
 
-    def outcomes(self, **facts):
-        """What `add` counts, {name: PictureScore}, without counting it."""
+    def score(self, **facts):
+        """{name: ImageScore} of one picture, not yet counted."""
         predictions = {CENTRE_BOX: self._box(facts["image_size"]), CENTRE_GAUSSIAN: self._gaussian}
-        return {name: self.scorers[name].outcome(prediction, **facts) for name, prediction in predictions.items()}
+        return {name: self.scorers[name].score_boxes(prediction, **facts) for name, prediction in predictions.items()}
 
-    def take(self, outcomes):
-        """Counts what `outcomes` returned."""
+    def update_scores(self, outcomes):
+        """Counts what `score` returned."""
         for name, outcome in outcomes.items():
-            self.scorers[name].take(outcome)
+            self.scorers[name].update_scores(outcome)
 
     def merge(self, other):
         """Adds the counts of other baselines, made with the same arguments."""
@@ -63,7 +63,9 @@ class Baselines:
         scorer = self.scorers[CENTRE_GAUSSIAN]
         # The Gaussian is a map of scores, whatever a method's own maps hold under this protocol.
         stretched = dataclasses.replace(scorer.protocol, normalization="min_max")
-        found = scorer.locate_in(to_score_map(centre_gaussian(scorer.frame.size), scorer.frame.size, stretched))
+        found = scorer.boxes_of_score_map(
+            to_score_map(centre_gaussian(scorer.frame.size), scorer.frame.size, stretched)
+        )
         # Every level leaves one disc, so its box is the only contour's: no need to look again a picture.
         return dataclasses.replace(found, levels=None)
 
@@ -71,4 +73,4 @@ class Baselines:
         scorer = self.scorers[CENTRE_BOX]
         box = boxes_in_frame(centre_box(image_size), image_size, scorer.frame, scorer.protocol)
         count = len(scorer.thresholds)
-        return Prediction(boxes=np.repeat(box, count, axis=0), score_map=None, empty=np.zeros(count, bool))
+        return PredictedBoxes(boxes=np.repeat(box, count, axis=0), score_map=None, empty=np.zeros(count, bool))

@@ -67,7 +67,7 @@ class PixelGroups:
         self.histograms = np.zeros((GROUPS, 2, len(PixelCounter().object_pixels)), np.int64)
         self.pictures = 0
 
-    def add(self, counter):
+    def update(self, counter):
         """Counts one picture by its own PixelCounter."""
         group = self.histograms[self.pictures % GROUPS]
         group[0] += counter.object_pixels

@@ -151,7 +151,7 @@ def extract_box(localization_map, *, image_size, threshold=None, protocol="maxbo
       localization_map: (h, w) float array, any range, e.g. one of `model.localize`.
       image_size: (width, height) of the original picture in pixels.
       threshold: in [0, 1], read as the protocol does; None takes the protocol's own.
-      protocol: name of a box protocol.
+      protocol: name of a box protocol, or a BoxProtocol such as that of a trained run.
       size: side of the square in which the box is searched.
 
     Returns:
@@ -161,7 +161,7 @@ def extract_box(localization_map, *, image_size, threshold=None, protocol="maxbo
     Raises:
       UserError: unknown protocol.
     """
-    rules = protocols.get(protocol)
+    rules = protocols.get(protocol) if isinstance(protocol, str) else protocol
     threshold = rules.default_threshold if threshold is None else threshold
     image, levels = to_levels(to_score_map(localization_map, size, rules), [threshold], rules)
     box = box_at(image, levels[0], rules)

@@ -28,7 +28,7 @@ OVERLAPS = tuple(step / 20 for step in range(20))
 
 
 @dataclasses.dataclass(frozen=True)
-class Prediction:
+class PredictedBoxes:
     """What a localizer says of one picture, in the frame.
 
     Attributes:
@@ -45,21 +45,21 @@ class Prediction:
 
 
 @dataclasses.dataclass(frozen=True)
-class PictureScore:
+class ImageScore:
     """One picture's outcome.
 
     Attributes:
-      prediction: Prediction that was scored.
+      prediction: PredictedBoxes that were scored.
       true_boxes: (n, 4) float64 true boxes in the frame, as the protocol sees them.
       ious: (T,) float64 best IoU over the true boxes per threshold; NaN without a true box.
       hits: (K, T) bool, per IoU threshold and threshold.
       label: true class.
-      top5: predicted classes or None, see `LocalizationScorer.add`.
+      top5: predicted classes or None, see `LocalizationScorer.update`.
       size: index in sizes.NAMES, None without a true box.
       pixels: PixelCounter of this picture, None without a mask or a map.
     """
 
-    prediction: Prediction
+    prediction: PredictedBoxes
     true_boxes: np.ndarray
     ious: np.ndarray
     hits: np.ndarray
@@ -134,7 +134,7 @@ class LocalizationScorer:
         self.pixels = PixelCounter()
         self.pixel_groups = bootstrap.PixelGroups()
 
-    def add(self, localization_map, **facts):
+    def update(self, localization_map, **facts):
         """Scores one picture.
 
         Args:
@@ -146,36 +146,36 @@ class LocalizationScorer:
           mask: None or (H, W) uint8 at the picture's size: 0 background, 1 object, 255 ignored.
 
         Returns:
-          PictureScore.
+          ImageScore.
         """
-        return self.score(self.locate(localization_map), **facts)
+        return self.update_boxes(self.boxes_of_map(localization_map), **facts)
 
-    def locate(self, localization_map):
-        """Returns the Prediction of a (h, w) map: its score map and its box at every threshold."""
-        return self.locate_in(to_score_map(localization_map, self.frame.size, self.protocol))
+    def boxes_of_map(self, localization_map):
+        """The PredictedBoxes of a (h, w) map: its score map and its box at every threshold."""
+        return self.boxes_of_score_map(to_score_map(localization_map, self.frame.size, self.protocol))
 
-    def locate_in(self, score_map):
-        """Returns the Prediction of a score map that is already (S, S) float64 in [0, 1]."""
+    def boxes_of_score_map(self, score_map):
+        """The PredictedBoxes of a score map that is already (S, S) float64 in [0, 1]."""
         image, levels = to_levels(score_map, self.thresholds, self.protocol)
         boxes = boxes_at_levels(image, levels, self.protocol)
         kept = (image, levels) if self.protocol.every_contour else None
-        return Prediction(boxes=boxes, score_map=score_map, empty=levels >= image.max(), levels=kept)
+        return PredictedBoxes(boxes=boxes, score_map=score_map, empty=levels >= image.max(), levels=kept)
 
-    def score(self, prediction, **facts):
-        """Scores a Prediction; further arguments and result as in `add`."""
-        outcome = self.outcome(prediction, **facts)
-        self.take(outcome)
+    def update_boxes(self, prediction, **facts):
+        """Scores PredictedBoxes; further arguments and result as in `update`."""
+        outcome = self.score_boxes(prediction, **facts)
+        self.update_scores(outcome)
         return outcome
 
-    def outcome(self, prediction, *, boxes, image_size, label, top5=None, mask=None):
-        """What `score` counts, without counting it: changes nothing, so threads may share the scorer."""
+    def score_boxes(self, prediction, *, boxes, image_size, label, top5=None, mask=None):
+        """The ImageScore of PredictedBoxes, not yet counted: changes nothing, so threads may share the scorer."""
         true_boxes = boxes_in_frame(boxes, image_size, self.frame, self.protocol)
         ious = self._ious(prediction, true_boxes)
         pixels = None
         if mask is not None and prediction.score_map is not None:
             pixels = PixelCounter()
-            pixels.add(prediction.score_map, mask_in_frame(mask, self.frame))
-        return PictureScore(
+            pixels.update(prediction.score_map, mask_in_frame(mask, self.frame))
+        return ImageScore(
             prediction=prediction,
             true_boxes=true_boxes,
             ious=ious,
@@ -198,20 +198,20 @@ class LocalizationScorer:
         hits = self.protocol.is_hit(ious, np.array(self.iou_thresholds)[:, None])
         return hits & ~empty if self.protocol.skip_empty else hits
 
-    def take(self, outcome):
-        """Counts a PictureScore of `outcome`."""
+    def update_scores(self, outcome):
+        """Counts an ImageScore of `score_boxes`."""
         self._count(outcome.hits, outcome.ious, outcome.prediction.empty, outcome.label, outcome.top5, outcome.size)
         if outcome.pixels is not None:
             self.pixels.merge(outcome.pixels)
-            self.pixel_groups.add(outcome.pixels)
+            self.pixel_groups.update(outcome.pixels)
 
-    def count(self, ious, *, label, top5=None, size=None):
+    def update_ious(self, ious, *, label, top5=None, size=None):
         """Counts one picture by the IoU of its boxes.
 
         Args:
           ious: (T,) best IoU at each threshold; NaN without a true box.
-          label, top5: as in `add`.
-          size: as in PictureScore.
+          label, top5: as in `update`.
+          size: as in ImageScore.
 
         Returns:
           (K, T) bool, whether the picture hits.
@@ -243,7 +243,7 @@ class LocalizationScorer:
         if not (self._rules() == other._rules() and np.array_equal(self.thresholds, other.thresholds)):
             raise ValueError("only scorers of the same protocol, frame and thresholds can be merged")
         for key, tally in other.tallies.items():
-            self._tally(key).add(tally)
+            self._tally(key).merge(tally)
         self.overlaps += other.overlaps
         self.pixels.merge(other.pixels)
         self.pixel_groups.merge(other.pixel_groups)
@@ -260,7 +260,7 @@ class LocalizationScorer:
         """The Tally of all pictures."""
         total = Tally(len(self.iou_thresholds), len(self.thresholds))
         for tally in self.tallies.values():
-            total.add(tally)
+            total.merge(tally)
         return total
 
     @property
@@ -325,7 +325,7 @@ class LocalizationScorer:
         return int(found[0])
 
     def position(self, iou, threshold):
-        """(k, column) of an IoU threshold and a threshold in PictureScore.hits."""
+        """(k, column) of an IoU threshold and a threshold in ImageScore.hits."""
         return self.iou_thresholds.index(iou), self.index_of(threshold)
 
     def score_at(self, metric, iou, threshold, *, size=None, interval=False):

@@ -100,7 +100,7 @@ def warm_up():
         image, levels = boxes.to_levels(score_map, rules.thresholds, rules)
         boxes.boxes_at_levels(image, levels, rules)
     boxes.best_ious_at_levels(image, levels, np.array([[1, 1, 4, 4]]), rules)
-    PixelCounter().add(score_map, np.eye(8, dtype=np.uint8))
+    PixelCounter().update(score_map, np.eye(8, dtype=np.uint8))
 
 
 def start_warm_up():

@@ -43,7 +43,7 @@ class PixelCounter:
         self.background_pixels = np.zeros(len(EDGES) - 1, np.int64)
         self.pictures = 0
 
-    def add(self, score_map, mask):
+    def update(self, score_map, mask):
         """Counts one map.
 
         Args:

@@ -28,7 +28,7 @@ class Tally:
         self.classified_hits = np.zeros(2, np.int64)
         self.classified = 0
 
-    def add(self, other):
+    def merge(self, other):
         """Adds the counts of another tally."""
         self.hits += other.hits
         self.counted += other.counted

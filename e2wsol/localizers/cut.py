@@ -37,6 +37,7 @@ class Cut:
     Args:
       method: Method; its weights may change later.
       layers: names of end points of its backbone, or of layers of its heads that give feature maps.
+      owner: see Points.
 
     Attributes:
       layers: tuple of them, from input to output.
@@ -45,8 +46,8 @@ class Cut:
       UserError: there is no such layer.
     """
 
-    def __init__(self, method, layers):
-        points = Points(method)
+    def __init__(self, method, layers, owner=None):
+        points = Points(method, owner)
         self._points = {layer: points.find(layer) for layer in layers}
         order = list(points.symbols)
         self.layers = tuple(sorted(self._points, key=lambda layer: order.index(self._points[layer])))

@@ -212,14 +212,10 @@ def _sizes(method, scales):
 
 def _resized(method, size):
     """The method at another input size: itself, or a copy with its weights."""
-    if size == method.image_size:
-        return method
     try:
-        copy = type(method).from_config({**method.get_config(), "image_size": size})
-    except (UserError, ValueError) as error:
-        raise UserError(f"--scales: no {size} pixels for a network of {method.image_size} ({error})") from None
-    copy.set_weights(method.get_weights())
-    return copy
+        return method.resized(size)
+    except UserError as error:
+        raise UserError(f"--scales: {error}") from None
 
 
 def _view(images, size, image_size):

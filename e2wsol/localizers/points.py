@@ -2,7 +2,7 @@
 
 import keras
 
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError
 
 PICTURES = "pictures"
 
@@ -15,6 +15,7 @@ class Points:
 
     Args:
       method: Method.
+      owner: option dataclass whose field `layer` names layers, for messages; None for the caller's argument.
 
     Attributes:
       symbols: name -> the symbol (B, h, w, c) to compute it by.
@@ -23,7 +24,8 @@ class Points:
         None where the method's logits come otherwise.
     """
 
-    def __init__(self, method):
+    def __init__(self, method, owner=None):
+        self.owner = owner
         self.symbols, self._names, self._aliases = {}, {}, {}
         self._add(PICTURES, method.backbone.inputs[0], method.inputs[0])
         for name, symbol in method.backbone.output.items():
@@ -52,7 +54,7 @@ class Points:
         """
         if layer not in self._aliases or layer == PICTURES:
             names = ", ".join(name for name in self._aliases if name != PICTURES)
-            raise UserError(f"--layer={layer}: no such layer; choose among {names}")
+            raise ArgumentError("layer", layer, f"no such layer; choose among {names}", owner=self.owner)
         return self._aliases[layer]
 
     def name_of(self, symbol):

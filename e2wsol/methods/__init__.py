@@ -1,41 +1,23 @@
-"""Localization methods behind one contract (see base.Method), and the registry of their names."""
+"""Localization methods behind one contract (see base.Method).
+
+Every module of this folder is imported, and what it registers is known by its key: a new method is one new file.
+"""
 
 import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from typing import Any
 
+from e2wsol.backbones import BackboneOptions
 from e2wsol.config import option
 from e2wsol.errors import choose
-from e2wsol.methods.acol import ACoL
-from e2wsol.methods.adl import ADL
-from e2wsol.methods.bas import BAS
-from e2wsol.methods.base import Method
-from e2wsol.methods.cam import CAM
-from e2wsol.methods.cutmix import CutMix
-from e2wsol.methods.dgl import DGL
-from e2wsol.methods.e2net import E2Net
-from e2wsol.methods.has import HaS
-from e2wsol.methods.mnpo import MNPO
-from e2wsol.methods.mnpos import MNPOs
-from e2wsol.methods.spg import SPG
-from e2wsol.methods.spol_cam import SPOLCam
-from e2wsol.methods.spol_seg import SPOLSeg
+from e2wsol.methods.base import METHODS, Method
 
-METHODS = {
-    "cam": CAM,
-    "adl": ADL,
-    "e2net": E2Net,
-    "bas": BAS,
-    "mnpo": MNPO,
-    "mnpos": MNPOs,
-    "dgl": DGL,
-    "spol_cam": SPOLCam,
-    "spol_seg": SPOLSeg,
-    "has": HaS,
-    "acol": ACoL,
-    "spg": SPG,
-    "cutmix": CutMix,
-}
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["METHODS", "Method", "MethodOptions", "create", "name_of", "option_classes"]
+__all__ = ["METHODS", "AllOptions", "Method", "MethodOptions", "create"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,23 +27,26 @@ class MethodOptions:
     method: str = option("e2net", "localization method", choices=tuple(METHODS))
 
 
-def option_classes():
-    """The option dataclasses of all methods, each once, for a command's flags."""
-    classes = dict.fromkeys(method.Options for method in METHODS.values())
-    return [options for options in classes if dataclasses.fields(options)]
+# The options of all methods, each class once, for a command's flags.
+AllOptions = dataclasses.make_dataclass(
+    "AllOptions",
+    [
+        (options.__name__, options)
+        for options in dict.fromkeys(method.Options for method in METHODS.values())
+        if dataclasses.fields(options)
+    ],
+    frozen=True,
+)
 
 
-def name_of(model):
-    """The key of METHODS that a model is of."""
-    return next(name for name, method in METHODS.items() if method is type(model))
-
-
-def create(name, *, backbone, image_size, num_classes, options=()):
+def create(
+    name: str, *, backbone: str | BackboneOptions, image_size: int, num_classes: int, options: Iterable[Any] = ()
+) -> Method:
     """Builds the method called `name`.
 
     Args:
       name: a key of METHODS.
-      backbone: BackboneOptions.
+      backbone: BackboneOptions, or the name of one.
       image_size: side of the square input, pixels.
       num_classes: number of classes.
       options: option instances of any methods; the one that this method declares is used, defaults

@@ -1,4 +1,5 @@
 import dataclasses
+from typing import ClassVar
 
 import keras
 from keras import ops
@@ -6,23 +7,25 @@ from keras import ops
 from e2wsol.backbones import scaled
 from e2wsol.config import option
 from e2wsol.layers import ConvolutionalClassifier
-from e2wsol.methods.base import Method, cross_entropy, label_map, logits_dtype, min_max
+from e2wsol.methods.base import Method, cross_entropy, label_map, logits_dtype, min_max, register
 
 
 @dataclasses.dataclass(frozen=True)
 class ACoLOptions:
     """Adversarial complementary learning."""
 
-    acol_threshold: float = option(
+    flag_prefix: ClassVar[str] = "acol_"
+
+    threshold: float = option(
         0.7,
         "the second classifier does not see where the first one's map, from 0 to 1, is above",
         minimum=0.0,
         maximum=1.0,
     )
-    acol_head_channels: int = option(1024, "channels of both classifiers, times --backbone_width", minimum=1)
+    head_channels: int = option(1024, "channels of both classifiers, times --backbone_width", minimum=1)
 
 
-@keras.saving.register_keras_serializable(package="e2wsol")
+@register("acol")
 class ACoL(Method):
     """Adversarial complementary learning (Zhang et al., CVPR 2018): a second classifier finds what the first one left.
 
@@ -34,9 +37,9 @@ class ACoL(Method):
 
     Options = ACoLOptions
 
-    def __init__(self, *, backbone, image_size, num_classes, options=None, name=None):
-        super().__init__(backbone=backbone, image_size=image_size, num_classes=num_classes, options=options, name=name)
-        self.second = _classifier(num_classes, backbone.backbone_width, self.options, "second")
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.second = _classifier(self.num_classes, self.backbone_options.backbone_width, self.options, "second")
         self.second.build(self.end_points[list(self.end_points)[-1]].shape)
 
     @classmethod
@@ -58,7 +61,7 @@ class ACoL(Method):
     def second_maps(self, outputs, first_map):
         """Maps (B, h, w, C) of the second classifier, on features erased where `first_map` (B, h, w) is high."""
         features = outputs["features"]
-        kept = ops.stop_gradient(min_max(first_map) <= self.options.acol_threshold)
+        kept = ops.stop_gradient(min_max(first_map) <= self.options.threshold)
         return self.second(features * ops.cast(kept, features.dtype)[..., None])
 
     def class_maps(self, outputs, labels):
@@ -72,5 +75,5 @@ class ACoL(Method):
 
 def _classifier(num_classes, width, options, name):
     return ConvolutionalClassifier(
-        num_classes, scaled(options.acol_head_channels, width), "he_normal", rectified=False, name=name
+        num_classes, scaled(options.head_channels, width), "he_normal", rectified=False, name=name
     )

@@ -1,9 +1,9 @@
 import dataclasses
-
-import keras
+from typing import ClassVar
 
 from e2wsol.config import option
 from e2wsol.layers import AttentionDropout
+from e2wsol.methods.base import register
 from e2wsol.methods.cam import CAM
 
 
@@ -11,14 +11,14 @@ from e2wsol.methods.cam import CAM
 class ADLOptions:
     """Attention-based dropout layer."""
 
-    adl_positions: tuple[str, ...] = option((), "end points behind which ADL stands; empty for the backbone's own")
-    adl_threshold: float = option(0.5, "drop positions above this share of the maximal attention", minimum=0.0)
-    adl_keep_prob: float = option(
-        0.25, "probability of the importance map instead of dropping", minimum=0.0, maximum=1.0
-    )
+    flag_prefix: ClassVar[str] = "adl_"
+
+    positions: tuple[str, ...] = option((), "end points behind which ADL stands; empty for the backbone's own")
+    threshold: float = option(0.5, "drop positions above this share of the maximal attention", minimum=0.0)
+    keep_prob: float = option(0.25, "probability of the importance map instead of dropping", minimum=0.0, maximum=1.0)
 
 
-@keras.saving.register_keras_serializable(package="e2wsol")
+@register("adl")
 class ADL(CAM):
     """Attention-based dropout layer (Choe and Shim, CVPR 2019) on a CAM classifier."""
 
@@ -27,6 +27,6 @@ class ADL(CAM):
     @classmethod
     def gates(cls, architecture, options):
         return {
-            position: AttentionDropout(options.adl_threshold, options.adl_keep_prob, name=f"adl_{position}")
-            for position in options.adl_positions or architecture.gate_positions
+            position: AttentionDropout(options.threshold, options.keep_prob, name=f"adl_{position}")
+            for position in options.positions or architecture.gate_positions
         }

@@ -1,13 +1,14 @@
 import dataclasses
+from typing import ClassVar
 
 import keras
 from keras import ops
 
 from e2wsol.backbones import scaled
 from e2wsol.config import option
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError
 from e2wsol.layers import ConvolutionalClassifier
-from e2wsol.methods.base import Method, cross_entropy, logits_dtype, mixed_maps
+from e2wsol.methods.base import Method, cross_entropy, logits_dtype, mixed_maps, register
 
 _INITIALIZERS = {
     "xavier": "glorot_uniform",
@@ -19,34 +20,36 @@ _INITIALIZERS = {
 class BASOptions:
     """Background activation suppression; the release's values differ by backbone and data set (flags/bas_*.cfg)."""
 
-    bas_area_weight: float = option(1.5, "weight of the area constraint, the saliency's mean", minimum=0.0)
-    bas_guidance_weight: float = option(
+    flag_prefix: ClassVar[str] = "bas_"
+
+    area_weight: float = option(1.5, "weight of the area constraint, the saliency's mean", minimum=0.0)
+    guidance_weight: float = option(
         0.5, "weight of foreground guidance, the cross-entropy of the foreground alone", minimum=0.0
     )
-    bas_top_k: int = option(
+    top_k: int = option(
         0, "saliency maps averaged at test: of this many best classes; 1: of the class asked for; 0: of all", minimum=0
     )
-    bas_equal_ratio: bool = option(
+    equal_ratio: bool = option(
         False, "keep the suppression of pictures whose logit erasing leaves equal (released ILSVRC code: on)"
     )
-    bas_erased_statistics: str = option(
+    erased_statistics: str = option(
         "shared",
         "batch norm statistics of the erased branch in inference: the network's (released CUB code) or its own, "
         "which follow the erased batches (released ILSVRC code)",
         choices=("shared", "own"),
     )
-    bas_warmup_epochs: int = option(
+    warmup_epochs: int = option(
         0, "epochs that train the classifier alone (ours, for short trainings; the release has none)", minimum=0
     )
-    bas_head_channels: int = option(1024, "channels of the classification head, times --backbone_width", minimum=1)
-    bas_initializer: str = option(
+    head_channels: int = option(1024, "channels of the classification head, times --backbone_width", minimum=1)
+    initializer: str = option(
         "xavier",
         "kernels of both heads: xavier uniform, or normal of deviation 0.02 (released VGG)",
         choices=tuple(_INITIALIZERS),
     )
 
 
-@keras.saving.register_keras_serializable(package="e2wsol")
+@register("bas")
 class BAS(Method):
     """Background activation suppression (Wu et al., CVPR 2022).
 
@@ -63,30 +66,32 @@ class BAS(Method):
     Options = BASOptions
     protocol = "bas"
 
-    def __init__(self, *, backbone, image_size, num_classes, options=None, name=None):
-        super().__init__(backbone=backbone, image_size=image_size, num_classes=num_classes, options=options, name=name)
+    def __init__(self, **settings):
+        super().__init__(**settings)
         features = self.backbone.output
         trunk = features[self.architecture.trunk]
         # What the erased branch runs a second time, layers shared: from the trunk's end to the class maps.
         self.tail = keras.Model(trunk, self.get_layer("classifier_cls")(list(features.values())[-1]), name="tail")
-        self.erased_statistics = self._own_statistics() if self.options.bas_erased_statistics == "own" else {}
+        self.erased_statistics = self._own_statistics() if self.options.erased_statistics == "own" else {}
         # 0 while the classifier warms up, then 1; only where there is a warm-up.
         self.objective_weight = None
-        if self.options.bas_warmup_epochs:
+        if self.options.warmup_epochs:
             self.objective_weight = self.add_weight(
                 shape=(), initializer="ones", trainable=False, aggregation="mean", name="objective_weight"
             )
         side, map_side = trunk.shape[1], self.tail.output.shape[1]
         if side % map_side:
-            raise UserError(
-                f"--image_size={image_size}: BAS needs a trunk map whose side is a multiple of the last map's, "
-                f"not {side} and {map_side}; a multiple of 32 does"
+            raise ArgumentError(
+                "image_size",
+                self.image_size,
+                f"BAS needs a trunk map whose side is a multiple of the last map's, not {side} and {map_side}; a "
+                "multiple of 32 does",
             )
 
     @classmethod
     def heads(cls, end_points, architecture, width, num_classes, options):
         """Saliency maps of the trunk's features, class maps of the last; logits are the means of these."""
-        initializer = _INITIALIZERS[options.bas_initializer]
+        initializer = _INITIALIZERS[options.initializer]
         trunk = end_points[architecture.trunk]
         saliency = keras.layers.Conv2D(
             num_classes,
@@ -98,7 +103,7 @@ class BAS(Method):
             name="classifier_loc",
         )(trunk)
         class_maps = ConvolutionalClassifier(
-            num_classes, scaled(options.bas_head_channels, width), initializer, name="classifier_cls"
+            num_classes, scaled(options.head_channels, width), initializer, name="classifier_cls"
         )(list(end_points.values())[-1])
         logits = keras.layers.GlobalAveragePooling2D(dtype=logits_dtype(), name="logits")(class_maps)
         return {"logits": logits, "trunk": trunk, "saliency": saliency, "class_maps": class_maps}
@@ -108,11 +113,11 @@ class BAS(Method):
         branches = self.branches(labels, outputs, training)
         guidance = cross_entropy(labels, branches["foreground_logits"])
         terms = {
-            "guidance": self.options.bas_guidance_weight * guidance,
+            "guidance": self.options.guidance_weight * guidance,
             "suppression": suppression_ratio(
-                branches["logit"], branches["erased_logit"], keep_equal=self.options.bas_equal_ratio
+                branches["logit"], branches["erased_logit"], keep_equal=self.options.equal_ratio
             ),
-            "area": self.options.bas_area_weight * ops.mean(branches["saliency"], axis=(1, 2)),
+            "area": self.options.area_weight * ops.mean(branches["saliency"], axis=(1, 2)),
         }
         if self.objective_weight is not None:
             weight = ops.cast(self.objective_weight, guidance.dtype)
@@ -120,7 +125,7 @@ class BAS(Method):
         return {"classification": cross_entropy(labels, outputs["logits"]), **terms}
 
     def callbacks(self):
-        return [_WarmUp(self.options.bas_warmup_epochs)] if self.options.bas_warmup_epochs else []
+        return [_WarmUp(self.options.warmup_epochs)] if self.options.warmup_epochs else []
 
     @property
     def localizes(self):
@@ -164,7 +169,7 @@ class BAS(Method):
 
     def class_maps(self, outputs, labels):
         """The class's own saliency map, or the mean over the best classes, whatever the labels."""
-        count = min(self.options.bas_top_k or self.num_classes, self.num_classes)
+        count = min(self.options.top_k or self.num_classes, self.num_classes)
         if count == 1:
             return mixed_maps(outputs["saliency"], ops.one_hot(labels, self.num_classes, dtype=logits_dtype()))
         best = ops.top_k(outputs["logits"], count)[1]

@@ -1,17 +1,35 @@
 """The contract of a method: a network that says where the object is, and mostly also what it is."""
 
 import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
 from e2wsol import backbones
-from e2wsol.config import from_mapping
+from e2wsol.backbones.weights import load_start_weights
+from e2wsol.config import from_arguments, from_mapping, to_mapping
+from e2wsol.errors import UserError
+
+METHODS: dict[str, type["Method"]] = {}
 
 
 @dataclasses.dataclass(frozen=True)
 class NoOptions:
     """A method without options of its own."""
+
+
+def register(key: str) -> Callable[[type["Method"]], type["Method"]]:
+    """Decorator of a method's class: makes it known as `--method=KEY`, and to Keras where a model is loaded."""
+
+    def known(method: type["Method"]) -> type["Method"]:
+        method.key = key
+        METHODS[key] = method
+        return keras.saving.register_keras_serializable(package="e2wsol")(method)
+
+    return known
 
 
 class Method(keras.Model):
@@ -31,23 +49,41 @@ class Method(keras.Model):
       class_maps(outputs, labels): maps (B, k, h, w) of the classes labels (B, k).
 
     Args:
-      backbone: BackboneOptions.
-      image_size: side S of the input, pixels.
       num_classes: C.
-      options: the method's own options (its `Options` dataclass).
+      backbone: name of an architecture of e2wsol.backbones, or BackboneOptions.
+      image_size: side S of the square input, pixels.
+      weights: start weights of the backbone: None, "imagenet", or a .npz, .keras or .h5 file.
+      name: the model's name.
+      options: the method's options, an instance of its `Options`; or give its fields and those of
+        BackboneOptions as further arguments.
+
+    Raises:
+      TypeError: an argument that neither the backbone nor the method has.
+      UserError: a value that cannot be; no such file of weights, or weights of another network.
     """
 
-    Options = NoOptions
-    protocol = "maxboxacc"
+    Options: ClassVar[type] = NoOptions
+    key: ClassVar[str] = ""
+    protocol: ClassVar[str] = "maxboxacc"
     # Whether outputs hold "logits" of the classes; where not, `localize` returns None in their place.
-    classifies = True
+    classifies: ClassVar[bool] = True
     # Whether `localize` gives logits of the object, which a protocol that stretches scores takes the sigmoid of first.
-    maps_are_logits = False
+    maps_are_logits: ClassVar[bool] = False
     # Whether it learns from records that e2wsol.pseudo_masks made.
-    needs_pseudo_masks = False
+    needs_pseudo_masks: ClassVar[bool] = False
 
-    def __init__(self, *, backbone, image_size, num_classes, options=None, name=None):
-        options = options or self.Options()
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        backbone: "str | backbones.BackboneOptions" = "vgg16",
+        image_size: int = 224,
+        weights: str | None = None,
+        options: Any = None,
+        name: str | None = None,
+        **settings: Any,
+    ):
+        backbone, options = self._resolved(backbone, options, settings)
         family = backbones.architecture(backbone.backbone)
         network = backbones.build(backbone, image_size, self.gates(family, options))
         images = keras.Input((image_size, image_size, 3), dtype="uint8", name="images")
@@ -62,6 +98,26 @@ class Method(keras.Model):
         self.image_size = image_size
         self.num_classes = num_classes
         self.options = options
+        self.start_weights = load_start_weights(network, backbone, weights or "none")
+
+    def __init_subclass__(cls, **arguments: Any):
+        super().__init_subclass__(**arguments)
+        cls.__signature__ = _signature(cls)
+
+    @classmethod
+    def _resolved(cls, backbone, options, settings):
+        """(BackboneOptions, Options) of what the constructor was given."""
+        of_backbone = {}
+        if isinstance(backbone, str):
+            names = [field.name for field in dataclasses.fields(backbones.BackboneOptions)]
+            of_backbone = {name: settings.pop(name) for name in names if name in settings}
+            backbone = from_arguments(backbones.BackboneOptions, {"backbone": backbone, **of_backbone})
+        if options is not None and settings:
+            raise TypeError(f"give options or {', '.join(settings)}, not both")
+        try:
+            return backbone, options if options is not None else from_arguments(cls.Options, settings)
+        except TypeError as error:
+            raise TypeError(f"{cls.__name__}: {error}; its backbone, {', '.join(_backbone_settings())}") from None
 
     @classmethod
     def pictures(cls, images, options):
@@ -137,12 +193,33 @@ class Method(keras.Model):
             return logits, self.class_maps(outputs, labels)
         return logits, self.class_maps(outputs, labels[:, None])[:, 0]
 
+    def resized(self, image_size: int) -> "Method":
+        """The method with its weights for pictures of another size; itself where that is its size.
+
+        Args:
+          image_size: side of the square input, pixels.
+
+        Raises:
+          UserError: the network cannot be built at that size, or has weights whose shape goes with the size.
+        """
+        if image_size == self.image_size:
+            return self
+        try:
+            copy = type(self).from_config({**self.get_config(), "image_size": image_size})
+            copy.set_weights(self.get_weights())
+        except ValueError as error:
+            raise UserError(
+                f"a network trained at {self.image_size} pixels cannot take {image_size} ({error})"
+            ) from None
+        return copy
+
     def get_config(self):
+        """What a `.keras` file keeps; options by the names of their flags, as files of all versions have them."""
         return {
-            "backbone": dataclasses.asdict(self.backbone_options),
+            "backbone": to_mapping(self.backbone_options),
             "image_size": self.image_size,
             "num_classes": self.num_classes,
-            "options": dataclasses.asdict(self.options),
+            "options": to_mapping(self.options),
             "name": self.name,
         }
 
@@ -152,6 +229,23 @@ class Method(keras.Model):
         config["backbone"] = from_mapping(backbones.BackboneOptions, config["backbone"])
         config["options"] = from_mapping(cls.Options, config["options"])
         return cls(**config)
+
+
+def _backbone_settings() -> list[str]:
+    return [field.name for field in dataclasses.fields(backbones.BackboneOptions) if field.name != "backbone"]
+
+
+def _signature(method: type[Method]) -> inspect.Signature:
+    """What the constructor takes, the fields of the options named one by one."""
+    taken = inspect.signature(Method.__init__).parameters
+    named = [taken[name] for name in ("num_classes", "backbone", "image_size", "weights", "name")]
+    for options in (backbones.BackboneOptions, method.Options):
+        named += [
+            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+            for field in dataclasses.fields(options)
+            if field.name not in ("backbone", *(each.name for each in named))
+        ]
+    return inspect.Signature(named)
 
 
 def cross_entropy(labels, logits):

@@ -1,19 +1,20 @@
 import dataclasses
-
-import keras
+from typing import ClassVar
 
 from e2wsol.config import option
-from e2wsol.methods.base import Method, class_activation_maps, classifier, head_features
+from e2wsol.methods.base import Method, class_activation_maps, classifier, head_features, register
 
 
 @dataclasses.dataclass(frozen=True)
 class CAMOptions:
     """Class activation maps."""
 
-    cam_dropout: float = option(0.0, "dropout between pooling and classifier, in training", minimum=0.0, maximum=0.99)
+    flag_prefix: ClassVar[str] = "cam_"
+
+    dropout: float = option(0.0, "dropout between pooling and classifier, in training", minimum=0.0, maximum=0.99)
 
 
-@keras.saving.register_keras_serializable(package="e2wsol")
+@register("cam")
 class CAM(Method):
     """Class activation maps (Zhou et al., CVPR 2016): the baseline of the field."""
 
@@ -23,7 +24,7 @@ class CAM(Method):
     def heads(cls, end_points, architecture, width, num_classes, options):
         features = head_features(list(end_points.values())[-1], architecture, width, "features")
         # Methods that are CAM but for what they train on have options of their own.
-        dropout = options.cam_dropout if isinstance(options, CAMOptions) else 0.0
+        dropout = options.dropout if isinstance(options, CAMOptions) else 0.0
         logits = classifier(features, num_classes, architecture, "linear", dropout=dropout)
         return {"logits": logits, "features": features}
 

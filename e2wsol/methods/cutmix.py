@@ -1,11 +1,11 @@
 import dataclasses
+from typing import ClassVar
 
-import keras
 from keras import ops
 
 from e2wsol.config import option
 from e2wsol.layers import PatchMixing
-from e2wsol.methods.base import cross_entropy
+from e2wsol.methods.base import cross_entropy, register
 from e2wsol.methods.cam import CAM
 
 
@@ -13,11 +13,13 @@ from e2wsol.methods.cam import CAM
 class CutMixOptions:
     """CutMix."""
 
-    cutmix_beta: float = option(1.0, "the pictures' shares are drawn from Beta(this, this)", minimum=0.01)
-    cutmix_probability: float = option(1.0, "probability that a batch is mixed", minimum=0.0, maximum=1.0)
+    flag_prefix: ClassVar[str] = "cutmix_"
+
+    beta: float = option(1.0, "the pictures' shares are drawn from Beta(this, this)", minimum=0.01)
+    probability: float = option(1.0, "probability that a batch is mixed", minimum=0.0, maximum=1.0)
 
 
-@keras.saving.register_keras_serializable(package="e2wsol")
+@register("cutmix")
 class CutMix(CAM):
     """CutMix (Yun et al., ICCV 2019): a CAM classifier that trains on pictures with a rectangle of another one.
 
@@ -28,7 +30,7 @@ class CutMix(CAM):
 
     @classmethod
     def pictures(cls, images, options):
-        mixing = PatchMixing(options.cutmix_beta, options.cutmix_probability, name="patch_mixing")
+        mixing = PatchMixing(options.beta, options.probability, name="patch_mixing")
         mixed, partner, share = mixing(images)
         return mixed, {"partner": partner, "share": share}
 

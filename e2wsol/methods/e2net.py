@@ -6,7 +6,7 @@ from keras import ops
 from e2wsol.config import option
 from e2wsol.layers import ORIENTATIONS, BatchNormalization, MaxoutAttentionExcitation, orientation_conv
 from e2wsol.layers.maxout_attention import NORMALIZATIONS
-from e2wsol.methods.base import Method, class_activation_maps, classifier, head_features
+from e2wsol.methods.base import Method, class_activation_maps, classifier, head_features, register
 
 FUSIONS = ("feature_max", "cam_max", "cam_max_shared")
 
@@ -31,7 +31,7 @@ class E2NetOptions:
     )
 
 
-@keras.saving.register_keras_serializable(package="e2wsol")
+@register("e2net")
 class E2Net(Method):
     """E2Net (Chen et al., ACM MM 2021): maxout-attention excitation and orientation-sensitive expansion.
 

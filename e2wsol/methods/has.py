@@ -1,9 +1,9 @@
 import dataclasses
-
-import keras
+from typing import ClassVar
 
 from e2wsol.config import option
 from e2wsol.layers import PatchHiding
+from e2wsol.methods.base import register
 from e2wsol.methods.cam import CAM
 
 
@@ -11,13 +11,13 @@ from e2wsol.methods.cam import CAM
 class HaSOptions:
     """Hide-and-seek."""
 
-    has_patch_size: int = option(
-        44, "side of the squares that pictures are hidden by, pixels of --image_size", minimum=1
-    )
-    has_probability: float = option(0.5, "probability that a square is hidden", minimum=0.0, maximum=1.0)
+    flag_prefix: ClassVar[str] = "has_"
+
+    patch_size: int = option(44, "side of the squares that pictures are hidden by, pixels of --image_size", minimum=1)
+    probability: float = option(0.5, "probability that a square is hidden", minimum=0.0, maximum=1.0)
 
 
-@keras.saving.register_keras_serializable(package="e2wsol")
+@register("has")
 class HaS(CAM):
     """Hide-and-seek (Kumar Singh and Lee, ICCV 2017): a CAM classifier that trains on partly hidden pictures."""
 
@@ -25,5 +25,5 @@ class HaS(CAM):
 
     @classmethod
     def pictures(cls, images, options):
-        hiding = PatchHiding(options.has_patch_size, options.has_probability, name="patch_hiding")
+        hiding = PatchHiding(options.patch_size, options.probability, name="patch_hiding")
         return hiding(images), {}

@@ -8,7 +8,7 @@ from e2wsol.backbones.base import pad_window
 from e2wsol.config import option
 from e2wsol.layers import BatchNormalization
 from e2wsol.localization.resize_taps import resize_taps
-from e2wsol.methods.base import Method, class_activation_maps, cross_entropy, head_features, logits_dtype
+from e2wsol.methods.base import Method, class_activation_maps, cross_entropy, head_features, logits_dtype, register
 
 _FAN_OUT = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out"}}
 
@@ -17,13 +17,18 @@ _FAN_OUT = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "f
 class MNPOOptions:
     """MNPO and MNPOs, whose networks and training are the same."""
 
-    mnpo_positive_weight: float = option(
-        2.0, "how many times a positive weight of a class map counts what a negative one does", minimum=0.0
+    positive_weight: float = option(
+        2.0,
+        "how many times a positive weight of a class map counts what a negative one does",
+        minimum=0.0,
+        flag="mnpo_positive_weight",
     )
-    mnpos_layer: str = option("", "MNPOs: end point whose gradients make the map; empty for the backbone's own")
+    layer: str = option(
+        "", "MNPOs: end point whose gradients make the map; empty for the backbone's own", flag="mnpos_layer"
+    )
 
 
-@keras.saving.register_keras_serializable(package="e2wsol")
+@register("mnpo")
 class MNPO(Method):
     """A parallel branch on shallow and deep features, whose class maps are fused with the main ones.
 
@@ -65,7 +70,7 @@ class MNPO(Method):
 
     def branch_maps(self, outputs, labels):
         """Class maps (B, k, h, w) of the main and of the parallel branch, by post-processed weights."""
-        kernel = emphasized(ops.convert_to_tensor(self.get_layer("linear").kernel), self.options.mnpo_positive_weight)
+        kernel = emphasized(ops.convert_to_tensor(self.get_layer("linear").kernel), self.options.positive_weight)
         return [class_activation_maps(outputs[name], kernel, labels) for name in ("features", "branch_features")]
 
 

@@ -1,27 +1,29 @@
-import keras
 from keras import ops
 
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError
 from e2wsol.localizers.cut import Cut
-from e2wsol.methods.base import logits_dtype
+from e2wsol.methods.base import logits_dtype, register
 from e2wsol.methods.gradient import GradientLocalization
 from e2wsol.methods.mnpo import MNPO, emphasized
 
 
-@keras.saving.register_keras_serializable(package="e2wsol")
+@register("mnpos")
 class MNPOs(GradientLocalization, MNPO):
     """MNPO's network with a map made of gradients: of the class's logits, and of a loss (see gradient_maps).
 
-    Both are sums over the branches of the gradients with respect to the features at `mnpos_layer`.
+    Both are sums over the branches of the gradients with respect to the features at `layer`.
     """
 
-    def __init__(self, *, backbone, image_size, num_classes, options=None, name=None):
-        super().__init__(backbone=backbone, image_size=image_size, num_classes=num_classes, options=options, name=name)
-        self.gradient_layer = self.options.mnpos_layer or self.architecture.gradient_layer
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.gradient_layer = self.options.layer or self.architecture.gradient_layer
         end_points = self.backbone.output
         if self.gradient_layer not in end_points:
-            raise UserError(
-                f"--mnpos_layer={self.gradient_layer}: no such end point; choose among {', '.join(end_points)}"
+            raise ArgumentError(
+                "layer",
+                self.gradient_layer,
+                f"no such end point; choose among {', '.join(end_points)}",
+                owner=self.Options,
             )
         self.cut = Cut(self, [self.gradient_layer])
 
@@ -31,7 +33,7 @@ class MNPOs(GradientLocalization, MNPO):
         logits = {name: forward.outputs[name] for name in ("logits", "branch_logits")}
         evidence, loss = forward.gradients([dict.fromkeys(logits, chosen), loss_cotangents(logits, chosen)])
         layer = self.gradient_layer
-        return gradient_maps(forward.features[layer], evidence[layer], loss[layer], self.options.mnpo_positive_weight)
+        return gradient_maps(forward.features[layer], evidence[layer], loss[layer], self.options.positive_weight)
 
 
 def loss_cotangents(logits, chosen):

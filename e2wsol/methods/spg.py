@@ -1,13 +1,14 @@
 import dataclasses
+from typing import ClassVar
 
 import keras
 from keras import ops
 
 from e2wsol.backbones import scaled
 from e2wsol.config import option
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError
 from e2wsol.layers import ConvolutionalClassifier
-from e2wsol.methods.base import Method, cross_entropy, label_map, label_maps, logits_dtype, min_max
+from e2wsol.methods.base import Method, cross_entropy, label_map, label_maps, logits_dtype, min_max, register
 
 
 def _seed_option(default, what, side):
@@ -18,23 +19,25 @@ def _seed_option(default, what, side):
 class SPGOptions:
     """Self-produced guidance; the thresholds are the reference benchmark's."""
 
-    spg_attention_high: float = _seed_option(0.7, "attention -> deep mask", "above this, object,")
-    spg_attention_low: float = _seed_option(0.01, "attention -> deep mask", "below this, background,")
-    spg_deep_high: float = _seed_option(0.5, "deep mask -> middle mask", "above this, object,")
-    spg_deep_low: float = _seed_option(0.05, "deep mask -> middle mask", "below this, background,")
-    spg_fused_high: float = _seed_option(0.7, "mean of both masks -> shallow mask", "above this, object,")
-    spg_fused_low: float = _seed_option(0.1, "mean of both masks -> shallow mask", "below this, background,")
-    spg_head_channels: int = option(1024, "channels of the classifier, times --backbone_width", minimum=1)
-    spg_mask_channels: int = option(512, "channels in front of the masks, times --backbone_width", minimum=1)
+    flag_prefix: ClassVar[str] = "spg_"
+
+    attention_high: float = _seed_option(0.7, "attention -> deep mask", "above this, object,")
+    attention_low: float = _seed_option(0.01, "attention -> deep mask", "below this, background,")
+    deep_high: float = _seed_option(0.5, "deep mask -> middle mask", "above this, object,")
+    deep_low: float = _seed_option(0.05, "deep mask -> middle mask", "below this, background,")
+    fused_high: float = _seed_option(0.7, "mean of both masks -> shallow mask", "above this, object,")
+    fused_low: float = _seed_option(0.1, "mean of both masks -> shallow mask", "below this, background,")
+    head_channels: int = option(1024, "channels of the classifier, times --backbone_width", minimum=1)
+    mask_channels: int = option(512, "channels in front of the masks, times --backbone_width", minimum=1)
 
     def __post_init__(self):
         for name in ("attention", "deep", "fused"):
-            low, high = getattr(self, f"spg_{name}_low"), getattr(self, f"spg_{name}_high")
+            low, high = getattr(self, f"{name}_low"), getattr(self, f"{name}_high")
             if low > high:
-                raise UserError(f"--spg_{name}_low={low}: must be at most --spg_{name}_high={high}")
+                raise ArgumentError(f"{name}_low", low, f"must be at most {name}_high={high}", owner=SPGOptions)
 
 
-@keras.saving.register_keras_serializable(package="e2wsol")
+@register("spg")
 class SPG(Method):
     """Self-produced guidance (Zhang et al., ECCV 2018): the map teaches masks on shallower features what is object.
 
@@ -53,7 +56,7 @@ class SPG(Method):
         """The classifier's maps and their means, and a mask on each of three levels."""
         deep = list(end_points.values())[-1]
         shallow, middle = (end_points[name] for name in architecture.levels[:2])
-        channels = scaled(options.spg_head_channels, width)
+        channels = scaled(options.head_channels, width)
         class_maps = ConvolutionalClassifier(num_classes, channels, "he_normal", rectified=False, name="classifier")(
             deep
         )
@@ -61,7 +64,7 @@ class SPG(Method):
             "logits": keras.layers.GlobalAveragePooling2D(dtype=logits_dtype(), name="logits")(class_maps),
             "class_maps": class_maps,
         }
-        channels = scaled(options.spg_mask_channels, width)
+        channels = scaled(options.mask_channels, width)
         # Deep and middle mask share all but their first convolution (section 3.1 of the paper).
         shared = _mask_layers(channels, "spg_b")
         for name, x, layers in (
@@ -83,9 +86,9 @@ class SPG(Method):
         fused = (_resized(deep, middle.shape[1:]) + middle) / 2
         return {
             "classification": cross_entropy(labels, outputs["logits"]),
-            "deep": taught(outputs["deep"], attention, options.spg_attention_low, options.spg_attention_high),
-            "middle": taught(outputs["middle"], deep, options.spg_deep_low, options.spg_deep_high),
-            "shallow": taught(outputs["shallow"], fused, options.spg_fused_low, options.spg_fused_high),
+            "deep": taught(outputs["deep"], attention, options.attention_low, options.attention_high),
+            "middle": taught(outputs["middle"], deep, options.deep_low, options.deep_high),
+            "shallow": taught(outputs["shallow"], fused, options.fused_low, options.fused_high),
         }
 
     def class_maps(self, outputs, labels):

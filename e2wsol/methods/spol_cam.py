@@ -5,25 +5,30 @@ from keras import ops
 
 from e2wsol.config import option
 from e2wsol.methods import spol
-from e2wsol.methods.base import Method, cross_entropy, logits_dtype
+from e2wsol.methods.base import Method, cross_entropy, logits_dtype, register
 
 
 @dataclasses.dataclass(frozen=True)
 class SPOLCamOptions:
     """SPOL's class maps."""
 
-    spol_objective: str = option(
+    objective: str = option(
         "self_distillation",
         "the deepest level learns the class and the fused features learn from it (released CUB code), or the fused "
         "features learn the class by cross_entropy (released ILSVRC code)",
         choices=("self_distillation", "cross_entropy"),
+        flag="spol_objective",
     )
-    spol_cam_dropout: float = option(
-        0.5, "dropout of single numbers in front of the class maps, in training", minimum=0.0, maximum=0.99
+    dropout: float = option(
+        0.5,
+        "dropout of single numbers in front of the class maps, in training",
+        minimum=0.0,
+        maximum=0.99,
+        flag="spol_cam_dropout",
     )
 
 
-@keras.saving.register_keras_serializable(package="e2wsol")
+@register("spol_cam")
 class SPOLCam(Method):
     """First stage of SPOL (Wei et al., CVPR 2021, section 3.1): class maps on shallow and deep features multiplied.
 
@@ -36,19 +41,19 @@ class SPOLCam(Method):
     @classmethod
     def heads(cls, end_points, architecture, width, num_classes, options):
         product, deepest = spol.fused_levels(end_points, architecture, width)
-        dropout = keras.layers.Dropout(options.spol_cam_dropout, name="spol_dropout")
+        dropout = keras.layers.Dropout(options.dropout, name="spol_dropout")
         # Released: the ReLU stands in front of the mean, so no logit is negative.
         head = spol.head(num_classes, activation="relu", dtype=logits_dtype())
         mean = keras.layers.GlobalAveragePooling2D(dtype=logits_dtype(), name="logits")
         outputs = {"class_maps": head(dropout(product))}
         outputs["logits"] = mean(outputs["class_maps"])
-        if options.spol_objective == "self_distillation":
+        if options.objective == "self_distillation":
             outputs["deep_logits"] = mean(head(dropout(deepest)))
         return outputs
 
     def loss_terms(self, labels, outputs, training=True):
         """Cross-entropy of the deepest level and distillation into the fused features, half each; or cross-entropy."""
-        if self.options.spol_objective == "cross_entropy":
+        if self.options.objective == "cross_entropy":
             return super().loss_terms(labels, outputs, training)
         teacher = ops.stop_gradient(ops.softmax(outputs["deep_logits"]))
         distillation = -ops.sum(teacher * ops.log_softmax(outputs["logits"]), axis=-1)

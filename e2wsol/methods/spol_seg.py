@@ -1,4 +1,5 @@
 import dataclasses
+from typing import ClassVar
 
 import keras
 from keras import ops
@@ -6,27 +7,29 @@ from keras import ops
 from e2wsol.config import option
 from e2wsol.layers import corner_resize
 from e2wsol.methods import spol
-from e2wsol.methods.base import Method, logits_dtype
+from e2wsol.methods.base import Method, logits_dtype, register
 
 
 @dataclasses.dataclass(frozen=True)
 class SPOLSegOptions:
     """SPOL's segmentation: which pixels of a pseudo mask are object, background, or neither."""
 
-    spol_seg_foreground: float = option(0.25, "pixels whose foreground is above are object", minimum=0.0, maximum=1.0)
-    spol_seg_prior: float = option(0.25, "pixels whose prior is above are object", minimum=0.0, maximum=1.0)
-    spol_seg_background: float = option(
+    flag_prefix: ClassVar[str] = "spol_seg_"
+
+    foreground: float = option(0.25, "pixels whose foreground is above are object", minimum=0.0, maximum=1.0)
+    prior: float = option(0.25, "pixels whose prior is above are object", minimum=0.0, maximum=1.0)
+    background: float = option(
         0.01,
         "other pixels whose foreground is below are background, the rest teaches nothing",
         minimum=0.0,
         maximum=1.0,
     )
-    spol_seg_dropout: float = option(
+    dropout: float = option(
         0.5, "dropout of single numbers in front of the map, in training", minimum=0.0, maximum=0.99
     )
 
 
-@keras.saving.register_keras_serializable(package="e2wsol")
+@register("spol_seg")
 class SPOLSeg(Method):
     """Second stage of SPOL (Wei et al., CVPR 2021, section 3.3): segments the object, of whatever class.
 
@@ -43,7 +46,7 @@ class SPOLSeg(Method):
     @classmethod
     def heads(cls, end_points, architecture, width, num_classes, options):
         product, _ = spol.fused_levels(end_points, architecture, width)
-        x = keras.layers.Dropout(options.spol_seg_dropout, name="spol_dropout")(product)
+        x = keras.layers.Dropout(options.dropout, name="spol_dropout")(product)
         x = spol.head(1, dtype=logits_dtype())(x)
         return {"map": keras.layers.Reshape(x.shape[1:3], dtype=logits_dtype(), name="map")(x)}
 
@@ -64,8 +67,8 @@ class SPOLSeg(Method):
         """(1 object and 0 else, 1 certain and 0 ignored), (B, S, S), of uint8 (B, S, S, 2): foreground and prior."""
         shares = ops.cast(pseudo_masks, logits_dtype()) / 255
         foreground, prior = shares[..., 0], shares[..., 1]
-        target = ops.logical_or(foreground > self.options.spol_seg_foreground, prior > self.options.spol_seg_prior)
-        certain = ops.logical_or(target, foreground < self.options.spol_seg_background)
+        target = ops.logical_or(foreground > self.options.foreground, prior > self.options.prior)
+        certain = ops.logical_or(target, foreground < self.options.background)
         return ops.cast(target, logits_dtype()), ops.cast(certain, logits_dtype())
 
     def localize(self, images, labels=None):

@@ -39,7 +39,7 @@ class Detection:
 
 
 @dataclasses.dataclass(frozen=True)
-class Prediction:
+class AnnotatedImage:
     """What was found in one picture, the most probable class first.
 
     Attributes:

@@ -1,12 +1,15 @@
-"""Which pictures a command line means, and what their outputs are called."""
+"""Which images a command line or a call of `predict` means, and what their outputs are called."""
 
 import collections
 import dataclasses
 import os
 import pathlib
+from typing import Any
+
+import numpy as np
 
 from e2wsol.data import images
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,3 +92,63 @@ def _free_stem(name, taken):
         free = f"{stem}_{number}"
     taken.add(free.casefold())
     return free
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageInput:
+    """One image that a caller gave: its file, or its pixels.
+
+    Attributes:
+      image: pathlib.Path, or uint8 RGB (H, W, 3).
+    """
+
+    image: Any
+
+    def read(self) -> np.ndarray:
+        """The upright pixels, uint8 RGB (H, W, 3).
+
+        Raises:
+          UserError: a file that is no readable image.
+        """
+        if isinstance(self.image, pathlib.Path):
+            return images.decode(self.image.read_bytes(), self.image)[0]
+        return self.image
+
+
+def image_inputs(given: Any) -> tuple[bool, list[ImageInput]]:
+    """What a caller of `predict` gave, as a list.
+
+    Args:
+      given: a file, a folder, a uint8 array (H, W, 3), or a list of files and arrays.
+
+    Returns:
+      (whether it may be several, the list).
+
+    Raises:
+      UserError: a path that does not exist, a folder without an image, an array that is no uint8 RGB image.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        path = pathlib.Path(given)
+        if path.is_dir():
+            return True, [ImageInput(found.path) for found in find_pictures([str(path)])]
+        return False, [_input(path)]
+    if isinstance(given, (list, tuple)):
+        return True, [_input(each) for each in given]
+    array = np.asarray(given)
+    if array.ndim == 4:
+        return True, [_input(each) for each in array]
+    return False, [_input(array)]
+
+
+def _input(given: Any) -> ImageInput:
+    if isinstance(given, (str, os.PathLike)):
+        path = pathlib.Path(given)
+        if not path.is_file():
+            raise ArgumentError("images", given, "no such image")
+        return ImageInput(path)
+    array = np.asarray(given)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[-1] != 3 or not array.size:
+        raise ArgumentError(
+            "images", None, f"an array of {array.dtype} {array.shape}; expected uint8 RGB (height, width, 3)"
+        )
+    return ImageInput(array)

@@ -1,68 +1,131 @@
-"""Boxes for pictures of any size, from a method or from an exported SavedModel."""
+"""Boxes for images of any size, from a method."""
 
 import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from e2wsol import compute
 from e2wsol.data import pipeline
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError
 from e2wsol.localization import boxes, score_map
-from e2wsol.localizers import Localizer, LocalizerOptions
-from e2wsol.prediction import model_files, models
+from e2wsol.localization.protocols import BoxProtocol
+from e2wsol.prediction.classifier import softmax
 from e2wsol.prediction.fixed_batch import FixedBatch
 
-_OUTPUTS = {"map", "box"}
+# The one class of a method that predicts none.
+OBJECT = ("object",)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Localization:
-    """What a predictor found in one picture.
+    """What was found in one image, the most probable class first.
 
     Attributes:
-      labels: (k,) int, most probable class first.
+      labels: (k,) int, classes.
+      class_names: their k names.
       scores: (k,) float64 softmax probabilities.
-      boxes: (k, 4) float32 in pixels of the original picture, exclusive ends.
-      score_map: (S, S) float in [0, 1] over the whole picture, of the first class.
+      boxes: (k, 4) float32 x0, y0, x1, y1 in pixels of the image, right and bottom edges exclusive.
+      map: (S, S) float in [0, 1], the score map of the first class over the whole image.
+      image_size: (width, height) of the upright image.
+      image: the image: its file, or its pixels.
     """
 
     labels: np.ndarray
+    class_names: tuple[str, ...]
     scores: np.ndarray
     boxes: np.ndarray
-    score_map: np.ndarray
+    map: np.ndarray
+    image_size: tuple[int, int]
+    image: Any = dataclasses.field(default=None, repr=False)
+
+    @property
+    def label(self) -> int:
+        """The first class's number."""
+        return int(self.labels[0])
+
+    @property
+    def class_name(self) -> str:
+        """The first class's name."""
+        return self.class_names[0]
+
+    @property
+    def score(self) -> float:
+        """The first class's probability in [0, 1]; it says nothing of the box."""
+        return float(self.scores[0])
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """The first class's box, x0, y0, x1, y1 in pixels of the image, right and bottom edges exclusive."""
+        x0, y0, x1, y1 = self.boxes[0].tolist()
+        return x0, y0, x1, y1
+
+    def plot(self, side: int = 480) -> Any:
+        """The image with its box drawn in, beside its map.
+
+        Args:
+          side: longest side of the image in the picture, pixels.
+
+        Returns:
+          PIL.Image.Image, RGB; a notebook shows it, `save(path)` writes it.
+        """
+        from PIL import Image
+
+        from e2wsol.data import images
+        from e2wsol.visualize import overlay
+
+        pixels = self.image
+        if isinstance(pixels, pathlib.Path):
+            pixels, _ = images.decode(pixels.read_bytes(), pixels)
+        return Image.fromarray(overlay.of_localization(images.shrink(pixels, side), self, side=side))
 
 
 class MethodPredictor:
     """Runs a method and reads the boxes off its maps.
 
-    Pictures are resized straight to the network's input, without a crop, so a box can reach every
-    part of the picture. A method that predicts no class finds the one class models.OBJECT.
+    Images are resized straight to the network's input, without a crop, so a box can reach every
+    part of the image. A method that predicts no class finds the one class OBJECT.
 
     Args:
       model: a method, or a Localizer on one: `localize`, `image_size`, `num_classes` and `classifies` as in
         methods.base.Method.
       protocol: BoxProtocol; its default threshold counts.
-      top_k: classes to localize for each picture.
+      class_names: names of the model's classes; None for their numbers.
+      top_k: classes to localize for each image.
       jit: whether XLA compiles it.
 
     Attributes:
-      num_classes: C of the model.
+      class_names: as given.
       about: what a file of predictions says about how its boxes were made.
+
+    Raises:
+      ArgumentError: the model has fewer classes than `top_k`.
     """
 
-    def __init__(self, model, protocol, *, top_k=1, jit=False):
-        self.num_classes = model.num_classes if model.classifies else len(models.OBJECT)
-        if top_k > self.num_classes:
-            raise UserError(f"--top_k={top_k}: the model knows {self.num_classes} classes only")
-        self.about = {"protocol": protocol.name, "threshold": protocol.default_threshold}
+    def __init__(
+        self,
+        model: Any,
+        protocol: BoxProtocol,
+        class_names: Sequence[str] | None = None,
+        *,
+        top_k: int = 1,
+        jit: bool = False,
+    ):
+        count = model.num_classes if model.classifies else len(OBJECT)
+        if top_k > count:
+            raise ArgumentError("top_k", top_k, f"the model knows {count} classes only")
+        self.about: dict[str, Any] = {}
+        self.class_names = tuple(class_names or (map(str, range(count)) if model.classifies else OBJECT))
         self._protocol = protocol
         self._top_k = top_k
         self._size = model.image_size
         self._view = pipeline.PipelineOptions(image_size=self._size, resize_size=self._size, eval_crop="none")
-        self._localize = FixedBatch(self._graph(model), jit=jit)
+        self._predicted = FixedBatch(self._of_predicted(model), jit=jit)
+        self._given = FixedBatch(self._of_given(model), jit=jit)
 
-    def _graph(self, model):
+    def _of_predicted(self, model: Any) -> Callable:
         def localize(images):
             if self._top_k == 1:
                 logits, maps = model.localize(images)
@@ -74,125 +137,44 @@ class MethodPredictor:
 
         return localize
 
-    def prepare(self, picture):
-        """What is kept of a picture until its batch is full: the network's view, uint8 (S, S, 3)."""
-        return pipeline.eval_view(picture, self._view).numpy()
+    @staticmethod
+    def _of_given(model: Any) -> Callable:
+        def localize(images, labels):
+            logits, maps = model.localize(images, labels)
+            logits = tf.zeros((tf.shape(maps)[0], 1)) if logits is None else logits
+            return logits, (labels if model.classifies else tf.zeros_like(labels))[:, None], maps[:, None]
 
-    def __call__(self, views, sizes):
+        return localize
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """What is kept of an image until its batch is full: the network's view, uint8 (S, S, 3)."""
+        return pipeline.eval_view(image, self._view).numpy()
+
+    def __call__(
+        self,
+        views: Sequence[np.ndarray],
+        sizes: Sequence[tuple[int, int]],
+        labels: Sequence[int] | None = None,
+    ) -> list[Localization]:
         """Localizes one batch.
 
         Args:
-          views: list of what `prepare` gave.
-          sizes: list of (width, height) of the original pictures.
-
-        Returns:
-          list of Localization.
+          views: what `prepare` gave.
+          sizes: (width, height) of the original images.
+          labels: the class to localize in each; None for the most probable ones.
         """
-        logits, labels, maps = (np.asarray(tensor) for tensor in self._localize(tf.constant(np.stack(views))))
-        probabilities = _softmax(logits)
+        batch = tf.constant(np.stack(views))
+        found = self._predicted(batch) if labels is None else self._given(batch, tf.constant(labels, tf.int32))
+        logits, chosen, maps = (np.asarray(tensor) for tensor in found)
+        probabilities = softmax(logits.astype(np.float64))
         return [
-            self._localization(labels[i], probabilities[i, labels[i]], maps[i], sizes[i]) for i in range(len(views))
+            self._localization(chosen[i], probabilities[i, chosen[i]], maps[i], sizes[i]) for i in range(len(views))
         ]
 
     def _localization(self, labels, scores, maps, image_size):
         found = [
-            boxes.extract_box(
-                localization_map,
-                image_size=image_size,
-                threshold=self._protocol.default_threshold,
-                protocol=self._protocol.name,
-                size=self._size,
-            )
-            for localization_map in maps
+            boxes.extract_box(one, image_size=image_size, protocol=self._protocol, size=self._size) for one in maps
         ]
         shown = score_map.to_score_map(maps[0], self._size, self._protocol)
-        return Localization(labels, scores, np.stack(found), shown)
-
-
-class SavedModelPredictor:
-    """Runs a SavedModel of e2wsol.export, which resizes and extracts its boxes itself."""
-
-    def __init__(self, folder, about):
-        self.about = about
-        try:
-            self._model = tf.saved_model.load(str(folder))
-        except (ValueError, OSError, tf.errors.OpError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"--model={folder}: no readable SavedModel ({reason})") from None
-        self._serve = self._model.signatures.get("serving_default")
-        outputs = set(self._serve.structured_outputs) if self._serve else set()
-        if not outputs >= _OUTPUTS:
-            missing = ", ".join(sorted(_OUTPUTS - outputs))
-            raise UserError(
-                f"--model={folder}: the SavedModel gives no {missing}; make it with python -m e2wsol.export"
-            )
-        probabilities = self._serve.structured_outputs.get("probabilities")
-        self.num_classes = len(models.OBJECT) if probabilities is None else probabilities.shape[-1]
-
-    def prepare(self, picture):
-        """The picture itself: the exported graph resizes."""
-        return picture
-
-    def __call__(self, pictures, sizes):
-        """As `MethodPredictor.__call__`; pictures differ in size, so they go one by one."""
-        return [self._localization(picture) for picture in pictures]
-
-    def _localization(self, picture):
-        output = self._serve(images=tf.constant(picture[None]))
-        probabilities = output["probabilities"].numpy()[0] if "probabilities" in output else np.ones(1)
-        label = probabilities.argmax()
-        scores = probabilities[[label]].astype(np.float64)
-        return Localization(np.array([label]), scores, output["box"].numpy(), output["map"].numpy()[0])
-
-
-def load(path, box, *, top_k=1, looking=None, computing=None):
-    """The predictor of a --model flag and the names of its classes.
-
-    Args:
-      path: run folder, .keras file or SavedModel folder.
-      box: protocols.BoxOptions; a SavedModel has them built in.
-      top_k: see MethodPredictor; a SavedModel localizes one class.
-      looking: LocalizerOptions; with a localizer the maps are its instead of the method's.
-      computing: ComputeOptions; a SavedModel has these built in too.
-
-    Returns:
-      (predictor, tuple of class names).
-
-    Raises:
-      UserError: no such model, or an option that the model cannot follow.
-    """
-    looking, computing = looking or LocalizerOptions(), computing or compute.ComputeOptions()
-    looking.check()
-    file = model_files.find(path)
-    if file.is_saved_model:
-        for flag, value, built_in in (
-            ("protocol", box.protocol, ""),
-            ("threshold", box.threshold, -1),
-            ("top_k", top_k, 1),
-            ("localizer", ",".join(looking.localizer), ""),
-            ("precision", computing.precision, "float32"),
-            ("jit", computing.jit, False),
-        ):
-            if value != built_in:
-                raise UserError(
-                    f"--{flag}={value}: fixed when a SavedModel is exported; give the run folder as --model"
-                )
-        predictor = SavedModelPredictor(file.path, file.about)
-    else:
-        compute.use(computing)
-        model = models.load_model(file.path)
-        protocol = models.box_protocol(box, file.flags, model)
-        classifies = model.classifies
-        if looking.localizer:
-            model = Localizer(model, looking)
-            model.check_single()
-        predictor = MethodPredictor(model, protocol, top_k=top_k, jit=computing.jit)
-        if not classifies:
-            return predictor, models.OBJECT
-    return predictor, file.class_names(predictor.num_classes)
-
-
-def _softmax(logits):
-    logits = np.asarray(logits, np.float64)
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+        names = tuple(self.class_names[label] for label in labels)
+        return Localization(labels, names, scores, np.stack(found), shown, image_size)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from e2wsol.errors import UserError
+from e2wsol.evaluation import outcomes
 from e2wsol.localization import bootstrap
-from e2wsol.prediction import outcomes
 from e2wsol.studies import paired
 from e2wsol.visualize.results import find_score
 

@@ -3,10 +3,9 @@
 import dataclasses
 import pathlib
 
-from e2wsol.compute import ComputeOptions
 from e2wsol.errors import UserError
 from e2wsol.training import checkpoints, optimizers
-from e2wsol.training.loop import LoopOptions, steps_per_epoch
+from e2wsol.training.loop import steps_per_epoch
 from e2wsol.training.loss_scaling import optimizer_class
 from e2wsol.training.run_folder import RunFolder
 
@@ -22,24 +21,23 @@ def check(folder, info):
         raise UserError(f"--to={folder}: is there already; give the name of a new folder")
 
 
-def write(folder, model, info, options):
+def write(folder, model, info, flags):
     """Writes flags, data set and a first checkpoint; training goes on from there, evaluation takes it as the best.
 
     Args:
       folder: the new run folder.
       model: Method with its weights.
       info: DatasetInfo.
-      options: filled instances of the dataclasses of e2wsol.train.
+      flags: e2wsol.train's TrainFlags.
 
     Returns:
       Path of the model's file.
     """
-    options = [dataclasses.replace(one, run_dir=str(folder)) if hasattr(one, "run_dir") else one for one in options]
-    kinds = LoopOptions, optimizers.OptimizerOptions, ComputeOptions
-    loop, rule, computing = (next(one for one in options if isinstance(one, kind)) for kind in kinds)
+    flags = dataclasses.replace(flags, run=dataclasses.replace(flags.run, run_dir=str(folder)))
     run = RunFolder(folder)
-    run.start(info, *options)
-    optimizer = optimizers.create(rule, steps_per_epoch(loop, info), optimizer_class(computing.precision))
+    run.start(info, flags)
+    steps = steps_per_epoch(flags.loop, info)
+    optimizer = optimizers.create(flags.optimizer, steps, optimizer_class(flags.compute.precision))
     optimizer.build(model.trainable_variables)
     checkpoints.save(run.checkpoints, model, optimizer, {"step": 0, "best": None}, best=True)
     return run.model_file()

@@ -18,6 +18,24 @@ _INK = (235, 235, 235)
 _GAP = 4
 
 
+def of_localization(image, found, *, side):
+    """The `tile` of an image with what was found in it: box, map, class and score of the first class.
+
+    Args:
+      image: uint8 RGB (H, W, 3), may be smaller than the image that the boxes belong to.
+      found: e2wsol.prediction.predictors.Localization.
+      side: see `tile`.
+    """
+    scale = image.shape[1] / found.image_size[0], image.shape[0] / found.image_size[1]
+    return tile(
+        image,
+        found.map,
+        predicted=found.boxes[:1] * (*scale, *scale),
+        side=side,
+        caption=f"{found.class_name}  {found.score:.2f}",
+    )
+
+
 def heat_overlay(image, score_map, *, opacity=0.6):
     """A picture under its score map, coloured from dark violet (0) over orange to pale yellow (1).
 

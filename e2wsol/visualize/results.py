@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 
 from e2wsol.data import dataset
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization.baselines import CENTRE_BOX
 from e2wsol.visualize.result_shape import RESULT, mismatch
 
@@ -38,18 +38,20 @@ class ScoreRow:
     scores: dict
 
 
-def result_path(path):
-    """The result.json that a --result flag means: a file, or a run folder that holds one.
+def result_path(path, argument):
+    """The result.json that a value of `argument` means: a file, or a run folder that holds one.
 
     Raises:
       UserError: there is none.
     """
     if not path:
-        raise UserError("--result is missing: give a run folder, or the result.json that e2wsol.evaluate wrote")
+        raise ArgumentError(
+            argument, None, "is missing: give a run folder, or the result.json that e2wsol.evaluate wrote"
+        )
     path = pathlib.Path(path)
     file = path / "result.json" if path.is_dir() else path
     if not file.is_file():
-        raise UserError(f"--result={path}: {file} does not exist; python -m e2wsol.evaluate writes it")
+        raise ArgumentError(argument, path, f"{file} does not exist; python -m e2wsol.evaluate writes it")
     return file
 
 

@@ -35,12 +35,12 @@ class SampleKeeper:
             for entry in kept:
                 self._put(group, entry)
 
-    def offer(self, picture, outcome, scorer):
+    def update(self, picture, outcome, scorer):
         """Shows one picture to the keeper.
 
         Args:
-          picture: Picture, its image the network's view.
-          outcome: PictureScore of it.
+          picture: ScoredImage, its image the network's view.
+          outcome: ImageScore of it.
           scorer: the LocalizationScorer that gave it.
         """
         position = scorer.position(_SHOWN_IOU, self.shown_at)

@@ -71,7 +71,7 @@ def made_model(method, backbone):
         backbone=BackboneOptions(backbone=backbone, backbone_width=0.1),
         image_size=SIDE,
         num_classes=CLASSES,
-        options=[SPOLCamOptions(spol_cam_dropout=0.0), SPOLSegOptions(spol_seg_dropout=0.0)],
+        options=[SPOLCamOptions(dropout=0.0), SPOLSegOptions(dropout=0.0)],
     )
     rng = np.random.default_rng(2)
     for variable in model.weights:

@@ -34,8 +34,8 @@ def test_gaussian_is_scored_like_any_map(name):
     baselines, plain = Baselines(protocol, FRAME), LocalizationScorer(stretched, FRAME)
     facts = {"boxes": [[10, 8, 60, 40]], "image_size": (64, 48), "label": 1, "top5": (1,)}
     facts["mask"] = np.eye(48, 64, dtype=np.uint8)
-    baselines.add(**facts)
-    plain.add(centre_gaussian(32), **facts)
+    baselines.update(**facts)
+    plain.update(centre_gaussian(32), **facts)
     gaussian = baselines.scorers[CENTRE_GAUSSIAN]
     np.testing.assert_array_equal(gaussian.hits, plain.hits)
     assert gaussian.pixels.value() == plain.pixels.value()
@@ -45,8 +45,8 @@ def test_gaussian_is_scored_like_any_map(name):
 def test_centre_box_hits_the_same_at_every_threshold():
     baselines = Baselines(protocols.get("e2net"), Frame(size=224, resize=256))
     facts = {"image_size": (400, 300), "label": 1, "top5": (0, 1)}
-    baselines.add(boxes=centre_box((400, 300)), **facts)
-    baselines.add(boxes=[[0, 0, 40, 40]], **facts)
+    baselines.update(boxes=centre_box((400, 300)), **facts)
+    baselines.update(boxes=[[0, 0, 40, 40]], **facts)
     hits = baselines.scorers[CENTRE_BOX].hits
     assert (hits == np.array((1, 0, 1))[:, None, None]).all()
     other = Baselines(protocols.get("e2net"), Frame(size=224, resize=256))
@@ -63,7 +63,7 @@ def test_centre_box_on_the_animals():
     for row in rows:
         size = (int(row["width"]), int(row["height"]))
         box = [[float(row[key]) for key in ("x0", "y0", "x1", "y1")]]
-        baselines.add(boxes=box, image_size=size, label=0, top5=(0,))
+        baselines.update(boxes=box, image_size=size, label=0, top5=(0,))
         plain += pairwise_iou(box, centre_box(size), 0)[0, 0] >= 0.5
     score = baselines.scorers[CENTRE_BOX].max_box_acc(0.5)
     assert (score.hits, score.pictures) == (plain, len(rows))

@@ -71,7 +71,7 @@ def picture(rng, skill):
     """PixelCounter of one map of 10x10 scores, better the more of `skill` is in it."""
     mask = (rng.random((10, 10)) < rng.uniform(0.1, 0.6)).astype(np.uint8)
     counter = PixelCounter()
-    counter.add(np.clip((1 - skill) * rng.random((10, 10)) + skill * mask, 0, 1), mask)
+    counter.update(np.clip((1 - skill) * rng.random((10, 10)) + skill * mask, 0, 1), mask)
     return counter
 
 
@@ -88,7 +88,7 @@ def test_interval_of_pixel_figures_is_that_of_resampled_pictures(figure):
     counters = np.array([picture(rng, skill) for skill in rng.uniform(0, 0.5, 60)])
     groups = bootstrap.PixelGroups()
     for counter in counters:
-        groups.add(counter)
+        groups.update(counter)
     low, high = groups.interval(figure)
     assert low < figure(summed(counters)) < high
     np.testing.assert_allclose((low, high), brute_force(counters, lambda some: figure(summed(some)), 800), atol=0.01)
@@ -101,7 +101,7 @@ def test_more_pictures_than_groups(monkeypatch):
     counters = np.array([picture(rng, skill) for skill in rng.uniform(0, 0.5, 120)])
     groups = bootstrap.PixelGroups()
     for counter in counters:
-        groups.add(counter)
+        groups.update(counter)
     assert groups.histograms.shape[0] == 40 and groups.histograms.sum() == 120 * 100
     expected = brute_force(counters, lambda some: pxap(summed(some)), 500)
     np.testing.assert_allclose(np.diff(groups.interval(pxap)), np.diff(expected), rtol=0.35)
@@ -113,8 +113,8 @@ def test_merged_groups_equal_one_run(first, second, seed):
     counters = [picture(np.random.default_rng((seed, number)), 0.3) for number in range(first + second)]
     whole, one, other = (bootstrap.PixelGroups() for _ in range(3))
     for number, counter in enumerate(counters):
-        whole.add(counter)
-        (one if number < first else other).add(counter)
+        whole.update(counter)
+        (one if number < first else other).update(counter)
     one.merge(other)
     np.testing.assert_array_equal(one.histograms, whole.histograms)
     assert one.pictures == whole.pictures
@@ -138,7 +138,7 @@ def test_piou_from_the_pixels():
     mask = np.where(score_map + rng.normal(0, 0.2, score_map.shape) > 0.4, 1, 0).astype(np.uint8)
     mask[:3] = 255
     counter = PixelCounter()
-    counter.add(score_map, mask)
+    counter.update(score_map, mask)
     kept = mask != 255
     expected = []
     for edge in EDGES[:-1]:
@@ -150,9 +150,9 @@ def test_piou_from_the_pixels():
 
 def test_piou_of_a_perfect_map_and_of_no_object():
     counter, mask = PixelCounter(), np.zeros((8, 8), np.uint8)
-    counter.add(np.zeros((8, 8)), mask)
+    counter.update(np.zeros((8, 8)), mask)
     assert np.isnan(piou(counter)) and np.isnan(pxap(counter))
     mask[2:5] = 1
     counter = PixelCounter()
-    counter.add(mask.astype(float), mask)
+    counter.update(mask.astype(float), mask)
     assert piou(counter) == 1 and piou_threshold(counter) == EDGES[1]

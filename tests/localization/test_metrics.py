@@ -41,7 +41,7 @@ def random_pictures(seed, count):
 def filled(seed, count, protocol=E2NET):
     scorer = LocalizationScorer(protocol, FRAME)
     for picture in random_pictures(seed, count):
-        scorer.add(**picture)
+        scorer.update(**picture)
     return scorer
 
 
@@ -50,7 +50,7 @@ def test_hits_of_the_three_metrics():
     facts = {"boxes": [[8, 8, 23, 23]], "image_size": (32, 32)}
     good, bad = square_map(8, 8, 23, 23), square_map(0, 0, 4, 4)
     for localization_map, label, top5 in ((good, 3, (3, 1)), (good, 3, (1, 2, 3)), (good, 3, (1, 2)), (bad, 3, (3,))):
-        scorer.add(localization_map, label=label, top5=top5, **facts)
+        scorer.update(localization_map, label=label, top5=top5, **facts)
     scores = {score.metric: (score.hits, score.pictures) for score in scorer.scores(0.09)}
     assert scores == {"GT-known Loc": (3, 4), "Top-1 Loc": (1, 4), "Top-5 Loc": (2, 4)}
     assert [(score.metric, score.hits) for score in scorer.classification()] == [("Top-1 Cls", 2), ("Top-5 Cls", 3)]
@@ -58,7 +58,7 @@ def test_hits_of_the_three_metrics():
 
 def test_only_the_first_five_classes_count():
     scorer = LocalizationScorer(E2NET, FRAME)
-    scorer.add(square_map(2, 2, 9, 9), boxes=[[2, 2, 8, 8]], image_size=(32, 32), label=6, top5=range(10))
+    scorer.update(square_map(2, 2, 9, 9), boxes=[[2, 2, 8, 8]], image_size=(32, 32), label=6, top5=range(10))
     assert scorer.total().classified_hits.tolist() == [0, 0]
 
 
@@ -66,13 +66,13 @@ def test_any_true_box_counts_for_maxboxacc_the_first_for_e2net():
     boxes = [[20, 20, 30, 30], [2, 2, 9, 9]]
     for protocol, hits in ((MAXBOXACC, 1), (E2NET, 0)):
         scorer = LocalizationScorer(protocol, FRAME)
-        scorer.add(square_map(2, 2, 9, 9), boxes=boxes, image_size=(32, 32), label=0, top5=(0,))
+        scorer.update(square_map(2, 2, 9, 9), boxes=boxes, image_size=(32, 32), label=0, top5=(0,))
         assert scorer.scores(protocol.default_threshold)[0].hits == hits
 
 
 def test_picture_score_is_what_was_counted():
     scorer = LocalizationScorer(MAXBOXACC, FRAME)
-    outcomes = [scorer.add(**picture) for picture in random_pictures(0, 5)]
+    outcomes = [scorer.update(**picture) for picture in random_pictures(0, 5)]
     np.testing.assert_array_equal(scorer.hits[0], sum(outcome.hits.astype(int) for outcome in outcomes))
     assert outcomes[0].prediction.boxes.shape == (1000, 4)
     assert outcomes[0].prediction.score_map.shape == (32, 32)
@@ -80,7 +80,7 @@ def test_picture_score_is_what_was_counted():
 
 def test_picture_without_boxes_or_mask_leaves_those_denominators():
     scorer = LocalizationScorer(E2NET, FRAME)
-    outcome = scorer.add(square_map(1, 1, 4, 4), boxes=np.zeros((0, 4)), image_size=(32, 32), label=0, top5=(0,))
+    outcome = scorer.update(square_map(1, 1, 4, 4), boxes=np.zeros((0, 4)), image_size=(32, 32), label=0, top5=(0,))
     assert (scorer.located, scorer.classified, scorer.pixels.pictures) == (0, 1, 0)
     assert np.isnan(outcome.ious).all() and not outcome.hits.any()
     assert np.isnan(scorer.scores(0.09)[0].value)
@@ -92,7 +92,7 @@ def test_picture_without_boxes_or_mask_leaves_those_denominators():
 def test_merged_scorers_equal_one_run(seed, cut, protocol):
     whole, first, second = filled(seed, 6, protocol), *(LocalizationScorer(protocol, FRAME) for _ in range(2))
     for index, picture in enumerate(random_pictures(seed, 6)):
-        (first if index < cut else second).add(**picture)
+        (first if index < cut else second).update(**picture)
     first.merge(second)
     np.testing.assert_array_equal(first.overlaps, whole.overlaps)
     assert first.pixel_groups.interval(PixelCounter.value) == whole.pixel_groups.interval(PixelCounter.value)
@@ -118,7 +118,7 @@ def test_classes_weigh_the_same():
     scorer = LocalizationScorer(BAS, FRAME, iou_thresholds=(0.5,))
     table = [(0, 0.9, (0,)), (0, 0.9, (1, 0)), (0, 0.5, (0,)), (0, 0.2, (2,)), (1, 0.8, (1,)), (2, np.nan, (2,))]
     for label, iou, top5 in table:
-        scorer.count(np.full(len(scorer.thresholds), iou), label=label, top5=top5)
+        scorer.update_ious(np.full(len(scorer.thresholds), iou), label=label, top5=top5)
     scores = {score.metric: score for score in scorer.scores(0.15)}
     # Half of class 0 and all of class 1; IoU 0.5 is no hit, and class 2 has no picture with a box.
     assert scores["GT-known Loc"].value == 0.75 and scores["GT-known Loc"].average == "classes"
@@ -160,7 +160,7 @@ def test_pxap_against_sorting_the_pixels():
     score_map, mask = np.round(rng.random((20, 20)), 2), rng.choice(np.array([0, 1, 255], np.uint8), (20, 20))
     score_map[0, :2] = 1.0
     counter = PixelCounter()
-    counter.add(score_map, mask)
+    counter.update(score_map, mask)
     kept = mask != 255
     scores, truth = np.floor(score_map[kept] * 1000 + 1e-9), mask[kept] == 1
     area, recall = 0.0, 0.0
@@ -176,7 +176,7 @@ def test_pxap_of_a_perfect_map_is_one():
     counter = PixelCounter()
     mask = np.zeros((16, 16), np.uint8)
     mask[4:9] = 1
-    counter.add(mask.astype(np.float64), mask)
+    counter.update(mask.astype(np.float64), mask)
     assert counter.value() == 1.0
 
 
@@ -188,7 +188,9 @@ def test_best_of_every_contour_equals_plain_opencv(seed, levels, boxes):
     gray = rough_maps(seed, 2, 32, levels)[0]
     starts = rng.integers(0, 24, (boxes, 2))
     truth = np.concatenate([starts, starts + rng.integers(1, 12, (boxes, 2))], axis=1)
-    outcome = scorer.score(scorer.locate_in(gray / 255), boxes=truth, image_size=(32, 32), label=0, top5=(0,))
+    outcome = scorer.update_boxes(
+        scorer.boxes_of_score_map(gray / 255), boxes=truth, image_size=(32, 32), label=0, top5=(0,)
+    )
     expected = reference_best_ious(gray, levels_at(gray, scorer.thresholds), truth, empty=(0, 0, 0, 0), clipped=True)
     np.testing.assert_array_equal(outcome.ious, expected)
     assert (outcome.hits == (np.array(expected) >= np.array((0.3, 0.5, 0.7))[:, None])).all()
@@ -204,14 +206,14 @@ def test_pictures_without_a_mask_of_spol_leave_the_denominator():
     scorer = LocalizationScorer(SPOL, FRAME, thresholds=(0.6,), iou_thresholds=(0.5,))
     facts = {"image_size": (32, 32), "label": 0, "top5": (0,)}
     logits = 4 * square_map(8, 8, 24, 24) - 2  # sigmoid 0.88 inside, 0.12 outside
-    scorer.add(logits, boxes=[[8, 8, 24, 24]], **facts)
-    scorer.add(logits, boxes=[[0, 0, 4, 4]], **facts)
-    scorer.add(np.full((32, 32), -0.1), boxes=[[8, 8, 24, 24]], **facts)  # 0.475 everywhere
+    scorer.update(logits, boxes=[[8, 8, 24, 24]], **facts)
+    scorer.update(logits, boxes=[[0, 0, 4, 4]], **facts)
+    scorer.update(np.full((32, 32), -0.1), boxes=[[8, 8, 24, 24]], **facts)  # 0.475 everywhere
     whole, above = scorer.scores(0.2)[0], scorer.scores(0.6)[0]
     assert (whole.hits, whole.pictures, whole.left_out, whole.value) == (1, 3, 0, 1 / 3)
     assert (above.hits, above.pictures, above.left_out, above.value) == (1, 2, 1, 1 / 2)
     counting = LocalizationScorer(dataclasses.replace(SPOL, skip_empty=False), FRAME, iou_thresholds=(0.5,))
-    counting.add(np.full((32, 32), -0.1), boxes=[[8, 8, 24, 24]], **facts)
+    counting.update(np.full((32, 32), -0.1), boxes=[[8, 8, 24, 24]], **facts)
     assert [(score.hits, score.pictures) for score in counting.scores(0.5)[:1]] == [(0, 1)]
 
 
@@ -221,7 +223,7 @@ def test_best_threshold_does_not_leave_pictures_out():
     logits = {0.95: 8, 0.7: 8, 0.5: 0}
     for peak, start in logits.items():
         found = np.where(square_map(8, 8, 24, 24) > 0, np.log(peak / (1 - peak)), -9.0)
-        scorer.add(found, boxes=[[start, start, start + 16, start + 16]], image_size=(32, 32), label=0, top5=(0,))
+        scorer.update(found, boxes=[[start, start, start + 16, start + 16]], image_size=(32, 32), label=0, top5=(0,))
     shares = scorer.shares()[0, 0]
     assert shares[scorer.index_of(0.92)] == 1 and np.isnan(shares[-1])
     assert 0 <= scorer.best(0.5) < 0.7 and scorer.max_box_acc(0.5).value == 2 / 3
@@ -236,7 +238,7 @@ def test_best_threshold_of_each_metric():
         (False, scorer.thresholds <= low),
         (False, np.full(30, True)),
     ):
-        scorer.count(np.where(hit, 0.9, 0.1), label=0, top5=(0,) if right else (1,))
+        scorer.update_ious(np.where(hit, 0.9, 0.1), label=0, top5=(0,) if right else (1,))
     by_metric = [scorer.best(0.5, metric) for metric in METRICS]
     assert by_metric == [scorer.thresholds[0], high, high]
     shared = LocalizationScorer(dataclasses.replace(MNPO, best_by_metric=False), FRAME, iou_thresholds=(0.5,))
@@ -247,7 +249,7 @@ def test_best_threshold_of_each_metric():
 def test_without_predicted_classes_only_gt_known():
     scorer = LocalizationScorer(E2NET, FRAME)
     for picture in random_pictures(3, 4):
-        scorer.add(**(picture | {"top5": None}))
+        scorer.update(**(picture | {"top5": None}))
     assert scorer.metrics == METRICS[:1] and {score.metric for score in scorer.scores(0.09)} == {METRICS[0]}
     assert (scorer.located, scorer.classified) == (4, 0)
     assert all(np.isnan(score.value) for score in scorer.classification())
@@ -267,7 +269,7 @@ def test_sizes_of_objects():
 def test_scores_by_size_from_the_pictures(protocol):
     scorer, rows = LocalizationScorer(protocol, FRAME), []
     for number, picture in enumerate(random_pictures(6, 30), start=1):
-        outcome = scorer.add(**(picture | {"boxes": [[0, 0, 2 * number, 1.5 * number]]}))
+        outcome = scorer.update(**(picture | {"boxes": [[0, 0, 2 * number, 1.5 * number]]}))
         rows.append((outcome.size, outcome.label, outcome.hits[1], outcome.prediction.empty, outcome.ious))
     column = scorer.index_of(protocol.default_threshold)
     assert len({size for size, *_ in rows}) == 3
@@ -287,7 +289,7 @@ def test_scores_by_size_from_the_pictures(protocol):
 def test_interval_of_a_score():
     scorer = LocalizationScorer(E2NET, FRAME, iou_thresholds=(0.5,))
     for number in range(40):
-        scorer.count(np.full(len(scorer.thresholds), 0.2 if number % 4 else 0.8), label=0, top5=(0,))
+        scorer.update_ious(np.full(len(scorer.thresholds), 0.2 if number % 4 else 0.8), label=0, top5=(0,))
     score = scorer.score_at(METRICS[0], 0.5, 0.09, interval=True)
     draws = np.random.default_rng(3).binomial(40, 0.25, 20000) / 40
     np.testing.assert_allclose(score.interval, np.quantile(draws, (0.025, 0.975)), atol=0.026)
@@ -309,8 +311,8 @@ def test_memory_does_not_grow_with_the_pictures(protocol):
         for label in range(8):
             for size in (*range(3), None):
                 ious = np.full(len(scorer.thresholds), np.nan if size is None else 0.6)
-                scorer.count(ious, label=label, top5=(label,), size=size)
-        scorer.pixel_groups.add(picture_counter())
+                scorer.update_ious(ious, label=label, top5=(label,), size=size)
+        scorer.pixel_groups.update(picture_counter())
         held.append((sizes_in_bytes(scorer), len(scorer.tallies), set(vars(scorer))))
     assert held[0] == held[-1] and scorer.classified == 4 * 8 * 4
     assert len(scorer.tallies) == (8 * 4 if protocol is BAS else 4)
@@ -320,7 +322,7 @@ def test_memory_does_not_grow_with_the_pictures(protocol):
 
 def picture_counter():
     counter = PixelCounter()
-    counter.add(np.full((4, 4), 0.5), np.eye(4, dtype=np.uint8))
+    counter.update(np.full((4, 4), 0.5), np.eye(4, dtype=np.uint8))
     return counter
 
 
@@ -328,10 +330,10 @@ def test_an_outcome_alone_counts_nothing():
     scorer = LocalizationScorer(E2NET, FRAME)
     picture = next(random_pictures(0, 1))
     localization_map = picture.pop("localization_map")
-    outcome = scorer.outcome(scorer.locate(localization_map), **picture)
+    outcome = scorer.score_boxes(scorer.boxes_of_map(localization_map), **picture)
     assert not scorer.tallies and not scorer.pixels.pictures
-    scorer.take(outcome)
+    scorer.update_scores(outcome)
     whole = LocalizationScorer(E2NET, FRAME)
-    whole.add(localization_map, **picture)
+    whole.update(localization_map, **picture)
     np.testing.assert_array_equal(scorer.hits, whole.hits)
     assert scorer.pixels.value() == whole.pixels.value() and bootstrap.describe()["level"] == 0.95

@@ -81,7 +81,7 @@ def test_warm_up_compiles_what_a_run_uses():
     assert all(ready)
     image = np.arange(100, dtype=np.uint8).reshape(10, 10)
     component_tree.largest_boxes(image, "contour_area"), component_tree.contour_boxes(image.astype(np.int32))
-    pxap.PixelCounter().add(image / 100, (image % 2).astype(np.uint8))
+    pxap.PixelCounter().update(image / 100, (image % 2).astype(np.uint8))
     boxes.ranks(image / 100, np.array([0.2, 0.5]))
     for name in protocols.names():
         score_map.to_score_map(image.astype(np.float32), 23, protocols.get(name))

@@ -8,7 +8,7 @@ from e2wsol.localization.pxap import EDGES, PixelCounter
 
 def assert_equals_numpy(scores, labels):
     counter = PixelCounter()
-    counter.add(scores, labels)
+    counter.update(scores, labels)
     np.testing.assert_array_equal(counter.object_pixels, np.histogram(scores[labels == 1], EDGES)[0])
     np.testing.assert_array_equal(counter.background_pixels, np.histogram(scores[labels == 0], EDGES)[0])
 

@@ -73,7 +73,7 @@ def cross_entropies(logits):
 
 
 def test_loss_terms():
-    model = create(bas_area_weight=0.7, bas_guidance_weight=0.3)
+    model = create(area_weight=0.7, guidance_weight=0.3)
     tensors = model(IMAGES, training=True)
     outputs, branches = numbers(tensors), numbers(model.branches(LABELS, tensors, True))
     logits, erased = outputs["logits"][np.arange(4), LABELS], branches["erased_logit"]
@@ -135,7 +135,7 @@ def test_suppression_ratio(keep_equal):
 
 @pytest.mark.parametrize(("keep_equal", "suppression"), [(False, 0.0), (True, 1.0)])
 def test_the_rule_for_equal_logits_is_the_models_option(keep_equal, suppression):
-    model = create(bas_equal_ratio=keep_equal)
+    model = create(equal_ratio=keep_equal)
     head = model.get_layer("classifier_loc")
     head.kernel.assign(np.zeros(head.kernel.shape))
     head.bias.assign(np.full(head.bias.shape, -1000.0))  # no foreground: nothing is erased
@@ -199,7 +199,7 @@ def erased_by(tail, outputs, training):
 @pytest.mark.parametrize("training", [True, False])
 def test_erased_logit_of_a_network_with_batch_norm(training, statistics):
     """In training by the erased batch's statistics; else by the network's moving ones or by its own."""
-    model = create("mobilenet_v1", bas_erased_statistics=statistics)
+    model = create("mobilenet_v1", erased_statistics=statistics)
     rng = np.random.default_rng(2)
     for variable in model.erased_statistics.values():
         variable.assign(rng.uniform(0.2, 0.6, variable.shape))
@@ -237,7 +237,7 @@ def first_erased_moments(model, outputs):
 
 
 def test_own_statistics_follow_the_erased_batches():
-    model = create("mobilenet_v1", bas_erased_statistics="own")
+    model = create("mobilenet_v1", erased_statistics="own")
     own = model.erased_statistics
     assert set(own) == {v.path for v in model.tail.variables if "moving" in v.path} and len(own) == 8
     for path, variable in own.items():
@@ -261,7 +261,7 @@ def test_own_statistics_follow_the_erased_batches():
 
 
 def test_own_statistics_are_saved(tmp_path):
-    model = create("mobilenet_v1", bas_erased_statistics="own")
+    model = create("mobilenet_v1", erased_statistics="own")
     model.loss_terms(LABELS, model(IMAGES, training=True))
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
@@ -351,7 +351,7 @@ def test_suppression_trains_by_the_saliency_alone(backbone):
 
 @pytest.mark.parametrize("top_k", [0, 1, 2, 4, CLASSES, CLASSES + 3])
 def test_maps_are_the_mean_over_the_best_classes(top_k):
-    model = create(bas_top_k=top_k)
+    model = create(top_k=top_k)
     outputs = numbers(model(IMAGES))
     order = np.argsort(-outputs["logits"], axis=1)
     assert np.diff(np.sort(outputs["logits"], axis=1)).min() > 1e-4 and len({*map(tuple, order)}) > 1
@@ -378,7 +378,7 @@ def test_heads_start_as_asked():
             backbone=BackboneOptions(backbone_width=0.25),
             image_size=SIZE,
             num_classes=40,
-            options=[BASOptions(bas_head_channels=100, bas_initializer=initializer)],
+            options=[BASOptions(head_channels=100, initializer=initializer)],
         )
         layers = [*model.get_layer("classifier_cls").convolutions, model.get_layer("classifier_loc")]
         shapes = [tuple(layer.kernel.shape) for layer in layers]
@@ -436,7 +436,7 @@ def test_precisions(backbone, policy, tolerance):
 
 
 def test_warm_up_trains_the_classifier_alone():
-    model = create(bas_warmup_epochs=2)
+    model = create(warmup_epochs=2)
     model.compile(NesterovMomentum(0.01), run_eagerly=True)
     heads = {"classifier_loc/kernel": [], "classifier_cls/conv1/kernel": []}
     states = []
@@ -457,7 +457,7 @@ def test_warm_up_trains_the_classifier_alone():
 
 
 def test_warm_up_switches_the_terms_of_the_objective():
-    model, plain = create(bas_warmup_epochs=1), create()
+    model, plain = create(warmup_epochs=1), create()
     for weight in (0.0, 1.0):
         model.objective_weight.assign(weight)
         found, full = (each.loss_terms(LABELS, each(IMAGES, training=True)) for each in (model, plain))

@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from e2wsol import checkpoints, config, methods, train
+from e2wsol import config, methods, releases, train
 from e2wsol.backbones import BackboneOptions
 from e2wsol.data.pipeline import PipelineOptions
 from e2wsol.localization.protocols import BoxOptions
@@ -36,9 +36,9 @@ RELEASED = {
 
 def parsed(name):
     """{option class: instance} as the train command reads them from flags/NAME.cfg."""
-    instances, positional, _ = config.parse(["train", f"--flagfile={ROOT}/flags/{name}.cfg"], train.OPTION_CLASSES)
+    flags, positional, _ = config.parse(["train", f"--flagfile={ROOT}/flags/{name}.cfg"], train.TrainFlags)
     assert not positional
-    return {type(instance): instance for instance in instances}
+    return {type(instance): instance for instance in config.instances(flags)}
 
 
 @functools.cache
@@ -109,8 +109,8 @@ def test_flags_are_the_parity_case(backbone):
     case = json.loads((KIT / f"{name}_cub" / "case.json").read_text(encoding="utf-8"))
     options, recipe = parsed(name), case["train"]
     rule = optimizers.create(options[optimizers.OptimizerOptions], steps_per_epoch=1)
-    shapes = {path: variable.shape for path, variable in checkpoints.variables(network(backbone, name)).items()}
-    ours = {pair.theirs: pair.ours for pair in checkpoints.namings("bas", backbone, shapes)[0].pairs}
+    shapes = {path: variable.shape for path, variable in releases.variables(network(backbone, name)).items()}
+    ours = {pair.theirs: pair.ours for pair in releases.namings("bas", backbone, shapes)[0].pairs}
     expected = {ours[entry["name"]]: entry["lr_multiplier"] for entry in case["parameters"] if entry["trainable"]}
     assert {path: rule.multiplier(path) for path in trained_paths(backbone, name)} == expected
     assert {rule.decay(path) for path in expected} == {recipe["weight_decay"]}

@@ -92,7 +92,7 @@ def test_cutmix_learns_both_labels_by_their_shares():
 
 
 def test_acol_erases_what_the_first_classifier_found():
-    model = create("acol", ACoLOptions(acol_threshold=0.4))
+    model = create("acol", ACoLOptions(threshold=0.4))
     outputs = {name: np.asarray(value) for name, value in model(IMAGES, training=False).items()}
     first = outputs["class_maps"][np.arange(6), :, :, LABELS]
     kept = min_max(first) <= 0.4
@@ -121,7 +121,7 @@ def test_spg_masks_learn_from_the_sure_pixels_alone():
 
 
 def test_spg_passes_guidance_from_the_map_to_the_shallow_mask():
-    model = create("spg", SPGOptions(spg_attention_high=0.6, spg_attention_low=0.4))
+    model = create("spg", SPGOptions(attention_high=0.6, attention_low=0.4))
     outputs = model(IMAGES, training=False)
     terms = {name: np.asarray(term) for name, term in model.loss_terms(LABELS, outputs).items()}
     assert set(terms) == {"classification", "deep", "middle", "shallow"}
@@ -134,4 +134,4 @@ def test_spg_passes_guidance_from_the_map_to_the_shallow_mask():
 
 def test_thresholds_of_spg_must_be_in_order():
     with pytest.raises(UserError, match=r"--spg_deep_low=0.6: must be at most --spg_deep_high=0.5"):
-        SPGOptions(spg_deep_low=0.6)
+        SPGOptions(deep_low=0.6)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from e2wsol import checkpoints, config, methods, train
+from e2wsol import config, methods, releases, train
 from e2wsol.backbones import ARCHITECTURES, BackboneOptions
 from e2wsol.data.pipeline import PipelineOptions
 from e2wsol.errors import UserError
@@ -60,7 +60,7 @@ def assert_close(found, expected, relative=1e-4):
 @pytest.mark.parametrize("pa", [10.0, 3.0])
 def test_gradients_on_the_last_features_are_the_classifiers_rows(pa):
     """There both gradients are known: the rows of the classifier over h * w, weighted by e, and by p - pa e."""
-    model = create(dgl_layer="features", dgl_pa=pa)
+    model = create(layer="features", pa=pa)
     outputs = model(IMAGES, training=False)
     features, kernel = np.asarray(outputs["features"], np.float64), model.get_layer("linear").kernel.numpy()
     area = np.prod(features.shape[1:3])
@@ -75,7 +75,7 @@ def test_gradients_on_the_last_features_are_the_classifiers_rows(pa):
 
 
 def test_inner_layer_against_a_tape_through_the_layers_above():
-    model = create(dgl_layer="conv5_3")
+    model = create(layer="conv5_3")
     logits, maps = model.localize(IMAGES)
     features = tf.constant(model.backbone(IMAGES)["conv5_3"])
     with tf.GradientTape(persistent=True) as tape:
@@ -93,7 +93,7 @@ def test_inner_layer_against_a_tape_through_the_layers_above():
 
 @pytest.mark.parametrize("pa", [10.0, 3.0])
 def test_last_layer_is_cam_but_for_scale_and_constant(pa):
-    model, protocol = create(dgl_layer="features", dgl_pa=pa), protocols.get("dgl")
+    model, protocol = create(layer="features", pa=pa), protocols.get("dgl")
     cam = create(method="cam")
     cam.set_weights(model.get_weights())
     assert isinstance(cam, CAM)
@@ -121,12 +121,12 @@ def test_usual_layer_is_an_end_point(backbone):
 
 
 def test_unknown_layer_is_an_early_error_that_lists_the_layers():
-    with pytest.raises(UserError, match=r"--dgl_layer=pool9: no such layer; choose among conv1_1, .*, features"):
-        create(dgl_layer="pool9")
+    with pytest.raises(UserError, match=r"--layer=pool9: no such layer; choose among conv1_1, .*, features"):
+        create(layer="pool9")
 
 
 def test_dropout_stands_before_each_layer_of_the_head():
-    model = create("inception_v3_slim", width=0.05, dgl_dropout=0.5)
+    model = create("inception_v3_slim", width=0.05, dropout=0.5)
     names = [layer.name for layer in model.layers]
     head = ["features_dropout1", "features_1", "features_dropout2", "features"]
     assert names[-7:] == [*head, "linear_gap", "linear_dropout", "linear"]
@@ -149,9 +149,9 @@ RELEASED = {
 
 def parsed(name):
     """{option class: instance} as the train command reads them from flags/NAME.cfg."""
-    instances, positional, _ = config.parse(["train", f"--flagfile={ROOT}/flags/{name}.cfg"], train.OPTION_CLASSES)
+    flags, positional, _ = config.parse(["train", f"--flagfile={ROOT}/flags/{name}.cfg"], train.TrainFlags)
     assert not positional
-    return {type(instance): instance for instance in instances}
+    return {type(instance): instance for instance in config.instances(flags)}
 
 
 @pytest.mark.parametrize("backbone", RELEASED)
@@ -179,8 +179,8 @@ def test_multipliers_are_those_of_the_parity_case(backbone):
     rule = optimizers.create(parsed(f"dgl_{backbone}")[optimizers.OptimizerOptions], steps_per_epoch=1)
     network = RELEASED[backbone][0]
     model = create(network, classes=case["num_classes"])
-    shapes = {path: variable.shape for path, variable in checkpoints.variables(model).items()}
-    ours = {pair.theirs: pair.ours for pair in checkpoints.namings("dgl", network, shapes)[0].pairs}
+    shapes = {path: variable.shape for path, variable in releases.variables(model).items()}
+    ours = {pair.theirs: pair.ours for pair in releases.namings("dgl", network, shapes)[0].pairs}
     expected = {
         ours[name]: float(value.removeprefix("unmatched (").removesuffix(")"))
         for value, names in case["train"]["lr_multipliers_by_value"].items()

@@ -188,7 +188,7 @@ def test_cam_sums_to_the_logit_less_its_bias(backbone):
 
 
 def test_cam_drops_pooled_features_in_training_only():
-    model = create("cam", "mobilenet_v1", options=[CAMOptions(cam_dropout=0.9)])
+    model = create("cam", "mobilenet_v1", options=[CAMOptions(dropout=0.9)])
     assert isinstance(model.get_layer("linear_dropout"), keras.layers.Dropout)
     features = np.ones((1, model.get_layer("linear").kernel.shape[0]), np.float32)
     dropped = np.asarray(model.get_layer("linear_dropout")(features, training=True))
@@ -199,7 +199,7 @@ def test_cam_drops_pooled_features_in_training_only():
 
 
 def test_adl_drops_in_training_only():
-    model = create("adl", options=[ADLOptions(adl_keep_prob=0.0, adl_threshold=0.3)])
+    model = create("adl", options=[ADLOptions(keep_prob=0.0, threshold=0.3)])
     plain = model(IMAGES, training=False)["logits"]
     np.testing.assert_array_equal(model(IMAGES)["logits"], plain)
     assert not np.allclose(model(IMAGES, training=True)["logits"], plain)
@@ -212,7 +212,7 @@ def gates(model, kind):
 @pytest.mark.slow
 def test_positions_are_the_backbones_own_or_as_asked():
     assert gates(create("adl"), AttentionDropout) == ["adl_pool3", "adl_pool4", "adl_conv5_3"]
-    asked = create("adl", options=[ADLOptions(adl_positions=("pool2",))])
+    asked = create("adl", options=[ADLOptions(positions=("pool2",))])
     assert gates(asked, AttentionDropout) == ["adl_pool2"]
     released = gates(create("e2net", "resnet50_se"), MaxoutAttentionExcitation)
     assert released == ["mae_group2_block0", "mae_group3_block0", "mae_group3"]

@@ -148,7 +148,7 @@ def test_either_loss_trains_trunk_and_classifier():
 
 @pytest.mark.parametrize("factor", [1.0, 2.0, 3.5])
 def test_maps_are_resized_and_then_fused(factor):
-    model = create(mnpo_positive_weight=factor)
+    model = create(positive_weight=factor)
     head, scale = model.get_layer("features"), [outputs_of(model)[f"{name}features"].mean() for name in ("", "branch_")]
     for variable in head.weights:  # so that neither branch wins everywhere
         variable.assign(variable * scale[1] / scale[0])
@@ -234,7 +234,7 @@ def watched_gradients(model, layer, cotangents):
     ],
 )
 def test_gradients_run_through_both_branches(option, layer):
-    model = create("mnpos", mnpos_layer=option)
+    model = create("mnpos", layer=option)
     logits, maps = model.localize(IMAGES, LABELS)
     outputs = {name: value for name, value in outputs_of(model).items() if name.endswith("logits")}
     np.testing.assert_allclose(logits, outputs["logits"], rtol=1e-5, atol=1e-6)
@@ -268,4 +268,4 @@ def test_ties_of_a_pooling_go_to_the_first_as_in_pytorch():
 @pytest.mark.parametrize("layer", ["features", "conv5_4", "group3"])
 def test_layer_that_is_no_end_point_is_refused(layer):
     with pytest.raises(UserError, match=f"--mnpos_layer={layer}: no such end point; choose among conv1_1, .*, conv5_3"):
-        create("mnpos", mnpos_layer=layer)
+        create("mnpos", layer=layer)

@@ -22,9 +22,9 @@ RELEASED = ("mnpo_vgg16", "mnpos_vgg16", "mnpo_vgg16_ilsvrc", "mnpos_vgg16_ilsvr
 
 def parsed(name, *further):
     """{option class: instance} as the train command reads them from flags/NAME.cfg."""
-    instances, positional, _ = config.parse(["train", f"--flagfile={FLAGS}/{name}.cfg", *further], train.OPTION_CLASSES)
+    flags, positional, _ = config.parse(["train", f"--flagfile={FLAGS}/{name}.cfg", *further], train.TrainFlags)
     assert not positional
-    return {type(instance): instance for instance in instances}
+    return {type(instance): instance for instance in config.instances(flags)}
 
 
 def trained_paths(options):

@@ -30,7 +30,7 @@ def precision(request):
 def create(method, backbone):
     keras.utils.set_random_seed(0)
     options = BackboneOptions(backbone=backbone, backbone_width=0.1, output_stride=8)
-    kept = ADLOptions(adl_keep_prob=1.0)  # of maps as even as an untrained network's it drops everything
+    kept = ADLOptions(keep_prob=1.0)  # of maps as even as an untrained network's it drops everything
     model = methods.create(method, backbone=options, image_size=SIZE, num_classes=CLASSES, options=[kept])
     track_the_pictures(model, IMAGES)
     return model

@@ -155,7 +155,7 @@ def test_the_fused_features_learn_from_the_deepest_level():
 
 
 def test_objective_of_imagenet_is_the_label_on_the_fused_features():
-    model = create("spol_cam", options=[SPOLCamOptions(spol_objective="cross_entropy")])
+    model = create("spol_cam", options=[SPOLCamOptions(objective="cross_entropy")])
     outputs = model(IMAGES, training=False)
     assert set(outputs) == {"class_maps", "logits"}
     terms = model.loss_terms(LABELS, outputs)
@@ -188,7 +188,7 @@ def test_segmentation_loss():
 
 
 def test_limits_of_the_pseudo_mask_are_options():
-    options = SPOLSegOptions(spol_seg_foreground=0.5, spol_seg_prior=0.2, spol_seg_background=0.1)
+    options = SPOLSegOptions(foreground=0.5, prior=0.2, background=0.1)
     model = create("spol_seg", options=[options])
     masks = np.array([[128, 0], [127, 52], [127, 51], [25, 0], [26, 0]], np.uint8).reshape(1, 1, 5, 2)
     target, weight = model.target_and_weight(masks)
@@ -211,7 +211,7 @@ def test_segmentation_knows_no_classes():
 @pytest.mark.parametrize(("method", "targets"), [("spol_cam", LABELS), ("spol_seg", pseudo_masks())])
 def test_fit_lowers_the_loss(method, targets):
     # Tracing the network takes longer than its few steps.
-    model = create(method, options=[SPOLCamOptions(spol_cam_dropout=0.0), SPOLSegOptions(spol_seg_dropout=0.0)])
+    model = create(method, options=[SPOLCamOptions(dropout=0.0), SPOLSegOptions(dropout=0.0)])
     model.compile(NesterovMomentum(0.01), metrics=["accuracy"] if model.classifies else None, run_eagerly=True)
     history = model.fit(IMAGES, targets, batch_size=4, epochs=4, verbose=0).history
     assert history["loss"][-1] < 0.98 * history["loss"][0]

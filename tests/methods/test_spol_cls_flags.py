@@ -18,9 +18,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 def parsed(name):
     """{option class: instance} as the train command reads them from flags/NAME.cfg."""
-    instances, positional, _ = config.parse(["train", f"--flagfile={ROOT}/flags/{name}.cfg"], train.OPTION_CLASSES)
+    flags, positional, _ = config.parse(["train", f"--flagfile={ROOT}/flags/{name}.cfg"], train.TrainFlags)
     assert not positional
-    return {type(instance): instance for instance in instances}
+    return {type(instance): instance for instance in config.instances(flags)}
 
 
 def trained(options):

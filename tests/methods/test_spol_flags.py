@@ -30,9 +30,9 @@ PHOTOS = ("spol_cam_mobilenet_v1", "spol_seg_mobilenet_v1")
 @functools.cache
 def parsed(name):
     """{option class: instance} as the train command reads them from flags/NAME.cfg."""
-    instances, positional, _ = config.parse(["train", f"--flagfile={FLAGS}/{name}.cfg"], train.OPTION_CLASSES)
+    flags, positional, _ = config.parse(["train", f"--flagfile={FLAGS}/{name}.cfg"], train.TrainFlags)
     assert not positional
-    return {type(instance): instance for instance in instances}
+    return {type(instance): instance for instance in config.instances(flags)}
 
 
 @pytest.mark.parametrize("name", RELEASED)

@@ -56,7 +56,7 @@ def _check_variant(report, arrays, scorer, column, result):
     for picture, localization_map in enumerate(arrays["maps"]):
         boxes = arrays["gt_boxes"][picture, : arrays["gt_count"][picture]]
         facts = {"image_size": arrays["image_size"][picture], "label": arrays["label"][picture]}
-        outcome = scorer.add(localization_map, boxes=boxes, top5=arrays["top5"][picture], **facts)
+        outcome = scorer.update(localization_map, boxes=boxes, top5=arrays["top5"][picture], **facts)
         report.equal("bas_boxes", outcome.prediction.boxes[index], arrays["bas_boxes"][picture, column])
         truth = arrays["bas_gt_boxes"][picture, : len(outcome.true_boxes)]
         report.close("bas_truth", outcome.true_boxes, truth, relative=STORED_BOUND)
@@ -122,6 +122,6 @@ def _check_averages(report, arrays, protocol):
     """The table of samples, counted by the scorer: an IoU of 0.5 is no hit, classes weigh the same."""
     scorer = LocalizationScorer(protocol, protocol.frame(SIZE), iou_thresholds=(0.5,))
     for label, iou, top5 in zip(arrays["metric_class"], arrays["metric_iou"], arrays["metric_top5"]):
-        scorer.count(np.full(len(scorer.thresholds), iou, np.float64), label=label, top5=top5)
+        scorer.update_ious(np.full(len(scorer.thresholds), iou, np.float64), label=label, top5=top5)
     known, top1, top5 = (score.value for score in scorer.scores(protocol.default_threshold))
     report.close("metric_result", [top1, top5, known], arrays["metric_result"], relative=STORED_BOUND)

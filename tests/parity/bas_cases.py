@@ -44,11 +44,11 @@ def build(case):
     """BAS as the case describes it with the case's weights, and {authors' name: our variable}."""
     losses, imagenet = case["train"]["losses"], case["dataset"] == "ilsvrc"
     options = BASOptions(
-        bas_area_weight=losses["bas_loss"]["area_weight"],
-        bas_guidance_weight=losses["loss_2"]["weight"],
-        bas_top_k=1,
-        bas_equal_ratio=imagenet,
-        bas_erased_statistics="own" if imagenet else "shared",
+        area_weight=losses["bas_loss"]["area_weight"],
+        guidance_weight=losses["loss_2"]["weight"],
+        top_k=1,
+        equal_ratio=imagenet,
+        erased_statistics="own" if imagenet else "shared",
     )
     model = methods.create(
         "bas",
@@ -105,7 +105,7 @@ def _check_maps(report, arrays, model, case):
     maps = {}
     for name in [name for name in arrays if name == "x_saliency" or name.startswith("x_saliency_top")]:
         count = int(name.removeprefix("x_saliency").removeprefix("_top") or 1)
-        model.options = dataclasses.replace(model.options, bas_top_k=count)
+        model.options = dataclasses.replace(model.options, top_k=count)
         maps[name] = model.localize(images, labels)[1].numpy()
         report.close(name, maps[name][..., None], arrays[name], relative=FORWARD)
     score_maps = np.stack([to_score_map(m, images.shape[1], protocol) for m in maps[final_map_name(case)]])

@@ -10,9 +10,9 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from e2wsol import checkpoints, config, convert, methods
+from e2wsol import config, convert, releases
 from e2wsol.errors import UserError
-from e2wsol.prediction.models import load_model
+from e2wsol.trained_run import load_model
 
 
 def through_the_command(model, case, values):
@@ -68,14 +68,14 @@ def _converted(model, case, file):
     options |= {"image_size": model.image_size, "resize_size": model.image_size + 32}
     flags = [f"--{name}={','.join(value) if isinstance(value, tuple) else value}" for name, value in options.items()]
     flags += [
-        f"--method={methods.name_of(model)}",
+        f"--method={model.key}",
         f"--backbone={model.backbone_options.backbone}",
         f"--dataset={case['dataset']}",
     ]
     _convert(f"--from={file}", f"--to={file}.keras", *flags)
     loaded = load_model(f"{file}.keras")
-    found = {path: np.asarray(variable) for path, variable in checkpoints.variables(loaded).items()}
-    for path, variable in checkpoints.variables(model).items():
+    found = {path: np.asarray(variable) for path, variable in releases.variables(loaded).items()}
+    for path, variable in releases.variables(model).items():
         variable.assign(found[path])
     _compare_outputs(model, loaded)
     return found
@@ -84,11 +84,11 @@ def _converted(model, case, file):
 def _convert(*flags):
     """What python -m e2wsol.convert does, in this process."""
     argv = convert.with_released_settings(["convert", *flags])
-    instances, positional, _ = config.parse(argv, convert.OPTION_CLASSES)
+    settings, positional, _ = config.parse(argv, convert.ConvertFlags)
     said = io.StringIO()
     try:
         with contextlib.redirect_stdout(said):
-            status = convert.main(*instances, positional)
+            status = convert.main(settings, positional)
     except UserError as error:
         raise ValueError(f"e2wsol.convert {' '.join(flags)}: {error}") from error
     if status:

@@ -75,7 +75,7 @@ def build(case, parameters):
         ),
         image_size=224,
         num_classes=num_classes,
-        options=[DGLOptions(dgl_dropout=0.0, dgl_pa=case["pa"])],
+        options=[DGLOptions(dropout=0.0, pa=case["pa"])],
     )
     return model, kit.fill(model, case, parameters)
 

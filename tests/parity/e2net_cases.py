@@ -10,12 +10,12 @@ from report import Report
 
 from e2wsol import methods
 from e2wsol.backbones import BackboneOptions
-from e2wsol.checkpoints.e2net import gating_position
 from e2wsol.localization import protocols
 from e2wsol.localization.boxes import boxes_at_levels, levels_at
 from e2wsol.localization.iou import pairwise_iou
 from e2wsol.localization.score_map import gray_table, to_gray, to_score_map
 from e2wsol.methods.e2net import E2NetOptions
+from e2wsol.releases.e2net import gating_position
 from e2wsol.training.optimizers import NesterovMomentum
 
 BACKBONES = {"vgg_gap": "vgg16", "resnet50_se": "resnet50_se"}

@@ -48,7 +48,7 @@ def _pictures(arrays):
 def _score(scorer, arrays):
     """Scores the case's score maps as they are; returns the PictureScores."""
     pairs = zip(arrays["maps"].astype(np.float64), _pictures(arrays))
-    return [scorer.score(scorer.locate_in(score_map), **picture) for score_map, picture in pairs]
+    return [scorer.update_boxes(scorer.boxes_of_score_map(score_map), **picture) for score_map, picture in pairs]
 
 
 def _benchmark_scorer(name, case, arrays):
@@ -113,7 +113,7 @@ def _check_pxap(report, case, arrays):
     for number, index in enumerate(arrays["mask_case"]):
         one = PixelCounter()
         masks.append(mask_in_frame(_joint_mask(arrays, number), Frame(size=side, resize=side)))
-        one.add(arrays["maps"][index].astype(np.float64), masks[-1])
+        one.update(arrays["maps"][index].astype(np.float64), masks[-1])
         total.merge(one)
         singles.append(one)
     report.equal("pxap_masks", masks, arrays["gt_mask"])
@@ -141,7 +141,7 @@ def _check_e2net(report, case, arrays):
     frame = protocol.frame(case["map_size"][0])
     scorer = LocalizationScorer(protocol, frame, thresholds=thresholds, iou_thresholds=(0.5,))
     columns = [scorer.index_of(threshold) for threshold in thresholds]
-    outcomes = [scorer.add(one, **picture) for one, picture in zip(arrays["maps"], _pictures(arrays))]
+    outcomes = [scorer.update(one, **picture) for one, picture in zip(arrays["maps"], _pictures(arrays))]
     hits = np.stack([outcome.hits[0, columns] for outcome in outcomes])
     report.equal("e2net_boxes", [o.prediction.boxes[columns] for o in outcomes], arrays["e2net_boxes"])
     report.equal("e2net_truth", [o.true_boxes[0] for o in outcomes], arrays["e2net_gt_box"])

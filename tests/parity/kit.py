@@ -9,7 +9,7 @@ import zlib
 import keras
 import numpy as np
 
-from e2wsol import checkpoints
+from e2wsol import releases
 
 # Set by check.py --converted: f(model, case, values), which fills the model by way of a released file.
 through = None
@@ -80,7 +80,7 @@ def pairs(model, parameters):
     """
     names = {entry["name"] for entry in parameters}
     leftovers = {}
-    for naming in checkpoints.namings_of(model):
+    for naming in releases.namings_of(model):
         unknown = [name for name in names - {pair.theirs for pair in naming.pairs} if naming.reason(name) is None]
         leftovers[naming] = unknown + [pair.ours for pair in naming.pairs if pair.theirs not in names]
     best = min(leftovers, key=lambda naming: (len(leftovers[naming]), len(naming.entries)))
@@ -99,7 +99,7 @@ def fill(model, case, parameters=None):
       ValueError: the case has a parameter that the model has not, or the other way round.
     """
     listed = case["parameters"] if parameters is None else parameters
-    known, ours = pairs(model, listed), checkpoints.variables(model)
+    known, ours = pairs(model, listed), releases.variables(model)
     values = _generated(listed, case)
     variables = {name: ours[known[name].ours] for name in values if name in known}
     if through and keras.config.floatx() == "float32":

@@ -70,7 +70,7 @@ def check_thresholds(report, arrays):
 def check_boxes(report, score_maps, boxes, boxes_more, prefix=""):
     """Boxes at the release's thresholds and at the kit's further ones."""
     one = scorer(MORE_THRESHOLDS)
-    predictions = [one.locate_in(np.asarray(score_map, np.float64)) for score_map in score_maps]
+    predictions = [one.boxes_of_score_map(np.asarray(score_map, np.float64)) for score_map in score_maps]
     for name, thresholds, expected in (
         ("boxes", one.protocol.thresholds, boxes),
         ("boxes_more", MORE_THRESHOLDS, boxes_more),
@@ -94,7 +94,7 @@ def check_evaluation(report, arrays, score_maps, *, relative):
     for picture, score_map in enumerate(score_maps):
         rows = arrays["eval_gt_boxes"]
         facts = {"boxes": rows[rows[:, 0] == picture, 1:], "image_size": arrays["eval_image_sizes"][picture]}
-        prediction = one.locate_in(np.asarray(score_map, np.float64))
+        prediction = one.boxes_of_score_map(np.asarray(score_map, np.float64))
         outcomes.append(one.score(prediction, label=arrays["labels"][picture], top5=top5[picture], **facts))
     truth = np.concatenate([outcome.true_boxes for outcome in outcomes])
     report.equal("eval_gt_boxes_resized", truth, arrays["eval_gt_boxes_resized"])

@@ -31,7 +31,7 @@ def check(case, arrays):
     with float64():
         _check_gradients(report, of_layers, case)
     for layer, of_layer in of_layers.items():
-        model, variables = network.build(case, [MNPOOptions(mnpos_layer=layer)])
+        model, variables = network.build(case, [MNPOOptions(layer=layer)])
         maps = np.asarray(model.localize(arrays["images_uint8"], arrays["labels"])[1])
         if "loc_map" in of_layer:
             report.close(f"{layer}/float32_loc_map", _score_maps(maps), of_layer["loc_map"], relative=FLIPPED)

@@ -64,10 +64,10 @@ def check(case, arrays):
 def released_flags(case):
     """{option class: instance} of flags/spol_STAGE.cfg, dropout switched off as in the case."""
     name = f"spol_{case['stage']}" + ("_ilsvrc" if case["dataset"] == "ilsvrc" else "")
-    instances, _, _ = config.parse(
-        ["train", f"--flagfile={FLAGS}/{name}.cfg", f"--spol_{case['stage']}_dropout=0"], train.OPTION_CLASSES
+    flags, _, _ = config.parse(
+        ["train", f"--flagfile={FLAGS}/{name}.cfg", f"--spol_{case['stage']}_dropout=0"], train.TrainFlags
     )
-    return {type(instance): instance for instance in instances}
+    return {type(instance): instance for instance in config.instances(flags)}
 
 
 def build(case, flags, image_size):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from converted import through_the_command
 
-from e2wsol import checkpoints
+from e2wsol import releases
 
 pytestmark = [
     pytest.mark.slow,
@@ -25,10 +25,10 @@ def test_weights_and_outputs_are_those_of_the_case(name, monkeypatch):
     if "mnpo" in name:
         pytest.importorskip("torch", reason="PyTorch files need PyTorch")
     case, _ = kit.load(kit.SHARED_KIT / name)
-    expected = {path: np.asarray(value) for path, value in checkpoints.variables(BUILDS[name](case)[0]).items()}
+    expected = {path: np.asarray(value) for path, value in releases.variables(BUILDS[name](case)[0]).items()}
     went = []
     monkeypatch.setattr(kit, "through", lambda *given: went.append(1) or through_the_command(*given))
-    found = checkpoints.variables(BUILDS[name](case)[0])
+    found = releases.variables(BUILDS[name](case)[0])
     assert went and found.keys() == expected.keys()
     for path, value in found.items():
         np.testing.assert_array_equal(np.asarray(value), expected[path])

@@ -4,7 +4,7 @@ import kit
 import numpy as np
 import pytest
 
-from e2wsol import checkpoints, methods
+from e2wsol import methods, releases
 from e2wsol.backbones import BackboneOptions
 from e2wsol.methods.bas import BASOptions
 
@@ -17,14 +17,14 @@ def model():
         backbone=BackboneOptions(backbone="mobilenet_v1", backbone_width=0.05),
         image_size=32,
         num_classes=3,
-        options=[BASOptions(bas_erased_statistics="own")],
+        options=[BASOptions(erased_statistics="own")],
     )
 
 
 @pytest.fixture
 def case(model):
-    shapes = {path: tuple(variable.shape) for path, variable in checkpoints.variables(model).items()}
-    (naming,) = checkpoints.namings("bas", "mobilenet_v1", shapes)
+    shapes = {path: tuple(variable.shape) for path, variable in releases.variables(model).items()}
+    (naming,) = releases.namings("bas", "mobilenet_v1", shapes)
     parameters = [{"name": entry.theirs, "shape": list(entry.shape)} for entry in naming.entries]
     return {"parameters": parameters, "seed": 3, "layout": "torch", "scale": {"model.0.0.weight": 2.0}}
 

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2wsol.prediction.formats import FORMATS, Detection, Prediction
+from e2wsol.prediction.formats import FORMATS, AnnotatedImage, Detection
 
 NAMES = ("gull", "tern <&>", "auk")
 
 
 def prediction(box=(10.0, 20.0, 60.5, 80.0), *, stem="a/x", others=()):
     detections = (Detection(1, NAMES[1], 0.75, box), *others)
-    return Prediction(f"/photos/{stem}.jpg", f"{stem}.jpg", stem, 200, 100, detections)
+    return AnnotatedImage(f"/photos/{stem}.jpg", f"{stem}.jpg", stem, 200, 100, detections)
 
 
 def written(name, predictions):
@@ -71,7 +71,9 @@ def test_voc_counts_pixels_from_one_with_both_ends():
 
 
 def test_voc_drops_characters_that_xml_has_not():
-    odd = Prediction("/p/\x01.jpg", "\x01.jpg", "\x01", 10, 10, (Detection(0, "a\x00b", 1.0, (0.0, 0.0, 5.0, 5.0)),))
+    odd = AnnotatedImage(
+        "/p/\x01.jpg", "\x01.jpg", "\x01", 10, 10, (Detection(0, "a\x00b", 1.0, (0.0, 0.0, 5.0, 5.0)),)
+    )
     (text,) = written("voc", [odd]).values()
     assert ET.fromstring(text).findtext("object/name") == "a\ufffdb"
 
@@ -99,7 +101,7 @@ def test_round_trips(corners, width, height):
     x0, x1 = (value * width for value in sorted(corners[:2]))
     y0, y1 = (value * height for value in sorted(corners[2:]))
     box = x0, y0, x1, y1
-    one = Prediction("p.jpg", "p.jpg", "p", width, height, (Detection(2, "auk", 0.5, box),))
+    one = AnnotatedImage("p.jpg", "p.jpg", "p", width, height, (Detection(2, "auk", 0.5, box),))
     line = written("yolo", [one])["p.txt"]
     coco = json.loads(written("coco", [one])["annotations.json"])["annotations"]
     root = ET.fromstring(written("voc", [one])["p.xml"])

@@ -5,10 +5,10 @@ import json
 import numpy as np
 from visualize import made_up
 
+from e2wsol.evaluation.outcomes import NOT_PREDICTED, Outcomes
 from e2wsol.localization.baselines import CENTRE_BOX, CENTRE_GAUSSIAN
 from e2wsol.localization.pixel_figures import pxap
 from e2wsol.localization.pxap import EDGES, PixelCounter
-from e2wsol.prediction.outcomes import NOT_PREDICTED, Outcomes
 
 PICTURES = 60
 WITHOUT_BOX = 6

@@ -20,14 +20,14 @@ from e2wsol.studies.papers import METHODS
 from e2wsol.studies.scores import BY_KEY
 from e2wsol.studies.suites import REFERENCE, ROWS, SUITES
 from e2wsol.training.loop import LoopOptions
-from tfrecords import build, prepare
+from tfrecords import build
 
 OPTIONS = {
-    "e2wsol.train": train.OPTION_CLASSES,
-    "e2wsol.evaluate": evaluate.OPTION_CLASSES,
-    "e2wsol.classify": (classify.ClassifyOptions,),
-    "e2wsol.pseudo_masks": (pseudo_masks.PseudoMaskOptions,),
-    "tfrecords.build": (build.BuildOptions, prepare.StoreOptions),
+    "e2wsol.train": train.TrainFlags,
+    "e2wsol.evaluate": evaluate.EvaluateFlags,
+    "e2wsol.classify": classify.ClassifyOptions,
+    "e2wsol.pseudo_masks": pseudo_masks.PseudoMaskOptions,
+    "tfrecords.build": build.BuildFlags,
 }
 # What a trained row of the table is, by its flags.
 TRAINED_METHODS = {row.name: row.name for row in ROWS if not row.of} | {
@@ -39,9 +39,9 @@ TRAINED_METHODS = {row.name: row.name for row in ROWS if not row.of} | {
 def read(command):
     """{option class: instance} of a command, read as the command itself does."""
     module, *flags = command
-    instances, positional, _ = config.parse([module, *flags], OPTIONS[module])
+    flags, positional, _ = config.parse([module, *flags], OPTIONS[module])
     assert not positional
-    return {type(instance): instance for instance in instances}
+    return {type(instance): instance for instance in config.instances(flags)}
 
 
 @pytest.mark.parametrize("suite", SUITES)

@@ -11,10 +11,9 @@ import keras
 import numpy as np
 import pytest
 
-from e2wsol import methods
+from e2wsol import methods, trained_run
 from e2wsol.backbones import BackboneOptions
 from e2wsol.errors import UserError
-from e2wsol.prediction import models
 from e2wsol.training import checkpoints
 from e2wsol.training.optimizers import NesterovMomentum
 
@@ -82,7 +81,7 @@ def test_restored_run_goes_on_bit_for_bit(tmp_path):
 
 def test_checkpoint_is_a_model_file(tmp_path):
     model, _ = save(tmp_path, 1)
-    again = models.load_model(tmp_path / "last" / "model.keras")
+    again = trained_run.load_model(tmp_path / "last" / "model.keras")
     np.testing.assert_array_equal(again(IMAGES)["logits"], model(IMAGES)["logits"])
 
 

@@ -12,8 +12,9 @@ from made_loops import VIEW, made_loop
 from e2wsol.data import dataset, schema
 from e2wsol.data.masked_records import MaskedRecords
 from e2wsol.errors import UserError
+from e2wsol.evaluation.maps import NetworkMaps
+from e2wsol.evaluation.scoring import Evaluation
 from e2wsol.localization import protocols
-from e2wsol.prediction.evaluation import Evaluation, ModelMaps
 from e2wsol.training import checkpoints
 from e2wsol.training.callbacks import TensorBoardLog
 from e2wsol.training.run_folder import RunFolder
@@ -97,8 +98,8 @@ def test_best_checkpoint_has_the_best_boxes(masked_records, tmp_path):
     assert all("val_top1" not in logs for logs in recorder.epochs)
     state = checkpoints.read_state(tmp_path / "best")
     assert loop.best == state["best"] == max(scores) and state["step"] == 3 * (1 + int(np.argmax(scores)))
-    evaluation = Evaluation(loop.info, VIEW, protocol, ModelMaps(loop.model), batch=4, threads=1)
-    expected = evaluation.score("val")[0].score_at("GT-known Loc", 0.5, 0.5)
+    evaluation = Evaluation(loop.info, VIEW, protocol, NetworkMaps(loop.model), batch=4, threads=1)
+    expected = next(iter(evaluation.score("val")[0].values())).score_at("GT-known Loc", 0.5, 0.5)
     assert expected.pictures == 9
     assert scores[-1] == pytest.approx(expected.value, abs=1e-7)
 

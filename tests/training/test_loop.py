@@ -167,7 +167,7 @@ def test_deep_network_with_batch_norm_runs_under_two_replicas(tiny_records, tmp_
 def test_bas_under_two_replicas(tiny_records, tmp_path):
     """The statistics of its erased branch are the same in both copies, and means of the replicas' ones."""
     backbone = BackboneOptions(backbone_width=0.01, backbone_batch_norm=True)
-    bas = BASOptions(bas_erased_statistics="own", bas_warmup_epochs=1)
+    bas = BASOptions(erased_statistics="own", warmup_epochs=1)
     options = {"method": "bas", "method_options": [bas], "backbone": backbone, "steps_per_epoch": 1, "rate": 0.0}
     one = made_loop(tiny_records, tmp_path / "one", **options)
     two = made_loop(tiny_records, tmp_path / "two", strategy="mirrored", replicas=2, **options)
@@ -194,7 +194,7 @@ def test_no_checkpoint_is_the_best_while_the_maps_mean_nothing(tiny_records, tmp
         def on_train_end(self, logs=None):
             self.on_epoch_begin(None)
 
-    options = {"method": "bas", "method_options": [BASOptions(bas_warmup_epochs=2)], "steps_per_epoch": 1}
+    options = {"method": "bas", "method_options": [BASOptions(warmup_epochs=2)], "steps_per_epoch": 1}
     loop = made_loop(tiny_records, tmp_path, epochs=3, callbacks=[Bests()], **options)
     loop.run()
     assert Bests.found[:3] == [(-math.inf, False)] * 3

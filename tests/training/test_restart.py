@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from made_runs import run
 
-from e2wsol.prediction import models
+from e2wsol import trained_run
 
 TINY = ("--image_size=32", "--resize_size=36", "--backbone_width=0.02", "--shuffle_buffer=8", "--data_threads=1")
 pytestmark = pytest.mark.slow
@@ -37,7 +37,10 @@ def checkpoint(run_dir):
     """Every variable of the last checkpoint: weights, optimizer, random state."""
     folder = run_dir / "checkpoints" / "last"
     with np.load(folder / "optimizer.npz") as archive:
-        return [*models.load_model(folder / "model.keras").get_weights(), *(archive[name] for name in archive.files)]
+        return [
+            *trained_run.load_model(folder / "model.keras").get_weights(),
+            *(archive[name] for name in archive.files),
+        ]
 
 
 def kill_behind(process, run_dir, step, sent=signal.SIGKILL):

@@ -7,7 +7,7 @@ import tensorflow as tf
 from e2wsol import config
 from e2wsol.data import dataset
 from e2wsol.errors import UserError
-from e2wsol.train import OPTION_CLASSES, TrainOptions
+from e2wsol.train import TrainFlags, TrainOptions
 from e2wsol.training.callbacks import MetricsFile
 from e2wsol.training.loop import LoopOptions
 from e2wsol.training.run_folder import FREE_FLAGS, RunFolder
@@ -48,7 +48,7 @@ def test_free_flags_may_change(tmp_path, info):
 
 
 def test_free_flags_exist():
-    known = {name for option_class in OPTION_CLASSES for name in config.to_mapping(option_class())}
+    known = {config.flag_name(*pair) for pair in config.fields(TrainFlags)}
     assert set(FREE_FLAGS) <= known
 
 

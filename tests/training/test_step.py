@@ -37,7 +37,7 @@ def trained(records, folder, method, **settings):
 
     In float64: in float32 one rounding that turns a ReLU or BAS's comparison over ends in other weights.
     """
-    options = [BASOptions(bas_initializer="normal")] if method == "bas" else []
+    options = [BASOptions(initializer="normal")] if method == "bas" else []
     rate = 0.005 if method == "bas" else 0.05  # at more BAS' map shuts, and its comparison hangs on the last bit
     settings = {
         "backbone": PLAIN,

@@ -6,13 +6,15 @@ import pytest
 from made_loops import VIEW, kill, made_loop
 from made_records import made_picture, write_dataset
 
+from e2wsol.evaluation.maps import NetworkMaps
+from e2wsol.evaluation.scoring import Evaluation
 from e2wsol.localization import protocols
-from e2wsol.prediction.evaluation import Evaluation, ModelMaps
 
 
 def evaluated(loop, protocol):
-    evaluation = Evaluation(loop.info, VIEW, protocol, ModelMaps(loop.model), batch=4, threads=1)
-    return evaluation.score("val")[0]
+    evaluation = Evaluation(loop.info, VIEW, protocol, NetworkMaps(loop.model), batch=4, threads=1)
+    (scorer,) = evaluation.score("val")[0].values()
+    return scorer
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import trained_by_workers
 from made_runs import TINY, run
 from trained_by_workers import METHODS
 
-from e2wsol.prediction import models
+from e2wsol import trained_run
 
 HERE = pathlib.Path(__file__).resolve().parent
 SCRIPT = HERE.parents[1] / "scripts" / "run_multi_worker.sh"
@@ -165,7 +165,10 @@ def variables(run_dir):
     """Weights of the last checkpoint, and what its optimizer and random layers hold."""
     folder = run_dir / "checkpoints" / "last"
     with np.load(folder / "optimizer.npz") as archive:
-        return [*models.load_model(folder / "model.keras").get_weights(), *(archive[name] for name in archive.files)]
+        return [
+            *trained_run.load_model(folder / "model.keras").get_weights(),
+            *(archive[name] for name in archive.files),
+        ]
 
 
 def test_killed_workers_are_replaced_and_the_run_ends_like_an_undisturbed_one(script, tiny_records, tmp_path):

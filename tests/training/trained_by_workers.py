@@ -19,7 +19,7 @@ from e2wsol.training.callbacks import MetricsFile
 # In float32 one rounding that turns a ReLU, a pooling or a comparison over ends in other weights.
 PRECISION = "float64"
 # Of BAS both halves: with and without the maps that its first epochs leave alone.
-METHODS = {"cam": (), "e2net": (), "bas": (BASOptions(bas_warmup_epochs=1),)}
+METHODS = {"cam": (), "e2net": (), "bas": (BASOptions(warmup_epochs=1),)}
 
 
 def main(records, folder):

@@ -50,6 +50,9 @@ SOURCES = {
 }
 
 
-def option_classes():
-    """The option dataclasses of all sources, for the builder's flags."""
-    return [source.Options for source in SOURCES.values() if dataclasses.fields(source.Options)]
+# The options of all sources, for the builder's flags.
+AllOptions = dataclasses.make_dataclass(
+    "AllOptions",
+    [(name, source.Options) for name, source in SOURCES.items() if dataclasses.fields(source.Options)],
+    frozen=True,
+)

@@ -1,0 +1,196 @@
+"""Where the maps that are scored come from: a network, other localizers on it, or files of another program."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from e2wsol.errors import ArgumentError, UserError
+from e2wsol.localization.metrics import LocalizationScorer, PredictedBoxes
+from e2wsol.prediction.classifier import Classifier, ranking
+from e2wsol.prediction.fixed_batch import FixedBatch
+
+VALUES = ("scores", "raw")
+OWN_MAPS = "own maps"
+
+
+class LocalizationMap(Protocol):
+    """A map of one image that knows how a scorer has to read it."""
+
+    def boxes(self, scorer: LocalizationScorer) -> PredictedBoxes:
+        """The scorer's boxes of the map; may be called in any thread."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NetworkMap:
+    """A map (h, w) of any range, as a network gives it."""
+
+    values: np.ndarray
+
+    def boxes(self, scorer: LocalizationScorer) -> PredictedBoxes:
+        """Resized and normalised as the scorer's protocol does."""
+        return scorer.boxes_of_map(self.values)
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageMaps:
+    """What is known of one image before it is scored.
+
+    Attributes:
+      maps: {localizer's name: LocalizationMap}.
+      top5: classes that were predicted, best first; None where none were.
+    """
+
+    maps: dict[str, LocalizationMap]
+    top5: np.ndarray | None
+
+
+class MapSource(Protocol):
+    """Maps of the images of a split.
+
+    Attributes:
+      names: the localizers' names, those of every ImageMaps.
+    """
+
+    names: tuple[str, ...]
+
+    def of_batch(self, batch: dict[str, Any]) -> list[ImageMaps]:
+        """The maps of a batch of e2wsol.data.pipeline.eval_dataset."""
+
+
+class NetworkMaps:
+    """Maps and predicted classes of a method.
+
+    Args:
+      model: Method.
+      name: how results call its maps.
+      ten_crop_mean: "probabilities" or "logits", what is averaged where a batch brings ten crops.
+      localizer: a Localizer of the method, whose maps come beside the method's own, which are then called
+        OWN_MAPS; None for the method's own alone.
+      jit: whether XLA compiles the network.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        name: str = OWN_MAPS,
+        ten_crop_mean: str = "probabilities",
+        *,
+        localizer: Any = None,
+        jit: bool = False,
+    ):
+        self.names = (*localizer.names, OWN_MAPS) if localizer else (name,)
+        self._localize = FixedBatch(self._all_maps(model, name, localizer), jit=jit)
+        self._classifier = Classifier(model, ten_crop_mean) if model.classifies else None
+
+    @staticmethod
+    def _all_maps(model: Any, name: str, localizer: Any) -> Callable:
+        def own(images, labels):
+            logits, maps = model.localize(images, labels)
+            return logits, {name: maps}
+
+        def others(images, labels):
+            logits, maps = localizer.localize_layers(images, labels)
+            return logits, {**maps, OWN_MAPS: model.localize(images, labels)[1]}
+
+        return others if localizer else own
+
+    def of_batch(self, batch: dict[str, Any]) -> list[ImageMaps]:
+        """The maps of the true classes, and the predicted classes of the images or of their ten crops."""
+        logits, maps = self._localize(batch["image"], batch["label"])
+        arrays = {name: np.asarray(each) for name, each in maps.items()}
+        count = len(batch["label"])
+        if self._classifier is None:
+            classes: Any = [None] * count
+        elif "crops" in batch:
+            classes = ranking(self._classifier.probabilities(batch))
+        else:
+            classes = ranking(logits.numpy())
+        return [
+            ImageMaps({name: NetworkMap(each[index]) for name, each in arrays.items()}, classes[index])
+            for index in range(count)
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredMap:
+    """A map in a .npy file, read when it is scored."""
+
+    source: "StoredMaps"
+    source_id: str
+    filename: str
+
+    def boxes(self, scorer: LocalizationScorer) -> PredictedBoxes:
+        """Taken as scores, or resized and normalised as the scorer's protocol does, as `source.values` says."""
+        values = self.source.read(self.source_id, self.filename)
+        return scorer.boxes_of_score_map(values) if self.source.values == "scores" else scorer.boxes_of_map(values)
+
+
+class StoredMaps:
+    """Maps as .npy files named by image, as the wsolevaluation benchmark stores them.
+
+    The map of image `a/b.jpg` is `a/b.jpg.npy` in the folder; `a/b.npy` will do too. Besides its id
+    the image's file name in the records is tried.
+
+    Args:
+      folder: where the files are, at any depth.
+      size: side of the frame in pixels.
+      values: "scores": a map is (size, size) in [0, 1] already and is taken as it is; "raw": a map of
+        any size and range, resized and normalised as the protocol does.
+
+    Raises:
+      UserError: there is no such folder.
+    """
+
+    def __init__(self, folder: str | pathlib.Path, *, size: int, values: str):
+        self.folder, self.size, self.values = pathlib.Path(folder), size, values
+        if not self.folder.is_dir():
+            raise ArgumentError("maps", folder, "no such folder; give the one that holds a .npy file a picture")
+        self.names = (self.folder.resolve().name,)
+
+    def of_batch(self, batch: dict[str, Any]) -> list[ImageMaps]:
+        """The maps of the images of a batch of records; no class is predicted."""
+        ids, names = (np.asarray(batch[key]).tolist() for key in ("source_id", "filename"))
+        return [
+            ImageMaps({self.names[0]: StoredMap(self, *(text.decode(errors="replace") for text in pair))}, None)
+            for pair in zip(ids, names)
+        ]
+
+    def read(self, source_id: str, filename: str = "") -> np.ndarray:
+        """The map of one image: float64 (size, size) in [0, 1], or (h, w) where values are raw.
+
+        Raises:
+          UserError: no file of the image, or not such a map in it.
+        """
+        path = self._path(source_id, filename)
+        try:
+            stored = np.load(path, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise UserError(f"{path}: cannot be read as a .npy array ({error})") from None
+        if not isinstance(stored, np.ndarray) or stored.ndim != 2 or not stored.size or stored.dtype.kind not in "fiu":
+            found = f"{stored.dtype} {stored.shape}" if isinstance(stored, np.ndarray) else type(stored).__name__
+            raise UserError(f"{path}: holds {found}; expected one map, numbers of shape (height, width)")
+        stored = stored.astype(np.float64)
+        if self.values == "scores":
+            self._check_scores(path, stored)
+        return stored
+
+    def _check_scores(self, path: pathlib.Path, stored: np.ndarray) -> None:
+        way_out = "--map_values=raw resizes and normalises maps as the protocol does"
+        if stored.shape != (self.size, self.size):
+            found = "x".join(map(str, stored.shape))
+            raise UserError(f"{path}: {found} values, expected {self.size}x{self.size} (--map_size); {way_out}")
+        if not (stored.min() >= 0 and stored.max() <= 1):  # NaN is neither
+            found = f"{stored.min():g} to {stored.max():g}"
+            raise UserError(f"{path}: values from {found}, expected scores from 0 to 1; {way_out}")
+
+    def _path(self, source_id: str, filename: str) -> pathlib.Path:
+        names = [name for name in (source_id, filename) if name]
+        files = [f"{stem}.npy" for name in names for stem in (name, pathlib.PurePosixPath(name).with_suffix(""))]
+        for file in files:
+            if (self.folder / file).is_file():
+                return self.folder / file
+        others = ", ".join(dict.fromkeys(files[1:]))
+        raise UserError(f"{self.folder / files[0]}: no map of picture {source_id} (nor {others} in {self.folder})")

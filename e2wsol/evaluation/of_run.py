@@ -1,0 +1,361 @@
+"""Evaluating a trained run, or maps of another program: thresholds on one split, scores of another, and the files.
+
+Every score is given with its bootstrap interval, at the protocol's threshold, at the one chosen on a split that is not
+scored, and at the best one of the scored split (an oracle, as most papers report it).
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import time
+from typing import TYPE_CHECKING, Any
+
+from e2wsol import files
+from e2wsol.compute import ComputeOptions
+from e2wsol.config import option, to_mapping
+from e2wsol.data import dataset, pipeline, skipped_records
+from e2wsol.data.dataset import on_bad_record_option
+from e2wsol.errors import ArgumentError
+from e2wsol.evaluation import outcomes, results
+from e2wsol.evaluation.maps import OWN_MAPS, VALUES, MapSource, NetworkMaps, StoredMaps
+from e2wsol.evaluation.predicted_classes import PredictedClasses
+from e2wsol.evaluation.scoring import Evaluation
+from e2wsol.localization import parallel, protocols
+from e2wsol.localization.metrics import IOU_THRESHOLDS
+from e2wsol.localization.protocols import BoxOptions, BoxProtocol
+from e2wsol.localizers import LocalizerOptions
+from e2wsol.training.run_folder import RunFolder, git_commit, versions
+from e2wsol.training.workers import Workers
+from e2wsol.visualize.samples import SampleKeeper
+
+if TYPE_CHECKING:
+    from e2wsol.trained_run import TrainedRun
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateOptions:
+    """What is scored, on which data."""
+
+    data_dir: str = option("", "records to score; empty for those of the training")
+    predictions: str = option(
+        "",
+        "predicted classes for Top-1 and Top-5 Loc: .jsonl of e2wsol.classify, or .csv of picture id and class "
+        "numbers, best first; empty for the run's own",
+    )
+    split: str = option("test", "split to score")
+    threshold_split: str = option("", "split that the threshold is chosen on; empty for val, or train without val")
+    threshold_limit: int = option(2000, "pictures of it to use at most; 0 for all", minimum=0)
+    limit: int = option(0, "score the first pictures only; 0 for all", minimum=0)
+    batch_size: int = option(32, "pictures a batch", minimum=1, aliases=("batch",))
+    threads: int = option(0, "threads that look for boxes in maps; 0 for one a core", minimum=0)
+    crops: str = option(
+        "auto",
+        "views that a class is predicted from: 1, or the mean over 10 crops; auto as the protocol says",
+        choices=("auto", "1", "10"),
+    )
+    skip_empty: bool = option(
+        False,
+        "leave pictures without a pixel above the threshold out of the scores, as SPOL's release does, instead of "
+        "counting them as misses",
+    )
+    on_bad_record: str = on_bad_record_option()
+    samples: int = option(48, "pictures kept for the report: best, worst and random ones", minimum=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredMapOptions:
+    """Maps of another program."""
+
+    maps: str = option("", "score the maps in this folder, .npy by picture id, instead of a run's")
+    map_values: str = option(
+        "scores",
+        "what the files of --maps hold: scores, in [0, 1] and of --map_size, taken as they are; or raw, any numbers of "
+        "any size, resized and normalised as the protocol does",
+        choices=VALUES,
+    )
+    map_size: int = option(224, "with --maps: side of the square that is scored, in pixels", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Subject:
+    """What is scored.
+
+    Attributes:
+      name: how scores call the method or the folder of maps.
+      folder: where the result goes.
+      info: DatasetInfo.
+      view: PipelineOptions.
+      protocol: BoxProtocol.
+      maps: MapSource.
+      crops: views that a class is predicted from, 1 or 10; None where none is predicted here.
+      chooser_split: split that thresholds are chosen on, or None.
+      facts: what else result.json says of it.
+    """
+
+    name: str
+    folder: pathlib.Path
+    info: dataset.DatasetInfo
+    view: pipeline.PipelineOptions
+    protocol: BoxProtocol
+    maps: MapSource
+    crops: int | None
+    chooser_split: str | None
+    facts: dict[str, Any]
+
+
+def evaluate_run(
+    run: "TrainedRun",
+    options: EvaluateOptions,
+    box: BoxOptions | None = None,
+    localizer: LocalizerOptions | None = None,
+    computing: ComputeOptions | None = None,
+    workers: Workers | None = None,
+) -> list[dict[str, Any]]:
+    """Scores a run's maps and writes what came out into its folder.
+
+    Args:
+      run: TrainedRun with a folder.
+      options: EvaluateOptions.
+      box: protocol and threshold instead of the run's.
+      localizer: with a localizer its maps are scored beside the method's own, each by itself.
+      computing: how the network computes.
+      workers: Workers that share the images out, all of which call this.
+
+    Returns:
+      What result.json holds, one for each localizer and layer, the method's own last; empty in workers that are not
+      the first.
+
+    Raises:
+      UserError: an option, the run or the data is wrong.
+    """
+    start = time.monotonic()
+    box, localizer = box or BoxOptions(), localizer or LocalizerOptions()
+    computing, workers = computing or ComputeOptions(), workers or Workers()
+    if run.folder is None:
+        raise ArgumentError("run_dir", run.model_file, "a lone model; results go into the folder of a run")
+    view, info = run.view, run.records(options.data_dir, options.on_bad_record)
+    chooser_split = threshold_split(info, options)
+    info = _without_bad_records(info, options, chooser_split, run.folder.path)
+    parallel.start_warm_up()
+    model, protocol = run.model, run.box_protocol(box)
+    name, mean = run.flags["method"], protocol.ten_crop_mean or "probabilities"
+    facts = {
+        "backbone": run.flags["backbone"],
+        "checkpoint": str(run.model_file),
+        "precision": computing.precision,
+        "flags": run.flags,
+    }
+    looking = run.localizer(localizer) if localizer.localizer else None
+    crops = None
+    if model.classifies and not options.predictions:
+        crops = crops_to_take(options.crops, protocol, view)
+        facts |= {"crops": crops, "protocol_crops": protocol_crops(protocol)}
+    if looking:
+        facts |= {"trained_method": name, "localizer_flags": to_mapping(localizer)}
+    subject = _Subject(
+        name=name,
+        folder=run.folder.path,
+        info=info,
+        view=view,
+        protocol=dataclasses.replace(protocol, skip_empty=options.skip_empty),
+        maps=NetworkMaps(model, name, mean, localizer=looking, jit=computing.jit),
+        crops=crops,
+        chooser_split=chooser_split,
+        facts=facts,
+    )
+    return _evaluate(subject, options, workers, start)
+
+
+def evaluate_maps(
+    stored: StoredMapOptions,
+    options: EvaluateOptions,
+    box: BoxOptions | None = None,
+    folder: str = "",
+    workers: Workers | None = None,
+) -> list[dict[str, Any]]:
+    """Scores the maps that another program left in files; arguments and result as in `evaluate_run`.
+
+    Args:
+      stored: where the maps are, and what they hold.
+      folder: where the result goes; empty for beside the maps.
+
+    Raises:
+      UserError: an option, the maps' folder or the data is wrong.
+    """
+    start, box, workers = time.monotonic(), box or BoxOptions(), workers or Workers()
+    if not options.data_dir:
+        raise ArgumentError("data_dir", None, "is missing: with maps give the records of the pictures they belong to")
+    info = skipped_records.load(options.data_dir, options.on_bad_record)
+    info.split(options.split)
+    rules = protocols.get(box.protocol or "maxboxacc")
+    protocol = rules if box.threshold < 0 else dataclasses.replace(rules, default_threshold=box.threshold)
+    parallel.start_warm_up()
+    maps = StoredMaps(stored.maps, size=stored.map_size, values=stored.map_values)
+    result_folder = pathlib.Path(folder or stored.maps)
+    if RunFolder(result_folder).flags_file.exists():
+        raise ArgumentError("run_dir", result_folder, "a training run, which keeps its own result; give another folder")
+    info = _without_bad_records(info, options, options.threshold_split, result_folder)
+    subject = _Subject(
+        name=maps.names[0],
+        folder=result_folder,
+        info=info,
+        view=pipeline.PipelineOptions(image_size=stored.map_size, resize_size=protocol.frame(stored.map_size).resize),
+        protocol=dataclasses.replace(protocol, skip_empty=options.skip_empty),
+        maps=maps,
+        crops=None,
+        chooser_split=options.threshold_split or None,
+        facts={"checkpoint": None, "maps": stored.maps, "flags": to_mapping(stored, options, box)},
+    )
+    if workers.chief:
+        _prepare_folder(result_folder, info)
+    return _evaluate(subject, options, workers, start)
+
+
+def _evaluate(subject: _Subject, options: EvaluateOptions, workers: Workers, start: float) -> list[dict[str, Any]]:
+    """Chooses thresholds on one split, scores the other, writes what came out."""
+    if workers.chief:
+        skipped_records.remember(subject.info, subject.folder)
+    evaluation = Evaluation(
+        subject.info,
+        subject.view,
+        subject.protocol,
+        subject.maps,
+        batch=options.batch_size,
+        threads=options.threads or os.cpu_count(),
+        predictions=PredictedClasses(options.predictions, len(subject.info.classes)) if options.predictions else None,
+        workers=workers,
+    )
+    chosen = _chosen_thresholds(evaluation, subject, options)
+    keepers = {name: _keepers(subject, options, chosen[name] and chosen[name][name]) for name in subject.maps.names}
+    scorers, baselines = evaluation.score(
+        options.split,
+        limit=options.limit,
+        crops=subject.crops or 1,
+        thresholds=[threshold for each in chosen.values() for threshold in results.all_thresholds(each)],
+        keepers=keepers,
+    )
+    if not workers.chief:
+        return []
+    documents = {}
+    for name, scorer in scorers.items():
+        scored = results.summarize(name, scorer, baselines, chosen[name])
+        documents[name] = _document(subject, options, name, scorer.pictures, scored, start)
+    for name, document in documents.items():
+        if folder := _folder_of(subject, name):
+            _write(folder, document, keepers[name], scorers[name])
+            _prepare_folder(folder, subject.info)
+    return list(documents.values())
+
+
+def _folder_of(subject: _Subject, name: str) -> pathlib.Path | None:
+    """Where the result of maps called `name` goes; None for the method's own beside those of localizers."""
+    if len(subject.maps.names) == 1:
+        return subject.folder
+    return None if name == OWN_MAPS else subject.folder / "localizers" / name
+
+
+def _chosen_thresholds(evaluation: Evaluation, subject: _Subject, options: EvaluateOptions) -> dict[str, Any]:
+    """{name of maps: `results.best_thresholds` on the split that they are chosen on, or None}."""
+    if not subject.chooser_split:
+        return dict.fromkeys(subject.maps.names)
+    scorers, baselines = evaluation.score(
+        subject.chooser_split, limit=options.threshold_limit, classify=subject.protocol.best_by_metric
+    )
+    return {name: results.best_thresholds(name, scorer, baselines) for name, scorer in scorers.items()}
+
+
+def _document(subject, options, name, images, scored, start) -> dict[str, Any]:
+    """What result.json holds of the maps called `name`."""
+    info = subject.info
+    return {
+        "dataset": {"name": info.name, "split": options.split, "pictures": images, "classes": len(info.classes)},
+        "method": name,
+        "image_size": subject.view.image_size,
+        "protocol": subject.protocol.name,
+        "average": subject.protocol.average,
+        "skip_empty": subject.protocol.skip_empty,
+        "every_contour": subject.protocol.every_contour,
+        "threshold_split": subject.chooser_split,
+        "skipped_records": skipped_records.counts(info, (options.split, subject.chooser_split)),
+        "predictions": options.predictions or None,
+        **subject.facts,
+        **scored,
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def _keepers(subject, options, chosen):
+    """What notes single images: (SampleKeeper, OutcomeKeeper).
+
+    Args:
+      chosen: the localizer's best thresholds on the split that they are chosen on, as `results.best_thresholds` has
+        them, or None for the protocol's.
+    """
+    shown_at = dict.fromkeys(IOU_THRESHOLDS, subject.protocol.default_threshold)
+    if chosen:
+        shown_at = {float(iou): threshold for iou, threshold in chosen[results.GT_KNOWN].items()}
+    return SampleKeeper(options.samples, shown_at[0.5]), outcomes.OutcomeKeeper(shown_at)
+
+
+def _write(folder, document, keepers, scorer) -> None:
+    """Writes result.json, samples.npz and outcomes.npz into a folder, made where it is missing."""
+    samples, each = keepers
+    files.write_text(RunFolder(folder).result_file, json.dumps(document, indent=1) + "\n")
+    samples.save(folder / "samples.npz")
+    each.outcomes(scorer).save(folder / outcomes.FILE_NAME)
+
+
+def _prepare_folder(folder, info) -> None:
+    """Makes the folder of a result where it is missing, and puts the data set's description in it for the report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    source, target = pathlib.Path(info.folder) / dataset.FILE_NAME, folder / dataset.FILE_NAME
+    if source.resolve() != target.resolve():
+        with files.replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def _without_bad_records(info, options, chooser_split, folder):
+    """The DatasetInfo without the bad records of the splits that are read, where --on_bad_record=skip says so."""
+    return skipped_records.leave_out(info, options.on_bad_record, (options.split, chooser_split), folder)
+
+
+def threshold_split(info, options) -> str:
+    """The split that thresholds are chosen on: never the scored one unless asked for by name."""
+    if options.threshold_split:
+        return options.threshold_split
+    has_val = "val" in info.splits and info.split("val").count and options.split != "val"
+    return "val" if has_val else "train"
+
+
+def protocol_crops(protocol: BoxProtocol) -> int:
+    """The views of an image that the protocol predicts its class from."""
+    return 10 if protocol.ten_crop_mean else 1
+
+
+def crops_to_take(crops: str, protocol: BoxProtocol, view: pipeline.PipelineOptions) -> int:
+    """The views of an image to predict its class from, 1 or 10.
+
+    Args:
+      crops: "1", "10", or "auto" for the protocol's number; where the run leaves no margin to crop
+        from, auto takes 1 and the printed table and result.json say so.
+      protocol: BoxProtocol.
+      view: PipelineOptions of the run.
+
+    Raises:
+      ArgumentError: ten were asked for by number and there is no margin.
+    """
+    has_margin = view.resize_size > view.image_size
+    if crops == "auto":
+        return protocol_crops(protocol) if has_margin else 1
+    if crops == "10" and not has_margin:
+        raise ArgumentError(
+            "crops",
+            crops,
+            f"ten crops need a margin, but the run has resize_size={view.resize_size} and "
+            f"image_size={view.image_size}; train with a larger resize_size, or evaluate with crops=1",
+        )
+    return int(crops)

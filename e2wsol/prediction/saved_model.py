@@ -1,0 +1,137 @@
+"""Trained localizers as SavedModels that take plain images and give boxes: written, and run."""
+
+import json
+import pathlib
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from e2wsol import files
+from e2wsol.data import pipeline
+from e2wsol.errors import ArgumentError, UserError
+from e2wsol.localization.graph import extract_boxes
+from e2wsol.localization.protocols import BoxProtocol
+from e2wsol.prediction.predictors import OBJECT, Localization
+
+FILE_NAME = "saved_model.pb"
+RECORD = "e2wsol.json"
+_OUTPUTS = {"map", "box"}
+
+
+def write(model: Any, protocol: BoxProtocol, output: str | pathlib.Path, record: dict[str, Any]) -> None:
+    """Writes the SavedModel of a method with `record` as e2wsol.json beside it, whole or not at all.
+
+    Args:
+      model: Method.
+      protocol: BoxProtocol; its default threshold is built in.
+      output: its folder: a new or empty one, or one that holds a SavedModel.
+      record: JSON-ready; what `read_record` gives.
+
+    Raises:
+      ArgumentError: the folder holds other files and no SavedModel.
+    """
+    output = pathlib.Path(output)
+    if output.exists() and not (output / FILE_NAME).exists() and any(output.iterdir()):
+        raise ArgumentError("output", output, "holds other files and no SavedModel; give an empty or new folder")
+    temporary = output.with_name(f".tmp-{output.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    module = _Exported(model, protocol)
+    try:
+        tf.saved_model.save(module, str(temporary), signatures={"serving_default": module.predict})
+        files.write_text(temporary / RECORD, json.dumps(record, indent=1) + "\n")
+        shutil.rmtree(output, ignore_errors=True)
+        temporary.rename(output)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+class _Exported(tf.Module):
+    """A method and its box extraction as one graph."""
+
+    def __init__(self, model: Any, protocol: BoxProtocol):
+        super().__init__()
+        self.model, self.protocol = model, protocol
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")])
+    def predict(self, images):
+        """uint8 RGB (B, H, W, 3) -> dict of logits, probabilities (of a classifier), map and box (in pixels)."""
+        size = self.model.image_size
+        logits, maps = self.model.localize(pipeline.whole_view(images, size))
+        threshold = self.protocol.default_threshold
+        score_maps, boxes = extract_boxes(maps, size=size, threshold=threshold, protocol=self.protocol)
+        height, width = tf.unstack(tf.cast(tf.shape(images)[1:3], tf.float64))
+        sides = tf.stack([width, height, width, height])
+        boxes = tf.clip_by_value(tf.cast(boxes, tf.float64) * sides / size, 0.0, sides)
+        classes = {} if logits is None else {"logits": logits, "probabilities": tf.nn.softmax(logits)}
+        return {**classes, "map": tf.cast(score_maps, tf.float32), "box": tf.cast(boxes, tf.float32)}
+
+
+def read_record(folder: pathlib.Path) -> dict[str, Any]:
+    """What e2wsol.json says of an exported model: "protocol", "threshold", "classes" and more; empty without one.
+
+    Raises:
+      UserError: it is not the record of an export.
+    """
+    file = folder / RECORD
+    if not file.is_file():
+        return {}
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        return {**record, "classes": tuple(record["classes"]), "protocol": record["protocol"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file}: not the record of an export ({error}); export the model again") from None
+
+
+class SavedModelPredictor:
+    """Runs an exported SavedModel, which resizes and extracts its boxes itself.
+
+    Args:
+      folder: of the SavedModel.
+      class_names: names of its classes; None for their numbers.
+
+    Raises:
+      ArgumentError: no readable SavedModel, or one of another program.
+    """
+
+    def __init__(self, folder: pathlib.Path, class_names: Sequence[str] | None = None):
+        try:
+            self._model = tf.saved_model.load(str(folder))
+        except (ValueError, OSError, tf.errors.OpError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ArgumentError("model", folder, f"no readable SavedModel ({reason})") from None
+        self._serve = self._model.signatures.get("serving_default")
+        outputs = set(self._serve.structured_outputs) if self._serve else set()
+        if not outputs >= _OUTPUTS:
+            missing = ", ".join(sorted(_OUTPUTS - outputs))
+            raise ArgumentError(
+                "model", folder, f"the SavedModel gives no {missing}; make it with python -m e2wsol.export"
+            )
+        self.about: dict[str, Any] = {}
+        probabilities = self._serve.structured_outputs.get("probabilities")
+        self.num_classes = len(OBJECT) if probabilities is None else probabilities.shape[-1]
+        self.class_names = tuple(
+            class_names or (OBJECT if probabilities is None else map(str, range(self.num_classes)))
+        )
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """The image itself: the exported graph resizes."""
+        return image
+
+    def __call__(
+        self, images: Sequence[np.ndarray], sizes: Sequence[tuple[int, int]], labels: Sequence[int] | None = None
+    ) -> list[Localization]:
+        """As `MethodPredictor.__call__`, of the most probable class; images differ in size, so they go one by one."""
+        if labels is not None:
+            raise ArgumentError("labels", None, "an exported model localizes its most probable class alone")
+        return [self._localization(image, size) for image, size in zip(images, sizes)]
+
+    def _localization(self, image, size):
+        output = self._serve(images=tf.constant(image[None]))
+        probabilities = output["probabilities"].numpy()[0] if "probabilities" in output else np.ones(1)
+        label = int(probabilities.argmax())
+        scores = probabilities[[label]].astype(np.float64)
+        names = (self.class_names[label],)
+        return Localization(np.array([label]), names, scores, output["box"].numpy(), output["map"].numpy()[0], size)

@@ -1,0 +1,483 @@
+"""A trained localizer with all that belongs to it: `e2wsol.load`.
+
+Model, class names, view of an image, box protocol and threshold of a run are looked up here and nowhere else: every
+command and the Python API ask the same object, so they cannot come to different boxes.
+"""
+
+import dataclasses
+import functools
+import json
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from e2wsol import compute
+from e2wsol.config import from_arguments, from_mapping
+from e2wsol.data import skipped_records
+from e2wsol.data.dataset import DatasetInfo
+from e2wsol.data.pipeline import PipelineOptions
+from e2wsol.errors import ArgumentError, UserError
+from e2wsol.localization import protocols
+from e2wsol.localization.protocols import BoxOptions, BoxProtocol
+from e2wsol.localizers import Localizer, LocalizerOptions
+from e2wsol.methods import Method
+from e2wsol.prediction import inputs, saved_model
+from e2wsol.prediction.predictors import OBJECT, Localization, MethodPredictor
+from e2wsol.prediction.saved_model import SavedModelPredictor
+from e2wsol.training.run_folder import RunFolder
+
+# What a threshold comes from.
+GIVEN, RUN_FLAG, PROTOCOL = "given", "the run's --threshold", "the protocol"
+_CHOSEN_AT = "0.5"  # IoU threshold at which evaluate's choice is taken
+
+
+def load(path: str | pathlib.Path, *, precision: str = "float32") -> "TrainedRun | ExportedModel":
+    """Loads a trained localizer.
+
+    Args:
+      path: a run folder of e2wsol.train (its best checkpoint), a `.keras` file, or the folder of a SavedModel that
+        e2wsol.export wrote.
+      precision: "float32", "mixed_bfloat16" or "mixed_float16", what the network computes in; fixed in a SavedModel.
+
+    Returns:
+      TrainedRun, or ExportedModel for a SavedModel; both have `predict`, `class_names`, `protocol` and `threshold`.
+
+    Raises:
+      UserError: there is no model, or it cannot be read.
+
+    Example:
+      >>> run = e2wsol.load("runs/quickstart")
+      >>> found = run.predict("photo.jpg")
+      >>> found.class_name, found.score, found.box
+      ('ring', 0.98, (12.0, 30.5, 88.0, 101.25))
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise ArgumentError("model", path, "no such file or folder")
+    if (path / saved_model.FILE_NAME).is_file():
+        return ExportedModel(path)
+    return TrainedRun.at(path, computing=compute.ComputeOptions(precision=precision))
+
+
+def load_model(path: str | pathlib.Path) -> Method:
+    """The method saved at `path` (.keras).
+
+    Raises:
+      UserError: no such file, or not a method of this library.
+    """
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (ValueError, OSError, TypeError) as error:
+        raise UserError(f"{path}: cannot be loaded as a .keras model ({error})") from None
+    if not isinstance(model, Method):
+        raise UserError(f"{path}: a {type(model).__name__}, not a localization method of e2wsol")
+    return model
+
+
+def protocol_of(model: Method, box: BoxOptions | None = None, flags: Mapping[str, Any] | None = None) -> BoxProtocol:
+    """The BoxProtocol of a method, with its threshold.
+
+    Args:
+      model: the method, whose own protocol comes last.
+      box: what was asked for; what it leaves open comes from the run.
+      flags: the run's flags; None for a model without a run.
+    """
+    box, flags = box or BoxOptions(), flags or {}
+    protocol = protocols.get(box.protocol or flags.get("protocol") or model.protocol)
+    threshold = box.threshold
+    if threshold < 0 and not box.protocol:  # the run's threshold belongs to the run's protocol
+        threshold = flags.get("threshold", -1.0)
+    protocol = protocols.of_logits(protocol) if model.maps_are_logits else protocol
+    return protocol if threshold < 0 else dataclasses.replace(protocol, default_threshold=threshold)
+
+
+class _Predicting:
+    """What can be asked of every model that finds boxes."""
+
+    def predictor(self, **settings: Any) -> Any:
+        """A predictor, see e2wsol.prediction.predictors."""
+        raise NotImplementedError
+
+    def predict(
+        self,
+        images: Any,
+        labels: Any = None,
+        *,
+        batch_size: int = 8,
+        **settings: Any,
+    ) -> Localization | list[Localization]:
+        """Finds the object in images.
+
+        Args:
+          images: an image file, a folder of them (searched all the way down, in sorted order), a uint8 RGB array
+            (H, W, 3), or a list of files and arrays. Images may have any size; files are turned upright as
+            their EXIF tag says.
+          labels: the class to localize, or one for each image: numbers or names; None for the most probable one.
+          batch_size: images that go through the network at once.
+          settings: further arguments of `predictor`.
+
+        Returns:
+          Localization of one image; a list of them for a folder or a list.
+
+        Raises:
+          UserError: an image that does not exist or cannot be read, a class that the model does not know.
+
+        Example:
+          >>> found = e2wsol.load("runs/quickstart").predict(np.zeros((48, 64, 3), np.uint8))
+          >>> found.image_size
+          (64, 48)
+        """
+        several, readers = inputs.image_inputs(images)
+        predictor = self.predictor(**settings)
+        wanted = self._labels(labels, len(readers))
+        found: list[Localization] = []
+        for start in range(0, len(readers), batch_size):
+            chunk = readers[start : start + batch_size]
+            pixels = [reader.read() for reader in chunk]
+            views = [predictor.prepare(each) for each in pixels]
+            sizes = [(each.shape[1], each.shape[0]) for each in pixels]
+            batch = None if wanted is None else wanted[start : start + batch_size]
+            found += [
+                dataclasses.replace(each, image=reader.image)
+                for each, reader in zip(predictor(views, sizes, batch), chunk)
+            ]
+        return found if several else found[0]
+
+    class_names: tuple[str, ...]
+
+    def _labels(self, labels: Any, count: int) -> list[int] | None:
+        if labels is None:
+            return None
+        one = isinstance(labels, str) or np.ndim(labels) == 0
+        given = [labels] * count if one else list(labels)
+        if len(given) != count:
+            raise ArgumentError("labels", None, f"{len(given)} classes for {count} images")
+        return [self._label(each) for each in given]
+
+    def _label(self, label: Any) -> int:
+        if isinstance(label, str):
+            if label not in self.class_names:
+                raise ArgumentError("labels", label, f"no such class; the model knows {', '.join(self.class_names)}")
+            return self.class_names.index(label)
+        if not 0 <= int(label) < len(self.class_names):
+            raise ArgumentError("labels", label, f"no such class; numbers go from 0 to {len(self.class_names) - 1}")
+        return int(label)
+
+
+@dataclasses.dataclass(frozen=True)
+class ThresholdChoice:
+    """The threshold that boxes are made with.
+
+    Attributes:
+      value: in [0, 1], read as the protocol reads it.
+      source: where it comes from: GIVEN, "chosen on split val" (or another) by evaluate, RUN_FLAG or PROTOCOL.
+    """
+
+    value: float
+    source: str
+
+
+class TrainedRun(_Predicting):
+    """A run of e2wsol.train, or a lone `.keras` file.
+
+    Attributes:
+      folder: RunFolder; None for a lone file.
+      model_file: path of the `.keras` file.
+      flags: the run's flags; empty for a lone file.
+    """
+
+    def __init__(
+        self,
+        model_file: pathlib.Path,
+        folder: RunFolder | None = None,
+        *,
+        computing: compute.ComputeOptions | None = None,
+    ):
+        self.model_file, self.folder = model_file, folder
+        self.flags: dict[str, Any] = folder.flags() if folder else {}
+        self._computing = computing or compute.ComputeOptions()
+
+    @classmethod
+    def at(cls, path: str | pathlib.Path, *, computing: compute.ComputeOptions | None = None) -> "TrainedRun":
+        """The run of a folder, or of a `.keras` file, which may lie in a run folder's checkpoints."""
+        path = pathlib.Path(path)
+        if path.is_dir():
+            if not RunFolder(path).flags_file.is_file():
+                raise ArgumentError(
+                    "model", path, f"neither a run folder (no flags.json) nor a SavedModel (no {saved_model.FILE_NAME})"
+                )
+            return cls.in_folder(path, computing=computing)
+        around = path.absolute().parents
+        folder = RunFolder(around[2]) if len(around) > 2 and around[1].name == "checkpoints" else None
+        return cls(path, folder if folder and folder.flags_file.is_file() else None, computing=computing)
+
+    @classmethod
+    def in_folder(
+        cls, path: str | pathlib.Path, *, checkpoint: str = "", computing: compute.ComputeOptions | None = None
+    ) -> "TrainedRun":
+        """The run of a folder.
+
+        Args:
+          path: a run folder of e2wsol.train.
+          checkpoint: a `.keras` file to take instead of its best checkpoint, or its last without validation.
+          computing: how its network computes.
+
+        Raises:
+          UserError: no run folder, or no checkpoint in it yet.
+        """
+        folder = RunFolder(path)
+        folder.flags()  # first of all: a path that is no run
+        return cls(pathlib.Path(checkpoint or folder.model_file()), folder, computing=computing)
+
+    @functools.cached_property
+    def model(self) -> Method:
+        """The trained method, loaded when it is first asked for."""
+        compute.use(self._computing)
+        return load_model(self.model_file)
+
+    @functools.cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """Names in label order: those of the run, else the numbers as text; ("object",) of a method without classes.
+
+        Raises:
+          UserError: the run's data set has another number of classes than the model.
+        """
+        if not self.model.classifies:
+            return OBJECT
+        count = self.model.num_classes
+        if self.folder is None:
+            return tuple(map(str, range(count)))
+        names = tuple(self.folder.classes())
+        if len(names) != count:
+            raise UserError(f"{self.model_file}: the model has {count} classes, its data set names {len(names)}")
+        return names
+
+    @property
+    def view(self) -> PipelineOptions:
+        """How images came to the network in training and come to it in evaluation."""
+        return from_mapping(PipelineOptions, self.flags)
+
+    def box_protocol(self, box: BoxOptions | None = None) -> BoxProtocol:
+        """The run's BoxProtocol, `box` where that says otherwise, without what evaluate chose."""
+        return protocol_of(self.model, box, self.flags)
+
+    def chosen_protocol(
+        self, box: BoxOptions | None = None, localizer: str = ""
+    ) -> tuple[BoxProtocol, ThresholdChoice]:
+        """The BoxProtocol that boxes are made with, its default threshold the one to use, and where that is from.
+
+        A given threshold comes first, then the one that e2wsol.evaluate chose on a split that it did not score (for
+        GT-known Loc at IoU 0.5, under the same protocol), then the run's flag, then the protocol's.
+
+        Args:
+          box: what was asked for.
+          localizer: name of a Localizer's maps, such as "gradcam/conv5_3"; empty for the method's own.
+        """
+        box = box or BoxOptions()
+        protocol = self.box_protocol(box)
+        if box.threshold >= 0:
+            return protocol, ThresholdChoice(box.threshold, GIVEN)
+        chosen = self._evaluated_threshold(protocol.name, localizer)
+        if chosen is not None:
+            return dataclasses.replace(protocol, default_threshold=chosen.value), chosen
+        of_run = not box.protocol and self.flags.get("threshold", -1.0) >= 0
+        return protocol, ThresholdChoice(protocol.default_threshold, RUN_FLAG if of_run else PROTOCOL)
+
+    @property
+    def protocol(self) -> str:
+        """Name of the box protocol."""
+        return self.box_protocol().name
+
+    @property
+    def threshold(self) -> float:
+        """The threshold that boxes are made with unless another is asked for, see `chosen_protocol`."""
+        return self.chosen_protocol()[1].value
+
+    @property
+    def threshold_from(self) -> str:
+        """Where `threshold` comes from."""
+        return self.chosen_protocol()[1].source
+
+    def _evaluated_threshold(self, protocol: str, localizer: str) -> ThresholdChoice | None:
+        if self.folder is None:
+            return None
+        file = self.folder.path / "localizers" / localizer / "result.json" if localizer else self.folder.result_file
+        if not file.is_file():
+            return None
+        try:
+            result = json.loads(file.read_text(encoding="utf-8"))
+            thresholds = result["thresholds"]["validation"]
+            if thresholds is None or result["protocol"] != protocol:
+                return None
+            return ThresholdChoice(float(thresholds[_CHOSEN_AT]), f"chosen on split {result['threshold_split']}")
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{file}: not a result of python -m e2wsol.evaluate ({error}); evaluate again") from None
+
+    def records(self, data_dir: str = "", on_bad_record: str = "error") -> DatasetInfo:
+        """The records to use the run on.
+
+        Args:
+          data_dir: folder of records; empty for those of the training.
+          on_bad_record: "skip" lets damaged shards pass.
+
+        Raises:
+          UserError: no records, or records of other classes than the run's.
+        """
+        info = skipped_records.load(data_dir or self.view.data_dir, on_bad_record)
+        if self.folder and list(info.classes) != self.folder.classes():
+            raise ArgumentError(
+                "data_dir", info.folder, f"other classes than those of the run ({self.folder.dataset_file})"
+            )
+        return info
+
+    def localizer(self, options: LocalizerOptions) -> Localizer:
+        """The model under other localizers than its own maps."""
+        return Localizer(self.model, options)
+
+    def predictor(
+        self,
+        *,
+        top_k: int = 1,
+        protocol: str = "",
+        threshold: float = -1.0,
+        jit: bool = False,
+        localizer: LocalizerOptions | str | Iterable[str] = (),
+        **localizer_settings: Any,
+    ) -> MethodPredictor:
+        """A predictor of single batches.
+
+        Args:
+          top_k: classes to localize for each image.
+          protocol: box protocol; empty for the run's.
+          threshold: in [0, 1]; -1 for the run's, see `chosen_protocol`.
+          jit: whether XLA compiles the network.
+          localizer: a localizer, such as "gradcam", in place of the method's own maps.
+          localizer_settings: its further settings, the fields of LocalizerOptions, such as layer="conv5_3".
+
+        Raises:
+          UserError: an unknown protocol, localizer or layer.
+        """
+        looking = localizer
+        if not isinstance(looking, LocalizerOptions):
+            given = {"localizer": localizer, **localizer_settings} if localizer or localizer_settings else {}
+            looking = from_arguments(LocalizerOptions, given)
+        looking.check()
+        model: Any = self.model
+        if looking.localizer:
+            model = self.localizer(looking)
+            model.check_single()
+        rules, choice = self.chosen_protocol(
+            BoxOptions(protocol=protocol, threshold=threshold), model.names[0] if looking.localizer else ""
+        )
+        predictor = MethodPredictor(model, rules, self.class_names, top_k=top_k, jit=jit)
+        predictor.about = {"protocol": rules.name, "threshold": choice.value, "threshold_from": choice.source}
+        return predictor
+
+    def export(self, output: str | pathlib.Path = "", *, protocol: str = "", threshold: float = -1.0) -> pathlib.Path:
+        """Writes the localizer as a SavedModel that needs no e2wsol; see e2wsol.export for its signature.
+
+        Args:
+          output: its folder; empty for `export` in the run folder.
+          protocol, threshold: as for `predictor`.
+
+        Returns:
+          The folder.
+
+        Raises:
+          UserError: the folder holds other files, or a lone file has none.
+        """
+        if not output and self.folder is None:
+            raise ArgumentError("output", None, "is missing: a lone .keras file has no run folder to export into")
+        folder = pathlib.Path(output or self.folder.path / "export")
+        rules, choice = self.chosen_protocol(BoxOptions(protocol=protocol, threshold=threshold))
+        record = {
+            "method": self.model.key,
+            "checkpoint": str(self.model_file),
+            "protocol": rules.name,
+            "threshold": choice.value,
+            "threshold_from": choice.source,
+            "image_size": self.model.image_size,
+            "classes": self.class_names,
+        }
+        saved_model.write(self.model, rules, folder, record)
+        return folder
+
+    def evaluate(self, data_dir: str = "", **settings: Any) -> dict[str, Any]:
+        """Scores the run's boxes on annotated records, as `python -m e2wsol.evaluate` does.
+
+        Args:
+          data_dir: folder of records; empty for those of the training.
+          settings: further options of e2wsol.evaluate by their names, such as split="test" or protocol="maxboxaccv2".
+
+        Returns:
+          What result.json holds; it is written into the run folder, and `predict` uses the threshold in it.
+        """
+        from e2wsol.evaluation.of_run import EvaluateOptions, evaluate_run
+
+        return evaluate_run(self, from_arguments(EvaluateOptions, {"data_dir": data_dir, **settings}))[0]
+
+
+class ExportedModel(_Predicting):
+    """A SavedModel of e2wsol.export, whose protocol and threshold are built in.
+
+    Attributes:
+      folder: its folder.
+      record: what e2wsol.json says of it; empty where there is none.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder, self.record = folder, saved_model.read_record(folder)
+
+    @functools.cached_property
+    def _predictor(self) -> SavedModelPredictor:
+        predictor = SavedModelPredictor(self.folder, self.record.get("classes"))
+        if len(predictor.class_names) != predictor.num_classes:
+            raise UserError(
+                f"{self.folder}: the model has {predictor.num_classes} classes, its data set names "
+                f"{len(predictor.class_names)}"
+            )
+        predictor.about = {name: self.record[name] for name in ("protocol", "threshold") if name in self.record}
+        return predictor
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names in label order."""
+        return self._predictor.class_names
+
+    @property
+    def protocol(self) -> str | None:
+        """Name of the box protocol that is built in; None where the export does not say."""
+        return self.record.get("protocol")
+
+    @property
+    def threshold(self) -> float | None:
+        """The threshold that is built in; None where the export does not say."""
+        return self.record.get("threshold")
+
+    @property
+    def threshold_from(self) -> str:
+        """Where `threshold` comes from."""
+        return self.record.get("threshold_from", "the export")
+
+    def predictor(self, **settings: Any) -> SavedModelPredictor:
+        """The predictor; whatever was fixed when the model was exported cannot be set.
+
+        Raises:
+          ArgumentError: a setting that is built in.
+        """
+        built_in = {
+            "protocol": "",
+            "threshold": -1.0,
+            "top_k": 1,
+            "jit": False,
+            "localizer": (),
+            "precision": "float32",
+        }
+        for name, value in settings.items():
+            value = getattr(value, "localizer", value)  # of LocalizerOptions
+            if value != built_in.get(name, object()):
+                raise ArgumentError(name, value, "fixed when a SavedModel is exported; give the run folder as model")
+        return self._predictor
