@@ -224,7 +224,7 @@ def _checked(option_class: type, field: dataclasses.Field, kind: type, value: An
         if kind in (int, float) and not abs(converted) < _TOO_LARGE:  # NaN is not either
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        raise ArgumentError(field.name, value, f"expected {_EXPECTED[kind]}", owner=option_class) from None
+        raise ArgumentError(field.name, str(value), f"expected {_EXPECTED[kind]}", owner=option_class) from None
     problem = _problem(converted, *(field.metadata[key] for key in ("choices", "minimum", "maximum")))
     if problem:
         raise ArgumentError(field.name, converted, problem, owner=option_class)

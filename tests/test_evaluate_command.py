@@ -194,7 +194,7 @@ def test_ten_crops_by_flag(result, tiny_run, capsys):
 
 def test_ten_crops_without_a_margin():
     bare, protocol = pipeline.PipelineOptions(image_size=32, resize_size=32), protocols.get("bas")
-    with pytest.raises(UserError, match=r"--crops=10: .* --resize_size=32 and --image_size=32"):
+    with pytest.raises(UserError, match=r"crops=10: .* resize_size=32 and image_size=32"):
         of_run.crops_to_take("10", protocol, bare)
     assert of_run.crops_to_take("auto", protocol, bare) == of_run.crops_to_take("1", protocol, bare) == 1
     margin = dataclasses.replace(bare, resize_size=36)

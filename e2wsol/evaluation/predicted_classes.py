@@ -7,15 +7,17 @@
 import csv
 import json
 import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any, TextIO
 
 import numpy as np
 
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError
 
 _KEPT = 5
 
 
-def line(source_id, classes, probabilities):
+def line(source_id: str, classes: Sequence[int], probabilities: Sequence[float]) -> str:
     """One line of a .jsonl file; probabilities are rounded to six decimals."""
     entry = {
         "picture": source_id,
@@ -36,60 +38,60 @@ class PredictedClasses:
       UserError: no such file, or a line of it is not as it should be; the message gives its number.
     """
 
-    def __init__(self, path, num_classes):
+    def __init__(self, path: str | pathlib.Path, num_classes: int):
         self.path, self._num_classes = str(path), num_classes
         readers = {".csv": _csv_entries, ".jsonl": _json_entries}
         entries = readers.get(pathlib.Path(path).suffix)
         if entries is None:
-            raise UserError(f"--predictions={path}: unknown kind of file; give {' or '.join(readers)}")
-        self._classes = {}
+            raise ArgumentError("predictions", path, f"unknown kind of file; give {' or '.join(readers)}")
+        self._classes: dict[str, np.ndarray] = {}
         try:
             with open(path, newline="", encoding="utf-8") as file:
                 for number, entry in entries(file):
-                    self._take(number, *entry)
+                    self._add(number, *entry)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise UserError(f"--predictions={path}: cannot be read ({error})") from None
+            raise ArgumentError("predictions", path, f"cannot be read ({error})") from None
 
-    def of(self, source_id):
+    def of(self, source_id: str) -> np.ndarray:
         """Int array of up to five classes, best first; a UserError where the file has no line for the picture."""
         if source_id not in self._classes:
-            raise UserError(
-                f"--predictions={self.path}: no line for picture {source_id}; give one for every picture of the split"
+            raise ArgumentError(
+                "predictions", self.path, f"no line for picture {source_id}; give one for every picture of the split"
             )
         return self._classes[source_id]
 
-    def _take(self, number, source_id, classes):
-        where = f"--predictions={self.path}: line {number}"
+    def _add(self, number: int, source_id: Any, classes: Any) -> None:
+        def wrong(problem: str) -> ArgumentError:
+            return ArgumentError("predictions", self.path, f"line {number}{problem}")
+
         if not isinstance(source_id, str) or not isinstance(classes, list):
-            raise UserError(f'{where}: expected {{"picture": ID, "classes": [NUMBERS, best first]}}')
+            raise wrong(': expected {"picture": ID, "classes": [NUMBERS, best first]}')
         if source_id in self._classes:
-            raise UserError(f"{where}: picture {source_id} once more; expected one line a picture")
+            raise wrong(f": picture {source_id} once more; expected one line a picture")
         if not classes or not all(_is_class(label, self._num_classes) for label in classes):
             given = ", ".join(map(str, classes))
-            raise UserError(
-                f"{where}: classes [{given}]; expected numbers from 0 to {self._num_classes - 1}, best first"
-            )
+            raise wrong(f": classes [{given}]; expected numbers from 0 to {self._num_classes - 1}, best first")
         self._classes[source_id] = np.array(classes[:_KEPT])
 
 
-def _is_class(label, num_classes):
+def _is_class(label: Any, num_classes: int) -> bool:
     return isinstance(label, int) and not isinstance(label, bool) and 0 <= label < num_classes
 
 
-def _csv_entries(file):
+def _csv_entries(file: TextIO) -> Iterator[tuple[int, tuple[Any, Any]]]:
     for number, row in enumerate(csv.reader(file), start=1):
         if row:
             yield number, (row[0], [_number(word) for word in row[1:]])
 
 
-def _number(word):
+def _number(word: str) -> int | str:
     try:
         return int(word)
     except ValueError:
         return word
 
 
-def _json_entries(file):
+def _json_entries(file: TextIO) -> Iterator[tuple[int, tuple[Any, Any]]]:
     for number, text in enumerate(file, start=1):
         if text.strip():
             try:

@@ -72,7 +72,7 @@ def test_missing_map_names_the_file(tmp_path):
         UserError, match=r"d/e\.jpg\.npy: no map of picture d/e\.jpg \(nor d/e\.npy, f\.png\.npy, f\.npy"
     ):
         StoredMaps(tmp_path, size=8, values="scores").read("d/e.jpg", "f.png")
-    with pytest.raises(UserError, match=r"--maps=.*nowhere: no such folder"):
+    with pytest.raises(UserError, match=r"maps=.*nowhere: no such folder"):
         StoredMaps(tmp_path / "nowhere", size=8, values="scores")
     (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(UserError, match=r"cut\.npy: cannot be read"):

@@ -15,7 +15,7 @@ def read(folder, name, text):
 def test_csv(tmp_path):
     found = read(tmp_path, "classes.csv", 'a.jpg,3,0,1,2,4,5\n"b, c.jpg",1\n\n')
     assert found.of("a.jpg").tolist() == [3, 0, 1, 2, 4] and found.of("b, c.jpg").tolist() == [1]
-    with pytest.raises(UserError, match=r"--predictions=.*classes\.csv: no line for picture z\.jpg"):
+    with pytest.raises(UserError, match=r"predictions=.*classes\.csv: no line for picture z\.jpg"):
         found.of("z.jpg")
 
 
@@ -37,7 +37,7 @@ def test_json_lines(tmp_path):
     ],
 )
 def test_bad_csv_names_the_line(tmp_path, text, words):
-    with pytest.raises(UserError, match=r"--predictions=.*classes\.csv: line 2: " + words):
+    with pytest.raises(UserError, match=r"predictions=.*classes\.csv: line 2: " + words):
         read(tmp_path, "classes.csv", f"b.jpg,0\n{text}\n")
 
 
@@ -55,14 +55,14 @@ def test_bad_csv_names_the_line(tmp_path, text, words):
     ],
 )
 def test_bad_json_names_the_line(tmp_path, text, words):
-    with pytest.raises(UserError, match=r"--predictions=.*classes\.jsonl: line 2: " + words):
+    with pytest.raises(UserError, match=r"predictions=.*classes\.jsonl: line 2: " + words):
         read(tmp_path, "classes.jsonl", '{"picture": "b", "classes": [0]}\n' + text + "\n")
 
 
 def test_wrong_files(tmp_path):
-    with pytest.raises(UserError, match=r"--predictions=.*none\.csv: cannot be read"):
+    with pytest.raises(UserError, match=r"predictions=.*none\.csv: cannot be read"):
         PredictedClasses(tmp_path / "none.csv", 6)
-    with pytest.raises(UserError, match=r"--predictions=classes\.txt: unknown kind of file; give \.csv or \.jsonl"):
+    with pytest.raises(UserError, match=r"predictions=classes\.txt: unknown kind of file; give \.csv or \.jsonl"):
         PredictedClasses("classes.txt", 6)
     (tmp_path / "latin.jsonl").write_bytes(b"\xe4\n")
     with pytest.raises(UserError, match=r"latin\.jsonl: cannot be read"):

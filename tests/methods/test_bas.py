@@ -469,7 +469,7 @@ def test_warm_up_switches_the_terms_of_the_objective():
 
 @pytest.mark.parametrize(("backbone", "image_size"), [("vgg16", 40), ("mobilenet_v1", 36)])
 def test_image_size_that_leaves_the_maps_without_a_common_grid(backbone, image_size):
-    with pytest.raises(UserError, match=rf"^--image_size={image_size}: BAS needs .* not 5 and [23];") as caught:
+    with pytest.raises(UserError, match=rf"^image_size={image_size}: BAS needs .* not 5 and [23];") as caught:
         create(backbone, image_size=image_size)
     assert "\n" not in str(caught.value)
     assert create(backbone, image_size=64).image_size == 64

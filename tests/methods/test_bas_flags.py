@@ -63,11 +63,11 @@ def trained_paths(backbone, name):
 def test_weights_of_the_terms_threshold_and_map(name):
     options = parsed(name)
     bas, imagenet = options[BASOptions], name.endswith("ilsvrc")
-    found = (bas.bas_area_weight, bas.bas_guidance_weight, options[BoxOptions].threshold, bas.bas_top_k)
+    found = (bas.area_weight, bas.guidance_weight, options[BoxOptions].threshold, bas.top_k)
     assert found == RELEASED[name]
-    assert bas.bas_equal_ratio == imagenet and (bas.bas_erased_statistics == "own") == imagenet
-    assert bas.bas_initializer == ("normal" if "vgg16" in name else "xavier")
-    assert bas.bas_warmup_epochs == 0 and bas.bas_head_channels == 1024
+    assert bas.equal_ratio == imagenet and (bas.erased_statistics == "own") == imagenet
+    assert bas.initializer == ("normal" if "vgg16" in name else "xavier")
+    assert bas.warmup_epochs == 0 and bas.head_channels == 1024
     assert options[BoxOptions].protocol == "bas"
     assert (options[PipelineOptions].image_size, options[PipelineOptions].resize_size) == (224, 256)
     assert (options[BackboneOptions].backbone_width, options[BackboneOptions].output_stride) == (1.0, 16)
@@ -117,9 +117,9 @@ def test_flags_are_the_parity_case(backbone):
     assert float(rule._learning_rate(0)) == pytest.approx(recipe["base_lr"])
     assert rule.momentum == recipe["momentum"]
     bas, losses = options[BASOptions], recipe["losses"]
-    assert bas.bas_area_weight == losses["bas_loss"]["area_weight"]
-    assert bas.bas_guidance_weight == losses["loss_2"]["weight"]
-    assert (bas.bas_top_k or case["num_classes"]) == case["evaluation"]["top_k"]
+    assert bas.area_weight == losses["bas_loss"]["area_weight"]
+    assert bas.guidance_weight == losses["loss_2"]["weight"]
+    assert (bas.top_k or case["num_classes"]) == case["evaluation"]["top_k"]
     assert options[BoxOptions].threshold == case["evaluation"]["threshold"]
     assert (options[LoopOptions].batch_size, options[LoopOptions].epochs) == (recipe["batch_size"], recipe["epochs"])
 

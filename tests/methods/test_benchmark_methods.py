@@ -133,5 +133,5 @@ def test_spg_passes_guidance_from_the_map_to_the_shallow_mask():
 
 
 def test_thresholds_of_spg_must_be_in_order():
-    with pytest.raises(UserError, match=r"--spg_deep_low=0.6: must be at most --spg_deep_high=0.5"):
+    with pytest.raises(UserError, match=r"deep_low=0.6: must be at most deep_high=0.5"):
         SPGOptions(deep_low=0.6)

@@ -43,7 +43,7 @@ def trained_paths(options):
 def test_released_settings(name):
     options, imagenet = parsed(name), name.endswith("ilsvrc")
     assert options[MethodOptions].method == name.partition("_")[0]
-    assert options[MNPOOptions].mnpo_positive_weight == 10 / 5 == 8 / 4
+    assert options[MNPOOptions].positive_weight == 10 / 5 == 8 / 4
     assert options[BackboneOptions] == BackboneOptions(backbone="vgg16", preprocessing="caffe")
     assert (options[PipelineOptions].image_size, options[PipelineOptions].resize_size) == (224, 256)
     assert options[PipelineOptions].eval_crop == "none" and options[BoxOptions].protocol == "mnpo"
@@ -84,4 +84,4 @@ def test_photos_are_trained_as_with_bas(name):
 
 def test_photos_are_mnpos_with_one_flag():
     options = parsed("mnpo_mobilenet_v1_cub10", "--method=mnpos", "--mnpos_layer=block11")
-    assert options[MethodOptions].method == "mnpos" and options[MNPOOptions].mnpos_layer == "block11"
+    assert options[MethodOptions].method == "mnpos" and options[MNPOOptions].layer == "block11"

@@ -37,7 +37,7 @@ def trained(options):
 def test_released_on_cub():
     options = parsed("spol_cls")
     assert options[BackboneOptions].backbone == "efficientnet_b7" and options[BackboneOptions].output_stride == 32
-    assert options[CAMOptions].cam_dropout == 0.5
+    assert options[CAMOptions].dropout == 0.5
     assert (options[PipelineOptions].resize_size, options[PipelineOptions].image_size) == (685, 600)
     assert (options[LoopOptions].epochs, options[LoopOptions].batch_size) == (20, 16)
     rule = optimizers.create(options[optimizers.OptimizerOptions], steps_per_epoch=375)
@@ -59,5 +59,5 @@ def test_ilsvrc_trains_the_classifier_alone():
 @pytest.mark.parametrize("name", ["cub10", "animals"])
 def test_sized_for_two_cores(name):
     options = parsed(f"spol_cls_mobilenet_v1_{name}")
-    assert options[PipelineOptions].data_dir == f"records/{name}" and options[CAMOptions].cam_dropout == 0.5
+    assert options[PipelineOptions].data_dir == f"records/{name}" and options[CAMOptions].dropout == 0.5
     assert "linear/bias" in [variable.path for variable in trained(options).trainable_variables]
