@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from e2wsol import config
 from e2wsol.errors import ArgumentError, UserError, WorkerLostError
@@ -34,6 +34,7 @@ def run(
     """
     try:
         argv = complete(sys.argv) if complete else sys.argv
+        values: Any
         values, positional, help_text = config.parse(argv, flags)
         if help_text:
             print(description or main.__doc__ or "", help_text, sep="\n")

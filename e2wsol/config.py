@@ -44,7 +44,8 @@ def option(
       default: its default; a tuple makes a flag of comma-separated items.
       text: help text.
       choices: valid values, or items of a tuple.
-      minimum, maximum: inclusive bounds of the value, or of a tuple's items.
+      minimum: least value, or least item of a tuple.
+      maximum: greatest one.
       flag: the flag's name; None for the class's `flag_prefix` and the field's name.
       aliases: further names of the flag, such as the one that it had before.
     """
@@ -52,7 +53,7 @@ def option(
     return dataclasses.field(default=default, metadata={**metadata, "flag": flag, "aliases": tuple(aliases)})
 
 
-def flag_name(option_class: type, field: dataclasses.Field) -> str:
+def flag_name(option_class: Any, field: dataclasses.Field) -> str:
     """The flag of a field: its class's `flag_prefix`, if any, and its name without a last underscore (`from_`)."""
     return field.metadata["flag"] or getattr(option_class, "flag_prefix", "") + field.name.rstrip("_")
 
@@ -61,7 +62,7 @@ def option_classes(group: type) -> Iterator[type]:
     """The option dataclasses in a dataclass of flags, groups within it included, in order; each once."""
     seen: dict[type, None] = {}
     for kind in _types(group).values():
-        if dataclasses.is_dataclass(kind):
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
             seen.update(dict.fromkeys(option_classes(kind)))
     yield from seen or [group]
 
@@ -78,10 +79,11 @@ def define_flags(group: type, flag_values: flags.FlagValues) -> None:
     for option_class, field in fields(group):
         hint, name = _types(option_class)[field.name], flag_name(option_class, field)
         if typing.get_origin(hint) is tuple:
-            default = [str(item) for item in field.default]
+            default = [str(item) for item in typing.cast(tuple, field.default)]
             flags.DEFINE_list(name, default, field.metadata["help"], flag_values=flag_values)
         else:
-            _SCALAR_FLAGS[hint](name, field.default, field.metadata["help"], flag_values=flag_values)
+            define: Any = _SCALAR_FLAGS[hint]
+            define(name, field.default, field.metadata["help"], flag_values=flag_values)
         for alias in field.metadata["aliases"]:
             flags.DEFINE_alias(alias, name, flag_values=flag_values)
 
@@ -98,7 +100,7 @@ def from_mapping(kind: type[_Options], values: Mapping[str, Any]) -> _Options:
       ArgumentError: a value has the wrong type, is no valid choice or out of bounds.
     """
     hints, known = _types(kind), {}
-    for field in dataclasses.fields(kind):
+    for field in _fields(kind):
         if dataclasses.is_dataclass(hints[field.name]):
             known[field.name] = from_mapping(hints[field.name], values)
             continue
@@ -115,7 +117,7 @@ def from_arguments(option_class: type[_Options], values: Mapping[str, Any]) -> _
       TypeError: an argument that it does not have.
       ArgumentError: as `from_mapping`.
     """
-    by_name = {field.name: field for field in dataclasses.fields(option_class)}
+    by_name = {field.name: field for field in _fields(option_class)}
     for name in values:
         if name not in by_name:
             raise TypeError(f"unexpected argument {name!r}; {option_class.__name__} has {', '.join(by_name) or 'none'}")
@@ -202,15 +204,19 @@ class _FlagValues(flags.FlagValues):
 
 
 @functools.cache
-def _types(kind: type) -> dict[str, Any]:
+def _types(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
-def _names(option_class: type, field: dataclasses.Field) -> tuple[str, ...]:
+def _fields(option_class: Any) -> tuple[dataclasses.Field, ...]:
+    return dataclasses.fields(option_class)
+
+
+def _names(option_class: Any, field: dataclasses.Field) -> tuple[str, ...]:
     return flag_name(option_class, field), *field.metadata["aliases"]
 
 
-def _converted(option_class: type, field: dataclasses.Field, value: Any) -> Any:
+def _converted(option_class: Any, field: dataclasses.Field, value: Any) -> Any:
     hint = _types(option_class)[field.name]
     if typing.get_origin(hint) is tuple:
         items = (value,) if isinstance(value, str) else value
@@ -218,7 +224,7 @@ def _converted(option_class: type, field: dataclasses.Field, value: Any) -> Any:
     return _checked(option_class, field, hint, value)
 
 
-def _checked(option_class: type, field: dataclasses.Field, kind: type, value: Any) -> Any:
+def _checked(option_class: Any, field: dataclasses.Field, kind: type, value: Any) -> Any:
     try:
         converted = kind(value)
         if kind in (int, float) and not abs(converted) < _TOO_LARGE:  # NaN is not either

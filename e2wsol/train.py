@@ -52,7 +52,7 @@ class TrainFlags:
     data: pipeline.PipelineOptions
     optimizer: optimizers.OptimizerOptions
     box: protocols.BoxOptions
-    of_methods: methods.AllOptions
+    of_methods: methods.AllOptions  # type: ignore[valid-type]  # made from what is registered
 
 
 def main(flags, positional):
@@ -74,7 +74,7 @@ def main(flags, positional):
 
 def _train(flags, strategy, folder, info):
     with strategy.scope():
-        model = build(flags, len(info.classes))
+        model = build(flags, len(info.classes), info.classes)
         report = load_start_weights(model.backbone, flags.backbone, flags.run.backbone_weights)
         steps = steps_per_epoch(flags.loop, info)
         rule = optimizers.create(flags.optimizer, steps, optimizer_class(flags.compute.precision))
@@ -104,13 +104,15 @@ def _train(flags, strategy, folder, info):
         print(f"trained {runner.step} steps; run folder: {folder.path}{more}")
 
 
-def build(flags, num_classes):
+def build(flags, num_classes, class_names=None):
     """The method that TrainFlags ask for, with initial weights."""
     return methods.create(
         flags.method.method,
         backbone=flags.backbone,
         image_size=flags.data.image_size,
         num_classes=num_classes,
+        class_names=class_names,
+        box=flags.box,
         options=config.instances(flags.of_methods),
     )
 

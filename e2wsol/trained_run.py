@@ -8,14 +8,15 @@ import dataclasses
 import functools
 import json
 import pathlib
+import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-from e2wsol import compute
-from e2wsol.config import from_arguments, from_mapping
+from e2wsol import compute, files
+from e2wsol.config import from_arguments, from_mapping, to_mapping
 from e2wsol.data import skipped_records
 from e2wsol.data.dataset import DatasetInfo
 from e2wsol.data.pipeline import PipelineOptions
@@ -34,12 +35,12 @@ GIVEN, RUN_FLAG, PROTOCOL = "given", "the run's --threshold", "the protocol"
 _CHOSEN_AT = "0.5"  # IoU threshold at which evaluate's choice is taken
 
 
-def load(path: str | pathlib.Path, *, precision: str = "float32") -> "TrainedRun | ExportedModel":
+def load(path: str | pathlib.Path | Method, *, precision: str = "float32") -> "TrainedRun | ExportedModel":
     """Loads a trained localizer.
 
     Args:
       path: a run folder of e2wsol.train (its best checkpoint), a `.keras` file, or the folder of a SavedModel that
-        e2wsol.export wrote.
+        e2wsol.export wrote; or a method in memory, after `fit`.
       precision: "float32", "mixed_bfloat16" or "mixed_float16", what the network computes in; fixed in a SavedModel.
 
     Returns:
@@ -54,6 +55,8 @@ def load(path: str | pathlib.Path, *, precision: str = "float32") -> "TrainedRun
       >>> found.class_name, found.score, found.box
       ('ring', 0.98, (12.0, 30.5, 88.0, 101.25))
     """
+    if isinstance(path, Method):
+        return TrainedRun(None, model=path)
     path = pathlib.Path(path)
     if not path.exists():
         raise ArgumentError("model", path, "no such file or folder")
@@ -83,9 +86,9 @@ def protocol_of(model: Method, box: BoxOptions | None = None, flags: Mapping[str
     Args:
       model: the method, whose own protocol comes last.
       box: what was asked for; what it leaves open comes from the run.
-      flags: the run's flags; None for a model without a run.
+      flags: the run's flags; None for those that the model itself keeps.
     """
-    box, flags = box or BoxOptions(), flags or {}
+    box, flags = box or BoxOptions(), flags or to_mapping(model.box)
     protocol = protocols.get(box.protocol or flags.get("protocol") or model.protocol)
     threshold = box.threshold
     if threshold < 0 and not box.protocol:  # the run's threshold belongs to the run's protocol
@@ -96,6 +99,11 @@ def protocol_of(model: Method, box: BoxOptions | None = None, flags: Mapping[str
 
 class _Predicting:
     """What can be asked of every model that finds boxes."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in label order."""
+        raise NotImplementedError
 
     def predictor(self, **settings: Any) -> Any:
         """A predictor, see e2wsol.prediction.predictors."""
@@ -146,8 +154,6 @@ class _Predicting:
             ]
         return found if several else found[0]
 
-    class_names: tuple[str, ...]
-
     def _labels(self, labels: Any, count: int) -> list[int] | None:
         if labels is None:
             return None
@@ -185,20 +191,23 @@ class TrainedRun(_Predicting):
 
     Attributes:
       folder: RunFolder; None for a lone file.
-      model_file: path of the `.keras` file.
+      model_file: path of the `.keras` file; None for a model in memory.
       flags: the run's flags; empty for a lone file.
     """
 
     def __init__(
         self,
-        model_file: pathlib.Path,
+        model_file: pathlib.Path | None,
         folder: RunFolder | None = None,
         *,
+        model: Method | None = None,
         computing: compute.ComputeOptions | None = None,
     ):
         self.model_file, self.folder = model_file, folder
         self.flags: dict[str, Any] = folder.flags() if folder else {}
         self._computing = computing or compute.ComputeOptions()
+        if model is not None:
+            self.model = model
 
     @classmethod
     def at(cls, path: str | pathlib.Path, *, computing: compute.ComputeOptions | None = None) -> "TrainedRun":
@@ -236,11 +245,11 @@ class TrainedRun(_Predicting):
     def model(self) -> Method:
         """The trained method, loaded when it is first asked for."""
         compute.use(self._computing)
-        return load_model(self.model_file)
+        return load_model(typing.cast(pathlib.Path, self.model_file))
 
-    @functools.cached_property
+    @property
     def class_names(self) -> tuple[str, ...]:
-        """Names in label order: those of the run, else the numbers as text; ("object",) of a method without classes.
+        """Names in label order, of the run or its model, else numbers as text; ("object",) where no class is known.
 
         Raises:
           UserError: the run's data set has another number of classes than the model.
@@ -249,7 +258,7 @@ class TrainedRun(_Predicting):
             return OBJECT
         count = self.model.num_classes
         if self.folder is None:
-            return tuple(map(str, range(count)))
+            return self.model.class_names or tuple(map(str, range(count)))
         names = tuple(self.folder.classes())
         if len(names) != count:
             raise UserError(f"{self.model_file}: the model has {count} classes, its data set names {len(names)}")
@@ -283,7 +292,7 @@ class TrainedRun(_Predicting):
         chosen = self._evaluated_threshold(protocol.name, localizer)
         if chosen is not None:
             return dataclasses.replace(protocol, default_threshold=chosen.value), chosen
-        of_run = not box.protocol and self.flags.get("threshold", -1.0) >= 0
+        of_run = not box.protocol and (self.flags or to_mapping(self.model.box)).get("threshold", -1.0) >= 0
         return protocol, ThresholdChoice(protocol.default_threshold, RUN_FLAG if of_run else PROTOCOL)
 
     @property
@@ -376,12 +385,29 @@ class TrainedRun(_Predicting):
         predictor.about = {"protocol": rules.name, "threshold": choice.value, "threshold_from": choice.source}
         return predictor
 
+    def save(self, path: str | pathlib.Path) -> None:
+        """Writes one `.keras` file that knows class names, protocol and threshold, for `load` anywhere.
+
+        Args:
+          path: the file, ending in .keras.
+        """
+        protocol, choice = self.chosen_protocol()
+        before = self.model.class_names, self.model.box
+        self.model.class_names = self.class_names if self.model.classifies else None
+        self.model.box = BoxOptions(protocol=protocol.name, threshold=choice.value)
+        try:
+            with files.replacing(path) as temporary:
+                self.model.save(temporary)
+        finally:
+            self.model.class_names, self.model.box = before
+
     def export(self, output: str | pathlib.Path = "", *, protocol: str = "", threshold: float = -1.0) -> pathlib.Path:
         """Writes the localizer as a SavedModel that needs no e2wsol; see e2wsol.export for its signature.
 
         Args:
           output: its folder; empty for `export` in the run folder.
-          protocol, threshold: as for `predictor`.
+          protocol: as for `predictor`.
+      threshold: likewise.
 
         Returns:
           The folder.
@@ -389,9 +415,12 @@ class TrainedRun(_Predicting):
         Raises:
           UserError: the folder holds other files, or a lone file has none.
         """
-        if not output and self.folder is None:
+        if output:
+            folder = pathlib.Path(output)
+        elif self.folder:
+            folder = self.folder.path / "export"
+        else:
             raise ArgumentError("output", None, "is missing: a lone .keras file has no run folder to export into")
-        folder = pathlib.Path(output or self.folder.path / "export")
         rules, choice = self.chosen_protocol(BoxOptions(protocol=protocol, threshold=threshold))
         record = {
             "method": self.model.key,

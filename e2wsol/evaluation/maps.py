@@ -54,7 +54,8 @@ class MapSource(Protocol):
       names: the localizers' names, those of every ImageMaps.
     """
 
-    names: tuple[str, ...]
+    @property
+    def names(self) -> tuple[str, ...]: ...
 
     def of_batch(self, batch: dict[str, Any]) -> list[ImageMaps]:
         """The maps of a batch of e2wsol.data.pipeline.eval_dataset."""

@@ -40,7 +40,13 @@ AllOptions = dataclasses.make_dataclass(
 
 
 def create(
-    name: str, *, backbone: str | BackboneOptions, image_size: int, num_classes: int, options: Iterable[Any] = ()
+    name: str,
+    *,
+    backbone: str | BackboneOptions,
+    image_size: int,
+    num_classes: int,
+    options: Iterable[Any] = (),
+    **settings: Any,
 ) -> Method:
     """Builds the method called `name`.
 
@@ -51,10 +57,11 @@ def create(
       num_classes: number of classes.
       options: option instances of any methods; the one that this method declares is used, defaults
         when there is none.
+      settings: further arguments of Method.
 
     Raises:
       UserError: unknown method, backbone or end point.
     """
     method = METHODS[choose(name, METHODS, "method")]
     own = next((instance for instance in options if isinstance(instance, method.Options)), None)
-    return method(backbone=backbone, image_size=image_size, num_classes=num_classes, options=own)
+    return method(backbone=backbone, image_size=image_size, num_classes=num_classes, options=own, **settings)

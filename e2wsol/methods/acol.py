@@ -1,13 +1,13 @@
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
-from e2wsol.backbones import scaled
+from e2wsol.backbones import Architecture, scaled
 from e2wsol.config import option
 from e2wsol.layers import ConvolutionalClassifier
-from e2wsol.methods.base import Method, cross_entropy, label_map, logits_dtype, min_max, register
+from e2wsol.methods.base import Method, Tensors, cross_entropy, label_map, logits_dtype, min_max, register
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,19 +37,21 @@ class ACoL(Method):
 
     Options = ACoLOptions
 
-    def __init__(self, **settings):
+    def __init__(self, **settings: Any):
         super().__init__(**settings)
         self.second = _classifier(self.num_classes, self.backbone_options.backbone_width, self.options, "second")
         self.second.build(self.end_points[list(self.end_points)[-1]].shape)
 
     @classmethod
-    def heads(cls, end_points, architecture, width, num_classes, options):
+    def heads(
+        cls, end_points: Tensors, architecture: Architecture, width: float, num_classes: int, options: Any
+    ) -> Tensors:
         features = list(end_points.values())[-1]
         class_maps = _classifier(num_classes, width, options, "first")(features)
         logits = keras.layers.GlobalAveragePooling2D(dtype=logits_dtype(), name="logits")(class_maps)
         return {"logits": logits, "class_maps": class_maps, "features": features}
 
-    def loss_terms(self, labels, outputs, training=True):
+    def loss_terms(self, labels: Any, outputs: Tensors, training: bool = True) -> Tensors:
         """The cross-entropy of both classifiers."""
         second_maps = self.second_maps(outputs, label_map(outputs["class_maps"], labels))
         second_logits = ops.mean(ops.cast(second_maps, logits_dtype()), axis=(1, 2))
@@ -58,13 +60,13 @@ class ACoL(Method):
             "complement": cross_entropy(labels, second_logits),
         }
 
-    def second_maps(self, outputs, first_map):
+    def second_maps(self, outputs: Tensors, first_map: Any) -> Any:
         """Maps (B, h, w, C) of the second classifier, on features erased where `first_map` (B, h, w) is high."""
         features = outputs["features"]
         kept = ops.stop_gradient(min_max(first_map) <= self.options.threshold)
         return self.second(features * ops.cast(kept, features.dtype)[..., None])
 
-    def class_maps(self, outputs, labels):
+    def class_maps(self, outputs: Tensors, labels: Any) -> Any:
         def both(label):
             first = label_map(outputs["class_maps"], label)
             second = label_map(self.second_maps(outputs, first), label)

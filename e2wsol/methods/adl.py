@@ -1,6 +1,7 @@
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from e2wsol.backbones import Architecture
 from e2wsol.config import option
 from e2wsol.layers import AttentionDropout
 from e2wsol.methods.base import register
@@ -25,7 +26,7 @@ class ADL(CAM):
     Options = ADLOptions
 
     @classmethod
-    def gates(cls, architecture, options):
+    def gates(cls, architecture: Architecture, options: Any) -> dict[str, Any]:
         return {
             position: AttentionDropout(options.threshold, options.keep_prob, name=f"adl_{position}")
             for position in options.positions or architecture.gate_positions

@@ -1,14 +1,14 @@
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
-from e2wsol.backbones import scaled
+from e2wsol.backbones import Architecture, scaled
 from e2wsol.config import option
 from e2wsol.errors import ArgumentError
 from e2wsol.layers import ConvolutionalClassifier
-from e2wsol.methods.base import Method, cross_entropy, logits_dtype, mixed_maps, register
+from e2wsol.methods.base import Method, Tensors, cross_entropy, logits_dtype, mixed_maps, register
 
 _INITIALIZERS = {
     "xavier": "glorot_uniform",
@@ -66,7 +66,7 @@ class BAS(Method):
     Options = BASOptions
     protocol = "bas"
 
-    def __init__(self, **settings):
+    def __init__(self, **settings: Any):
         super().__init__(**settings)
         features = self.backbone.output
         trunk = features[self.architecture.trunk]
@@ -89,7 +89,9 @@ class BAS(Method):
             )
 
     @classmethod
-    def heads(cls, end_points, architecture, width, num_classes, options):
+    def heads(
+        cls, end_points: Tensors, architecture: Architecture, width: float, num_classes: int, options: Any
+    ) -> Tensors:
         """Saliency maps of the trunk's features, class maps of the last; logits are the means of these."""
         initializer = _INITIALIZERS[options.initializer]
         trunk = end_points[architecture.trunk]
@@ -108,7 +110,7 @@ class BAS(Method):
         logits = keras.layers.GlobalAveragePooling2D(dtype=logits_dtype(), name="logits")(class_maps)
         return {"logits": logits, "trunk": trunk, "saliency": saliency, "class_maps": class_maps}
 
-    def loss_terms(self, labels, outputs, training=True):
+    def loss_terms(self, labels: Any, outputs: Tensors, training: bool = True) -> Tensors:
         """Cross-entropy, foreground guidance, activation suppression and area constraint, weighted."""
         branches = self.branches(labels, outputs, training)
         guidance = cross_entropy(labels, branches["foreground_logits"])
@@ -124,14 +126,14 @@ class BAS(Method):
             terms = {name: weight * term for name, term in terms.items()}
         return {"classification": cross_entropy(labels, outputs["logits"]), **terms}
 
-    def callbacks(self):
+    def callbacks(self) -> list[keras.callbacks.Callback]:
         return [_WarmUp(self.options.warmup_epochs)] if self.options.warmup_epochs else []
 
     @property
-    def localizes(self):
+    def localizes(self) -> bool:
         return self.objective_weight is None or float(ops.convert_to_numpy(self.objective_weight)) > 0
 
-    def branches(self, labels, outputs, training):
+    def branches(self, labels: Any, outputs: Tensors, training: bool) -> Tensors:
         """What the loss looks at.
 
         Args:
@@ -167,7 +169,7 @@ class BAS(Method):
         """{path of a moving statistic in the tail: the erased branch's variable in its place}."""
         return {variable.path: _statistic_like(variable) for variable in self.tail.non_trainable_variables}
 
-    def class_maps(self, outputs, labels):
+    def class_maps(self, outputs: Tensors, labels: Any) -> Any:
         """The class's own saliency map, or the mean over the best classes, whatever the labels."""
         count = min(self.options.top_k or self.num_classes, self.num_classes)
         if count == 1:
@@ -192,7 +194,7 @@ class _WarmUp(keras.callbacks.Callback):
         self.model.objective_weight.assign(float(epoch >= self.epochs))
 
 
-def suppression_ratio(logit, erased_logit, *, keep_equal):
+def suppression_ratio(logit: Any, erased_logit: Any, *, keep_equal: bool) -> Any:
     """Activation suppression (B,): the share of the class's logit (B,) that the background keeps.
 
     Erasing that does not lower the logit gives no signal, neither value nor gradient; `keep_equal`

@@ -2,18 +2,21 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
-from e2wsol import backbones
+from e2wsol import backbones, localizers
+from e2wsol.backbones import Architecture
 from e2wsol.backbones.weights import load_start_weights
 from e2wsol.config import from_arguments, from_mapping, to_mapping
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError, UserError
+from e2wsol.localization.protocols import BoxOptions
 
 METHODS: dict[str, type["Method"]] = {}
+Tensors = dict[str, Any]  # by name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,13 +56,26 @@ class Method(keras.Model):
       backbone: name of an architecture of e2wsol.backbones, or BackboneOptions.
       image_size: side S of the square input, pixels.
       weights: start weights of the backbone: None, "imagenet", or a .npz, .keras or .h5 file.
+      class_names: names of the classes in label order, for who loads the model; None where it does not know them.
+      box: BoxOptions, protocol and threshold of its boxes; None for the method's own protocol.
       name: the model's name.
       options: the method's options, an instance of its `Options`; or give its fields and those of
         BackboneOptions as further arguments.
 
+    Attributes:
+      class_names, box: as given; a `.keras` file keeps them.
+      start_weights: LoadReport of `weights`; None without.
+
     Raises:
       TypeError: an argument that neither the backbone nor the method has.
       UserError: a value that cannot be; no such file of weights, or weights of another network.
+
+    Example:
+      >>> import e2wsol
+      >>> model = e2wsol.CAM(num_classes=3, image_size=32, backbone="vgg16", backbone_width=0.05, dropout=0.5)
+      >>> logits, maps = model.localize(np.zeros((2, 32, 32, 3), np.uint8))
+      >>> tuple(logits.shape), tuple(maps.shape)
+      ((2, 3), (2, 2, 2))
     """
 
     Options: ClassVar[type] = NoOptions
@@ -71,6 +87,19 @@ class Method(keras.Model):
     maps_are_logits: ClassVar[bool] = False
     # Whether it learns from records that e2wsol.pseudo_masks made.
     needs_pseudo_masks: ClassVar[bool] = False
+    # What makes the method's maps of any trained classifier, where the method is a name for that too: CAM, DGL.
+    on_classifier: ClassVar[str] = ""
+
+    def __new__(cls, *classifier: Any, **settings: Any) -> Any:
+        """`CAM(classifier, layer=...)` is the localizer of that name on a trained classifier."""
+        if not classifier:
+            return super().__new__(cls, **settings)
+        if "on_classifier" not in vars(cls):
+            raise TypeError(
+                f"{cls.__name__} is a network to train: {cls.__name__}(num_classes=..., backbone=...); a trained "
+                "classifier is looked at by CAM, DGL, GradCAM, GradCAMPlusPlus or LayerCAM"
+            )
+        return getattr(localizers, cls.on_classifier)(*classifier, **settings)
 
     def __init__(
         self,
@@ -79,26 +108,32 @@ class Method(keras.Model):
         backbone: "str | backbones.BackboneOptions" = "vgg16",
         image_size: int = 224,
         weights: str | None = None,
+        class_names: Sequence[str] | None = None,
+        box: BoxOptions | None = None,
         options: Any = None,
         name: str | None = None,
         **settings: Any,
     ):
-        backbone, options = self._resolved(backbone, options, settings)
-        family = backbones.architecture(backbone.backbone)
-        network = backbones.build(backbone, image_size, self.gates(family, options))
+        if class_names is not None and len(class_names) != num_classes:
+            raise ArgumentError("class_names", None, f"{len(class_names)} names for num_classes={num_classes}")
+        on, options = self._resolved(backbone, options, settings)
+        family = backbones.architecture(on.backbone)
+        network = backbones.build(on, image_size, self.gates(family, options))
         images = keras.Input((image_size, image_size, 3), dtype="uint8", name="images")
         seen, more = self.pictures(images, options)
         end_points = network(seen)
-        outputs = self.heads(end_points, family, backbone.backbone_width, num_classes, options) | more
+        outputs = self.heads(end_points, family, on.backbone_width, num_classes, options) | more
         super().__init__(images, outputs, name=name or type(self).__name__.lower())
         self.backbone = network
         self.end_points = dict(end_points)  # symbolic, as the heads read them
         self.architecture = family
-        self.backbone_options = backbone
+        self.backbone_options = on
         self.image_size = image_size
         self.num_classes = num_classes
         self.options = options
-        self.start_weights = load_start_weights(network, backbone, weights or "none")
+        self.class_names = None if class_names is None else tuple(class_names)
+        self.box = box or BoxOptions()
+        self.start_weights = load_start_weights(network, on, weights or "none")
 
     def __init_subclass__(cls, **arguments: Any):
         super().__init_subclass__(**arguments)
@@ -120,29 +155,31 @@ class Method(keras.Model):
             raise TypeError(f"{cls.__name__}: {error}; its backbone, {', '.join(_backbone_settings())}") from None
 
     @classmethod
-    def pictures(cls, images, options):
+    def pictures(cls, images: Any, options: Any) -> tuple[Any, Tensors]:
         """Pictures uint8 (B, S, S, 3) as the backbone gets them, and a dict of further outputs."""
         return images, {}
 
     @classmethod
-    def gates(cls, architecture, options):
+    def gates(cls, architecture: Architecture, options: Any) -> dict[str, Any]:
         """End point name -> layer to put behind it; none by default."""
         return {}
 
     @classmethod
-    def heads(cls, end_points, architecture, width, num_classes, options):
+    def heads(
+        cls, end_points: Tensors, architecture: Architecture, width: float, num_classes: int, options: Any
+    ) -> Tensors:
         """Builds what stands on the backbone; returns a dict with "logits" and more."""
         raise NotImplementedError
 
-    def class_maps(self, outputs, labels):
+    def class_maps(self, outputs: Tensors, labels: Any) -> Any:
         """Localization maps (B, k, h, w) float32, unnormalised, of classes labels (B, k)."""
         raise NotImplementedError
 
-    def targets(self, batch):
+    def targets(self, batch: Tensors) -> Any:
         """What the objective takes as labels from a batch of e2wsol.data.pipeline: int (B,)."""
         return batch["label"]
 
-    def loss_terms(self, labels, outputs, training=True):
+    def loss_terms(self, labels: Any, outputs: Tensors, training: bool = True) -> Tensors:
         """The objective, picture by picture; by default the cross-entropy of the logits.
 
         Args:
@@ -155,27 +192,29 @@ class Method(keras.Model):
         """
         return {"classification": cross_entropy(labels, outputs["logits"])}
 
-    def callbacks(self):
+    def callbacks(self) -> list[keras.callbacks.Callback]:
         """Keras callbacks that the method's schedule needs, for `fit`; the commands' loop asks for them itself."""
         return []
 
     @property
-    def localizes(self):
+    def localizes(self) -> bool:
         """Whether training has come so far that the maps mean something; no checkpoint is the best before."""
         return True
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
         """Mean over the pictures of the summed loss terms; what `fit` minimises."""
         losses = sum(self.loss_terms(y, y_pred, training).values())
         if sample_weight is not None:
             losses = losses * sample_weight
         return ops.mean(losses)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Feeds compiled metrics with the logits, so that e.g. "accuracy" just works; they need a classifier."""
         return super().compute_metrics(x, y, y_pred["logits"] if self.classifies else y_pred, sample_weight)
 
-    def localize(self, images, labels=None):
+    def localize(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
         """Where the evidence for a class lies.
 
         Args:
@@ -213,21 +252,24 @@ class Method(keras.Model):
             ) from None
         return copy
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """What a `.keras` file keeps; options by the names of their flags, as files of all versions have them."""
         return {
             "backbone": to_mapping(self.backbone_options),
             "image_size": self.image_size,
             "num_classes": self.num_classes,
             "options": to_mapping(self.options),
+            "class_names": None if self.class_names is None else list(self.class_names),
+            "box": to_mapping(self.box),
             "name": self.name,
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Method":
         config = dict(config)
         config["backbone"] = from_mapping(backbones.BackboneOptions, config["backbone"])
         config["options"] = from_mapping(cls.Options, config["options"])
+        config["box"] = from_mapping(BoxOptions, config.get("box", {}))  # files of version 0.1 have none
         return cls(**config)
 
 
@@ -238,7 +280,7 @@ def _backbone_settings() -> list[str]:
 def _signature(method: type[Method]) -> inspect.Signature:
     """What the constructor takes, the fields of the options named one by one."""
     taken = inspect.signature(Method.__init__).parameters
-    named = [taken[name] for name in ("num_classes", "backbone", "image_size", "weights", "name")]
+    named = [taken[name] for name in ("num_classes", "backbone", "image_size", "weights", "class_names", "box", "name")]
     for options in (backbones.BackboneOptions, method.Options):
         named += [
             inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
@@ -248,12 +290,12 @@ def _signature(method: type[Method]) -> inspect.Signature:
     return inspect.Signature(named)
 
 
-def cross_entropy(labels, logits):
+def cross_entropy(labels: Any, logits: Any) -> Any:
     """Softmax cross-entropy (B,) of logits (B, C) with integer labels (B,)."""
     return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
 
-def classifier(features, num_classes, architecture, name, *, dropout=0.0):
+def classifier(features: Any, num_classes: int, architecture: Architecture, name: str, *, dropout: float = 0.0) -> Any:
     """Global average pooling, dropout and a linear classifier: (B, h, w, c) -> float32 logits (B, num_classes)."""
     pooled = keras.layers.GlobalAveragePooling2D(name=f"{name}_gap")(features)
     if dropout:
@@ -263,12 +305,12 @@ def classifier(features, num_classes, architecture, name, *, dropout=0.0):
     )(pooled)
 
 
-def logits_dtype():
+def logits_dtype() -> str:
     """Logits and maps are float32 under every precision but float64."""
     return "float64" if keras.config.dtype_policy().name == "float64" else "float32"
 
 
-def head_features(features, architecture, width, name, dropout=0.0):
+def head_features(features: Any, architecture: Architecture, width: float, name: str, dropout: float = 0.0) -> Any:
     """The 3x3 convolutions with ReLU in front of a classifier, as many as the architecture has: name_1 .. name.
 
     Before each of them a share `dropout` of the numbers is dropped in training.
@@ -289,7 +331,7 @@ def head_features(features, architecture, width, name, dropout=0.0):
     return features
 
 
-def class_activation_maps(features, kernel, labels):
+def class_activation_maps(features: Any, kernel: Any, labels: Any) -> Any:
     """Class activation maps (CAM): features weighted by the classifier's rows.
 
     Args:
@@ -305,28 +347,28 @@ def class_activation_maps(features, kernel, labels):
     return ops.einsum("bhwc,bkc->bkhw", ops.cast(features, weights.dtype), weights / area)
 
 
-def class_weights(kernel, labels):
+def class_weights(kernel: Any, labels: Any) -> Any:
     """Rows (B, k, c) of the classifier kernel (c, C) for the classes labels (B, k)."""
     return ops.take(ops.transpose(ops.convert_to_tensor(kernel)), labels, axis=0)
 
 
-def label_maps(class_maps, labels):
+def label_maps(class_maps: Any, labels: Any) -> Any:
     """Maps (B, k, h, w) in float32 of the classes labels (B, k), of maps (B, h, w, C) of all."""
     chosen = ops.one_hot(labels, class_maps.shape[-1], dtype=logits_dtype())
     return mixed_maps(ops.cast(class_maps, logits_dtype()), chosen)
 
 
-def label_map(class_maps, labels):
+def label_map(class_maps: Any, labels: Any) -> Any:
     """As label_maps, (B, h, w) of one class a picture, labels (B,)."""
     return label_maps(class_maps, labels[:, None])[:, 0]
 
 
-def mixed_maps(class_maps, shares):
+def mixed_maps(class_maps: Any, shares: Any) -> Any:
     """Maps (B, h, w, C) mixed by `shares` (B, k, C) of the classes: (B, k, h, w)."""
     return ops.einsum("bhwc,bkc->bkhw", class_maps, shares)
 
 
-def min_max(maps):
+def min_max(maps: Any) -> Any:
     """Maps (B, h, w), each moved and stretched to [0, 1]; a flat one is 0."""
     maps = maps - ops.amin(maps, axis=(1, 2), keepdims=True)
     peak = ops.amax(maps, axis=(1, 2), keepdims=True)

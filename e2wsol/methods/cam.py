@@ -1,8 +1,9 @@
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from e2wsol.backbones import Architecture
 from e2wsol.config import option
-from e2wsol.methods.base import Method, class_activation_maps, classifier, head_features, register
+from e2wsol.methods.base import Method, Tensors, class_activation_maps, classifier, head_features, register
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,15 +19,18 @@ class CAMOptions:
 class CAM(Method):
     """Class activation maps (Zhou et al., CVPR 2016): the baseline of the field."""
 
-    Options = CAMOptions
+    Options: ClassVar[type] = CAMOptions
+    on_classifier = "CAM"
 
     @classmethod
-    def heads(cls, end_points, architecture, width, num_classes, options):
+    def heads(
+        cls, end_points: Tensors, architecture: Architecture, width: float, num_classes: int, options: Any
+    ) -> Tensors:
         features = head_features(list(end_points.values())[-1], architecture, width, "features")
         # Methods that are CAM but for what they train on have options of their own.
         dropout = options.dropout if isinstance(options, CAMOptions) else 0.0
         logits = classifier(features, num_classes, architecture, "linear", dropout=dropout)
         return {"logits": logits, "features": features}
 
-    def class_maps(self, outputs, labels):
+    def class_maps(self, outputs: Tensors, labels: Any) -> Any:
         return class_activation_maps(outputs["features"], self.get_layer("linear").kernel, labels)

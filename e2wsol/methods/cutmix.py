@@ -1,11 +1,11 @@
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from keras import ops
 
 from e2wsol.config import option
 from e2wsol.layers import PatchMixing
-from e2wsol.methods.base import cross_entropy, register
+from e2wsol.methods.base import Tensors, cross_entropy, register
 from e2wsol.methods.cam import CAM
 
 
@@ -29,12 +29,12 @@ class CutMix(CAM):
     Options = CutMixOptions
 
     @classmethod
-    def pictures(cls, images, options):
+    def pictures(cls, images: Any, options: Any) -> tuple[Any, Tensors]:
         mixing = PatchMixing(options.beta, options.probability, name="patch_mixing")
         mixed, partner, share = mixing(images)
         return mixed, {"partner": partner, "share": share}
 
-    def loss_terms(self, labels, outputs, training=True):
+    def loss_terms(self, labels: Any, outputs: Tensors, training: bool = True) -> Tensors:
         """Cross-entropy with the labels of both pictures, by their shares of the area (equation 1)."""
         logits = outputs["logits"]
         share = ops.cast(outputs["share"], logits.dtype)

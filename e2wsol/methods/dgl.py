@@ -1,13 +1,14 @@
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from keras import ops
 
+from e2wsol.backbones import Architecture
 from e2wsol.config import option
 from e2wsol.localizers.cut import Cut
 from e2wsol.localizers.dgl import PA, cost, dual_gradients
 from e2wsol.localizers.formula import as_float
-from e2wsol.methods.base import Method, classifier, head_features, register
+from e2wsol.methods.base import Method, Tensors, classifier, head_features, register
 from e2wsol.methods.gradient import GradientLocalization
 
 
@@ -40,20 +41,23 @@ class DGL(GradientLocalization, Method):
 
     Options = DGLOptions
     protocol = "dgl"
+    on_classifier = "DGL"
 
-    def __init__(self, **settings):
+    def __init__(self, **settings: Any):
         super().__init__(**settings)
         self.gradient_layer = self.options.layer or self.architecture.dual_gradient_layer
         self.cut = Cut(self, [self.gradient_layer], owner=self.Options)
 
     @classmethod
-    def heads(cls, end_points, architecture, width, num_classes, options):
+    def heads(
+        cls, end_points: Tensors, architecture: Architecture, width: float, num_classes: int, options: Any
+    ) -> Tensors:
         features = list(end_points.values())[-1]
         features = head_features(features, architecture, width, "features", options.dropout)
         logits = classifier(features, num_classes, architecture, "linear", dropout=options.dropout)
         return {"logits": logits, "features": features}
 
-    def maps_from(self, forward, labels):
+    def maps_from(self, forward: Any, labels: Any) -> Any:
         """Maps (B, h, w) of one class a picture, labels (B,), from a Pass."""
         (logits,) = as_float(forward.outputs["logits"])
         chosen = ops.one_hot(labels, self.num_classes, dtype=logits.dtype)

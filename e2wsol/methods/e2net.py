@@ -1,12 +1,14 @@
 import dataclasses
+from typing import Any
 
 import keras
 from keras import ops
 
+from e2wsol.backbones import Architecture
 from e2wsol.config import option
 from e2wsol.layers import ORIENTATIONS, BatchNormalization, MaxoutAttentionExcitation, orientation_conv
 from e2wsol.layers.maxout_attention import NORMALIZATIONS
-from e2wsol.methods.base import Method, class_activation_maps, classifier, head_features, register
+from e2wsol.methods.base import Method, Tensors, class_activation_maps, classifier, head_features, register
 
 FUSIONS = ("feature_max", "cam_max", "cam_max_shared")
 
@@ -50,7 +52,7 @@ class E2Net(Method):
     protocol = "e2net"
 
     @classmethod
-    def gates(cls, architecture, options):
+    def gates(cls, architecture: Architecture, options: Any) -> dict[str, Any]:
         return {
             position: MaxoutAttentionExcitation(
                 options.mae_threshold, options.mae_normalization, name=f"mae_{position}"
@@ -59,7 +61,9 @@ class E2Net(Method):
         }
 
     @classmethod
-    def heads(cls, end_points, architecture, width, num_classes, options):
+    def heads(
+        cls, end_points: Tensors, architecture: Architecture, width: float, num_classes: int, options: Any
+    ) -> Tensors:
         trunk = list(end_points.values())[-1]
         outputs = {"logits": None}
         for orientation in options.ose_orientations:
@@ -71,7 +75,7 @@ class E2Net(Method):
         outputs["logits"] = keras.layers.Add(dtype=logits[0].dtype, name="logits")(logits) if logits[1:] else logits[0]
         return outputs
 
-    def class_maps(self, outputs, labels):
+    def class_maps(self, outputs: Tensors, labels: Any) -> Any:
         bank = self.options.ose_orientations
         features = [outputs[f"{orientation}_features"] for orientation in bank]
         kernels = [ops.convert_to_tensor(self.get_layer(f"{orientation}_linear").kernel) for orientation in bank]

@@ -1,9 +1,9 @@
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from e2wsol.config import option
 from e2wsol.layers import PatchHiding
-from e2wsol.methods.base import register
+from e2wsol.methods.base import Tensors, register
 from e2wsol.methods.cam import CAM
 
 
@@ -24,6 +24,6 @@ class HaS(CAM):
     Options = HaSOptions
 
     @classmethod
-    def pictures(cls, images, options):
+    def pictures(cls, images: Any, options: Any) -> tuple[Any, Tensors]:
         hiding = PatchHiding(options.patch_size, options.probability, name="patch_hiding")
         return hiding(images), {}

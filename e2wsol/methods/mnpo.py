@@ -1,14 +1,24 @@
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from e2wsol.backbones import Architecture
 from e2wsol.backbones.base import pad_window
 from e2wsol.config import option
 from e2wsol.layers import BatchNormalization
 from e2wsol.localization.resize_taps import resize_taps
-from e2wsol.methods.base import Method, class_activation_maps, cross_entropy, head_features, logits_dtype, register
+from e2wsol.methods.base import (
+    Method,
+    Tensors,
+    class_activation_maps,
+    cross_entropy,
+    head_features,
+    logits_dtype,
+    register,
+)
 
 _FAN_OUT = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out"}}
 
@@ -42,7 +52,9 @@ class MNPO(Method):
     protocol = "mnpo"
 
     @classmethod
-    def heads(cls, end_points, architecture, width, num_classes, options):
+    def heads(
+        cls, end_points: Tensors, architecture: Architecture, width: float, num_classes: int, options: Any
+    ) -> Tensors:
         features = head_features(list(end_points.values())[-1], architecture, width, "features")
         levels = [end_points[name] for name in architecture.branch_levels]
         branch_features = parallel_branch(*levels, channels=features.shape[-1])
@@ -56,25 +68,25 @@ class MNPO(Method):
             "branch_features": branch_features,
         }
 
-    def loss_terms(self, labels, outputs, training=True):
+    def loss_terms(self, labels: Any, outputs: Tensors, training: bool = True) -> Tensors:
         """Cross-entropy of either branch."""
         return {
             "classification": cross_entropy(labels, outputs["logits"]),
             "branch": cross_entropy(labels, outputs["branch_logits"]),
         }
 
-    def class_maps(self, outputs, labels):
+    def class_maps(self, outputs: Tensors, labels: Any) -> Any:
         """Maps (B, k, S, S) at the picture's own size, for that is where the branches are fused."""
         main, branch = (resize_cubic(maps, self.image_size) for maps in self.branch_maps(outputs, labels))
         return ops.maximum(main, branch)
 
-    def branch_maps(self, outputs, labels):
+    def branch_maps(self, outputs: Tensors, labels: Any) -> list[Any]:
         """Class maps (B, k, h, w) of the main and of the parallel branch, by post-processed weights."""
         kernel = emphasized(ops.convert_to_tensor(self.get_layer("linear").kernel), self.options.positive_weight)
         return [class_activation_maps(outputs[name], kernel, labels) for name in ("features", "branch_features")]
 
 
-def parallel_branch(shallow, middle, deep, *, channels):
+def parallel_branch(shallow: Any, middle: Any, deep: Any, *, channels: int) -> Any:
     """The branch module: three levels of a backbone to features (B, h, w, channels) >= 0.
 
     Args:
@@ -116,12 +128,12 @@ def _convolution(x, channels, size, stride, name, *, relu=True):
     return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
-def emphasized(weights, factor):
+def emphasized(weights: Any, factor: float) -> Any:
     """`weights` with the positive ones times `factor`."""
     return ops.where(weights > 0, factor * weights, weights)
 
 
-def resize_cubic(maps, size):
+def resize_cubic(maps: Any, size: int) -> Any:
     """Resizes maps (..., h, w) to (..., size, size) with OpenCV's bicubic interpolation."""
     rows, columns = (ops.convert_to_tensor(_resize_matrix(side, size), maps.dtype) for side in maps.shape[-2:])
     return ops.matmul(ops.matmul(rows, maps), ops.transpose(columns))

@@ -2,7 +2,7 @@ from keras import ops
 
 from e2wsol.errors import ArgumentError
 from e2wsol.localizers.cut import Cut
-from e2wsol.methods.base import logits_dtype, register
+from e2wsol.methods.base import Tensors, logits_dtype, register
 from e2wsol.methods.gradient import GradientLocalization
 from e2wsol.methods.mnpo import MNPO, emphasized
 
@@ -14,7 +14,7 @@ class MNPOs(GradientLocalization, MNPO):
     Both are sums over the branches of the gradients with respect to the features at `layer`.
     """
 
-    def __init__(self, **settings):
+    def __init__(self, **settings: Any):
         super().__init__(**settings)
         self.gradient_layer = self.options.layer or self.architecture.gradient_layer
         end_points = self.backbone.output
@@ -27,7 +27,7 @@ class MNPOs(GradientLocalization, MNPO):
             )
         self.cut = Cut(self, [self.gradient_layer])
 
-    def maps_from(self, forward, labels):
+    def maps_from(self, forward: Any, labels: Any) -> Any:
         """Maps (B, h, w) of one class a picture, labels (B,), from a Pass."""
         chosen = ops.one_hot(labels, self.num_classes, dtype=logits_dtype())
         logits = {name: forward.outputs[name] for name in ("logits", "branch_logits")}
@@ -36,7 +36,7 @@ class MNPOs(GradientLocalization, MNPO):
         return gradient_maps(forward.features[layer], evidence[layer], loss[layer], self.options.positive_weight)
 
 
-def loss_cotangents(logits, chosen):
+def loss_cotangents(logits: Tensors, chosen: Any) -> Tensors:
     """What the release back-propagates from each branch's logits as the gradient of its loss.
 
     Its loss is the cross-entropy with a target of 10 on the class, but the gradient that it gives for it
@@ -52,7 +52,7 @@ def loss_cotangents(logits, chosen):
     return {name: ops.softmax(values) - 10 * chosen for name, values in logits.items()}
 
 
-def gradient_maps(features, evidence, loss_gradient, positive_weight):
+def gradient_maps(features: Any, evidence: Any, loss_gradient: Any, positive_weight: float) -> Any:
     """Gradient post-processing: enhanced features, weighted by the class's gradients.
 
     Features and loss gradient are divided by their norms, the second is taken from the first, and
@@ -71,7 +71,7 @@ def gradient_maps(features, evidence, loss_gradient, positive_weight):
     return ops.einsum("bhwc,bc->bhw", enhanced(features, loss_gradient), weights)
 
 
-def enhanced(features, loss_gradient):
+def enhanced(features: Any, loss_gradient: Any) -> Any:
     """Both (B, h, w, c) over their norms in each picture, the second taken from the first; zeros stay zeros."""
     return _normalized(features) - _normalized(loss_gradient)
 

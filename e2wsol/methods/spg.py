@@ -1,14 +1,14 @@
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
-from e2wsol.backbones import scaled
+from e2wsol.backbones import Architecture, scaled
 from e2wsol.config import option
 from e2wsol.errors import ArgumentError
 from e2wsol.layers import ConvolutionalClassifier
-from e2wsol.methods.base import Method, cross_entropy, label_map, label_maps, logits_dtype, min_max, register
+from e2wsol.methods.base import Method, Tensors, cross_entropy, label_map, label_maps, logits_dtype, min_max, register
 
 
 def _seed_option(default, what, side):
@@ -52,7 +52,9 @@ class SPG(Method):
     Options = SPGOptions
 
     @classmethod
-    def heads(cls, end_points, architecture, width, num_classes, options):
+    def heads(
+        cls, end_points: Tensors, architecture: Architecture, width: float, num_classes: int, options: Any
+    ) -> Tensors:
         """The classifier's maps and their means, and a mask on each of three levels."""
         deep = list(end_points.values())[-1]
         shallow, middle = (end_points[name] for name in architecture.levels[:2])
@@ -78,7 +80,7 @@ class SPG(Method):
             outputs[name] = keras.layers.Reshape(x.shape[1:3], dtype=logits_dtype(), name=f"spg_{name}")(x)
         return outputs
 
-    def loss_terms(self, labels, outputs, training=True):
+    def loss_terms(self, labels: Any, outputs: Tensors, training: bool = True) -> Tensors:
         """Cross-entropy of the classes, and of each mask with the pixels that its teacher is sure of."""
         options = self.options
         attention = min_max(label_map(outputs["class_maps"], labels))
@@ -91,11 +93,11 @@ class SPG(Method):
             "shallow": taught(outputs["shallow"], fused, options.fused_low, options.fused_high),
         }
 
-    def class_maps(self, outputs, labels):
+    def class_maps(self, outputs: Tensors, labels: Any) -> Any:
         return label_maps(outputs["class_maps"], labels)
 
 
-def taught(logits, teacher, low, high):
+def taught(logits: Any, teacher: Any, low: float, high: float) -> Any:
     """Binary cross-entropy (B,) of a mask's logits (B, H, W) where its teacher is sure.
 
     Args:

@@ -1,9 +1,12 @@
 """The network that both localizing stages of SPOL (Wei et al., CVPR 2021) share: three levels of features, fused."""
 
+from typing import Any
+
 import keras
 
-from e2wsol.backbones import scaled
+from e2wsol.backbones import Architecture, scaled
 from e2wsol.layers import BatchNormalization, CornerResize
+from e2wsol.methods.base import Tensors
 
 # Kaiming's initialisation as PyTorch has it, with the gain of a ReLU.
 KAIMING = {
@@ -13,7 +16,7 @@ KAIMING = {
 CHANNELS = 128
 
 
-def fused_levels(end_points, architecture, width):
+def fused_levels(end_points: Tensors, architecture: Architecture, width: float) -> tuple[Any, Any]:
     """Gates the three levels by one shared vector, brings them to one size and multiplies them.
 
     Args:
@@ -38,7 +41,7 @@ def fused_levels(end_points, architecture, width):
     return keras.layers.Multiply(name="spol_fused")(reduced), reduced[-1]
 
 
-def head(channels, **settings):
+def head(channels: int, **settings: Any) -> keras.layers.Layer:
     """The 1x1 convolution on the fused features."""
     return keras.layers.Conv2D(channels, 1, kernel_initializer=KAIMING, name="spol_head", **settings)
 

@@ -1,11 +1,13 @@
 import dataclasses
+from typing import Any
 
 import keras
 from keras import ops
 
+from e2wsol.backbones import Architecture
 from e2wsol.config import option
 from e2wsol.methods import spol
-from e2wsol.methods.base import Method, cross_entropy, logits_dtype, register
+from e2wsol.methods.base import Method, Tensors, cross_entropy, logits_dtype, register
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +41,9 @@ class SPOLCam(Method):
     Options = SPOLCamOptions
 
     @classmethod
-    def heads(cls, end_points, architecture, width, num_classes, options):
+    def heads(
+        cls, end_points: Tensors, architecture: Architecture, width: float, num_classes: int, options: Any
+    ) -> Tensors:
         product, deepest = spol.fused_levels(end_points, architecture, width)
         dropout = keras.layers.Dropout(options.dropout, name="spol_dropout")
         # Released: the ReLU stands in front of the mean, so no logit is negative.
@@ -51,7 +55,7 @@ class SPOLCam(Method):
             outputs["deep_logits"] = mean(head(dropout(deepest)))
         return outputs
 
-    def loss_terms(self, labels, outputs, training=True):
+    def loss_terms(self, labels: Any, outputs: Tensors, training: bool = True) -> Tensors:
         """Cross-entropy of the deepest level and distillation into the fused features, half each; or cross-entropy."""
         if self.options.objective == "cross_entropy":
             return super().loss_terms(labels, outputs, training)
@@ -62,6 +66,6 @@ class SPOLCam(Method):
             "distillation": distillation / 2,
         }
 
-    def class_maps(self, outputs, labels):
+    def class_maps(self, outputs: Tensors, labels: Any) -> Any:
         chosen = ops.one_hot(labels, self.num_classes, dtype=outputs["class_maps"].dtype)
         return ops.einsum("bhwc,bkc->bkhw", outputs["class_maps"], chosen)

@@ -1,13 +1,14 @@
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
+from e2wsol.backbones import Architecture
 from e2wsol.config import option
 from e2wsol.layers import corner_resize
 from e2wsol.methods import spol
-from e2wsol.methods.base import Method, logits_dtype, register
+from e2wsol.methods.base import Method, Tensors, logits_dtype, register
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,16 +45,18 @@ class SPOLSeg(Method):
     needs_pseudo_masks = True
 
     @classmethod
-    def heads(cls, end_points, architecture, width, num_classes, options):
+    def heads(
+        cls, end_points: Tensors, architecture: Architecture, width: float, num_classes: int, options: Any
+    ) -> Tensors:
         product, _ = spol.fused_levels(end_points, architecture, width)
         x = keras.layers.Dropout(options.dropout, name="spol_dropout")(product)
         x = spol.head(1, dtype=logits_dtype())(x)
         return {"map": keras.layers.Reshape(x.shape[1:3], dtype=logits_dtype(), name="map")(x)}
 
-    def targets(self, batch):
+    def targets(self, batch: Tensors) -> Any:
         return batch["pseudo_mask"]
 
-    def loss_terms(self, labels, outputs, training=True):
+    def loss_terms(self, labels: Any, outputs: Tensors, training: bool = True) -> Tensors:
         """Binary cross-entropy of the resized logits with pseudo masks `labels`, uint8 (B, S, S, 2) as in records.
 
         Pixels that are neither object nor background count in the mean, with a loss of 0, as released.
@@ -63,7 +66,7 @@ class SPOLSeg(Method):
         losses = ops.binary_crossentropy(target, logits, from_logits=True)
         return {"segmentation": ops.mean(weight * losses, axis=(1, 2))}
 
-    def target_and_weight(self, pseudo_masks):
+    def target_and_weight(self, pseudo_masks: Any) -> tuple[Any, Any]:
         """(1 object and 0 else, 1 certain and 0 ignored), (B, S, S), of uint8 (B, S, S, 2): foreground and prior."""
         shares = ops.cast(pseudo_masks, logits_dtype()) / 255
         foreground, prior = shares[..., 0], shares[..., 1]
@@ -71,7 +74,7 @@ class SPOLSeg(Method):
         certain = ops.logical_or(target, foreground < self.options.background)
         return ops.cast(target, logits_dtype()), ops.cast(certain, logits_dtype())
 
-    def localize(self, images, labels=None):
+    def localize(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
         """As Method.localize, but logits are None and the maps of all classes the same."""
         maps = self(images, training=False)["map"]
         if labels is not None and len(labels.shape) == 2:

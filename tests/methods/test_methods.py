@@ -1,6 +1,5 @@
 """What every method promises, on every backbone."""
 
-import dataclasses
 import itertools
 
 import keras
