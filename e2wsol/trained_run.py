@@ -407,7 +407,7 @@ class TrainedRun(_Predicting):
         Args:
           output: its folder; empty for `export` in the run folder.
           protocol: as for `predictor`.
-      threshold: likewise.
+        threshold: likewise.
 
         Returns:
           The folder.

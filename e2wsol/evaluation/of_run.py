@@ -175,11 +175,14 @@ def evaluate_maps(
     folder: str = "",
     workers: Workers | None = None,
 ) -> list[dict[str, Any]]:
-    """Scores the maps that another program left in files; arguments and result as in `evaluate_run`.
+    """Scores the maps that another program left in files; result as in `evaluate_run`.
 
     Args:
       stored: where the maps are, and what they hold.
+      options: EvaluateOptions.
+      box: protocol and threshold instead of MaxBoxAcc's.
       folder: where the result goes; empty for beside the maps.
+      workers: as in `evaluate_run`.
 
     Raises:
       UserError: an option, the maps' folder or the data is wrong.
@@ -291,9 +294,8 @@ def _document(subject, options, name, images, scored, start) -> dict[str, Any]:
 def _keepers(subject, options, chosen):
     """What notes single images: (SampleKeeper, OutcomeKeeper).
 
-    Args:
-      chosen: the localizer's best thresholds on the split that they are chosen on, as `results.best_thresholds` has
-        them, or None for the protocol's.
+    They do so at `chosen`, the best thresholds on the split that they are chosen on as `results.best_thresholds` has
+    them, or at the protocol's where that is None.
     """
     shown_at = dict.fromkeys(IOU_THRESHOLDS, subject.protocol.default_threshold)
     if chosen:

@@ -28,7 +28,8 @@ def summarize(method, scorer, baselines, validation):
 
     Args:
       method: the localizer's name.
-      scorer, baselines: what `Evaluation.score` returned.
+      scorer: LocalizationScorer of its maps.
+      baselines: Baselines of the same images.
       validation: `best_thresholds` of the split that thresholds are chosen on, or None.
     """
     best = best_thresholds(method, scorer, baselines)

@@ -1,3 +1,5 @@
+from typing import Any
+
 from keras import ops
 
 from e2wsol.errors import ArgumentError

@@ -101,8 +101,10 @@ def taught(logits: Any, teacher: Any, low: float, high: float) -> Any:
     """Binary cross-entropy (B,) of a mask's logits (B, H, W) where its teacher is sure.
 
     Args:
+      logits: (B, H, W).
       teacher: (B, h, w) in [0, 1], resized to the mask; it learns nothing from it.
-      low, high: below `low` it says background, above `high` object, between nothing.
+      low: below it the teacher says background.
+      high: above it the teacher says object, and between nothing.
 
     Returns:
       Mean over the sure pixels of a picture; 0 where there are none.
