@@ -50,10 +50,10 @@ def load(path: str | pathlib.Path | Method, *, precision: str = "float32") -> "T
       UserError: there is no model, or it cannot be read.
 
     Example:
-      >>> run = e2wsol.load("runs/quickstart")
+      >>> run = e2wsol.load("runs/x")
       >>> found = run.predict("photo.jpg")
-      >>> found.class_name, found.score, found.box
-      ('ring', 0.98, (12.0, 30.5, 88.0, 101.25))
+      >>> found.class_name in run.class_names, 0 <= found.score <= 1, len(found.box)
+      (True, True, 4)
     """
     if isinstance(path, Method):
         return TrainedRun(None, model=path)
@@ -134,7 +134,7 @@ class _Predicting:
           UserError: an image that does not exist or cannot be read, a class that the model does not know.
 
         Example:
-          >>> found = e2wsol.load("runs/quickstart").predict(np.zeros((48, 64, 3), np.uint8))
+          >>> found = e2wsol.load("runs/x").predict(np.zeros((48, 64, 3), np.uint8))
           >>> found.image_size
           (64, 48)
         """
