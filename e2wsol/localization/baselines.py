@@ -7,7 +7,7 @@ import dataclasses
 
 import numpy as np
 
-from e2wsol.localization.ground_truth import boxes_in_frame
+from e2wsol.localization.frame import boxes_in_frame
 from e2wsol.localization.metrics import LocalizationScorer, PredictedBoxes
 from e2wsol.localization.score_map import to_score_map
 

@@ -9,7 +9,7 @@ pictures that is the bootstrap over pictures, beyond it the bootstrap over rando
 
 import numpy as np
 
-from e2wsol.localization.pxap import PixelCounter
+from e2wsol.localization.pixel_metrics import PixelCounter
 from e2wsol.localization.tally import mean_share
 
 DRAWS = 1000

@@ -13,13 +13,13 @@ import dataclasses
 
 import numpy as np
 
-from e2wsol.localization import bootstrap, sizes
+from e2wsol.localization import bootstrap
 from e2wsol.localization.boxes import best_ious_at_levels, boxes_at_levels, to_levels
-from e2wsol.localization.ground_truth import boxes_in_frame, mask_in_frame
+from e2wsol.localization.frame import boxes_in_frame, mask_in_frame
 from e2wsol.localization.iou import best_iou
-from e2wsol.localization.pxap import PixelCounter
+from e2wsol.localization.pixel_metrics import PixelCounter
 from e2wsol.localization.score_map import to_score_map
-from e2wsol.localization.tally import METRICS, Cells, Tally, mean_share
+from e2wsol.localization.tally import METRICS, Cells, Tally, mean_share, size_of
 
 CURVES = ("gt_known", "top1", "top5")
 IOU_THRESHOLDS = (0.3, 0.5, 0.7)
@@ -55,7 +55,7 @@ class ImageScore:
       hits: (K, T) bool, per IoU threshold and threshold.
       label: true class.
       top5: predicted classes or None, see `LocalizationScorer.update`.
-      size: index in sizes.NAMES, None without a true box.
+      size: index in tally.SIZES, None without a true box.
       pixels: PixelCounter of this picture, None without a mask or a map.
     """
 
@@ -110,7 +110,7 @@ class LocalizationScorer:
         that were asked for.
       iou_thresholds: (K,) tuple of float.
       tallies: {(group, size): Tally}: group is what weighs the same, the label or None for all, and
-        size an index in sizes.NAMES or None for pictures without a true box.
+        size an index in tally.SIZES or None for pictures without a true box.
       overlaps: (T, len(OVERLAPS)) int64 pictures by IoU at each threshold.
       pixels: PixelCounter for PxAP and PIoU.
       pixel_groups: bootstrap.PixelGroups for their intervals.
@@ -182,7 +182,7 @@ class LocalizationScorer:
             hits=self._hits(ious, prediction.empty),
             label=int(label),
             top5=top5,
-            size=sizes.group_of(true_boxes, self.frame),
+            size=size_of(true_boxes, self.frame),
             pixels=pixels,
         )
 
@@ -305,7 +305,7 @@ class LocalizationScorer:
         return mean_share(hits, counted[:, None, None])
 
     def cells(self, metric, iou, threshold, size=None):
-        """The Cells of one score, of all pictures or of those of one size (an index in sizes.NAMES)."""
+        """The Cells of one score, of all pictures or of those of one size (an index in tally.SIZES)."""
         row, (k, column) = METRICS.index(metric), self.position(iou, threshold)
         groups, located = {}, 0
         for (group, of_size), tally in self.tallies.items():

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 
 from e2wsol.localization import boxes, protocols
-from e2wsol.localization.pxap import PixelCounter
+from e2wsol.localization.pixel_metrics import PixelCounter
 from e2wsol.localization.score_map import to_score_map
 
 

@@ -21,9 +21,9 @@ import threading
 
 import numpy as np
 
-from e2wsol.localization import neighbours
 from e2wsol.localization.compiled import compiled
-from e2wsol.localization.pixel_order import ALL_PIXELS, CELL, MASK_SHIFT, OUTSIDE, read, read_holes
+from e2wsol.localization.component_tree import neighbours
+from e2wsol.localization.component_tree.pixel_order import ALL_PIXELS, CELL, MASK_SHIFT, OUTSIDE, read, read_holes
 
 COMPONENTS = ("contour_area", "pixel_count")
 MOST_LEVELS = 2**15 - 2  # the planes are int16, the margin is -1
