@@ -96,7 +96,7 @@ def test_merged_scorers_equal_one_run(seed, cut, protocol):
         (first if index < cut else second).update(**picture)
     first.merge(second)
     np.testing.assert_array_equal(first.overlaps, whole.overlaps)
-    assert first.pixel_groups.interval(PixelCounter.value) == whole.pixel_groups.interval(PixelCounter.value)
+    assert first.pixel_groups.interval(pxap) == whole.pixel_groups.interval(pxap)
     default = protocol.default_threshold
     for size in (None, *range(len(SIZES))):
         ours, theirs = (one.score_at(METRICS[1], 0.5, default, size=size, interval=True) for one in (first, whole))
