@@ -40,23 +40,27 @@ def evaluator(some, protocol="maxboxaccv2", **options):
     return made
 
 
-def plain_ious(image, threshold, *, every_contour):
-    """Best IoU of one image at one threshold, as the benchmark's code finds it."""
+def plain_ious(image, thresholds, *, every_contour):
+    """Best IoU of one image at each threshold, as the benchmark's code finds it; of equal levels once."""
     gray = (image["score_map"] * 255).astype(np.uint8)
     sides = (WIDTH, HEIGHT, WIDTH, HEIGHT)
     truth = [[int(x * SIDE / side) for x, side in zip(box, sides)] for box in image["boxes"].tolist()]
-    if every_contour:
+    found = {}
+    for threshold in thresholds:
         level = int(threshold * float(gray.max()))
-        return reference_best_ious(gray, [level], truth, empty=(0, 0, 0, 0), clipped=True)[0]
-    box = reference_box(gray, threshold, empty=(0, 0, 0, 0), clipped=True)
-    return max(reference_overlap(box, true) for true in truth)
+        if level not in found and every_contour:
+            found[level] = reference_best_ious(gray, [level], truth, empty=(0, 0, 0, 0), clipped=True)[0]
+        elif level not in found:
+            box = reference_box(gray, threshold, empty=(0, 0, 0, 0), clipped=True)
+            found[level] = max(reference_overlap(box, true) for true in truth)
+        yield found[level]
 
 
 def plain_scores(some, threshold, *, every_contour):
     """The scores of boxes and classes by counting."""
-    at = {each: [plain_ious(i, each, every_contour=every_contour) for i in some] for each in np.arange(0, 1, 0.001)}
-    at[threshold] = [plain_ious(i, threshold, every_contour=every_contour) for i in some]
-    grid = sorted(at)
+    grid = sorted({*np.arange(0, 1, 0.001).tolist(), threshold})
+    ious = [list(plain_ious(image, grid, every_contour=every_contour)) for image in some]
+    at = dict(zip(grid, zip(*ious)))
     ranks = [image["top5"].tolist().index(image["label"]) if image["label"] in image["top5"] else 9 for image in some]
     found = {"top1_cls": np.mean(np.array(ranks) < 1), "top5_cls": np.mean(np.array(ranks) < 5)}
     for iou in IOUS:
@@ -70,7 +74,7 @@ def plain_scores(some, threshold, *, every_contour):
     return found
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     protocol=st.sampled_from(["maxboxacc", "maxboxaccv2"]),
@@ -120,25 +124,7 @@ def test_merged_ones_equal_one_run(seed, cut, protocol):
     assert first.result() == Evaluator(protocol, size=SIDE).result() and first.result()["images"] == 0
 
 
-@pytest.mark.parametrize("protocol", protocols.names())
-def test_a_map_of_any_size_and_kind_of_array(protocol):
-    """The raw map, whatever holds it; twice as wide and high it is another map of the same place."""
-    localization_map = np.zeros((12, 12), np.float32)
-    localization_map[3:9, 3:9] = 6
-    localization_map -= 3
-    image = {"boxes": [[12, 9, 36, 27]], "image_size": (WIDTH, HEIGHT)}
-    given_as = (
-        localization_map,
-        localization_map.tolist(),
-        localization_map.astype(np.float16),
-        _Tensor(localization_map),
-    )
-    scores = [evaluator([{"localization_map": each, **image}], protocol).result() for each in given_as]
-    assert scores[0]["gt_known_loc_0.7"] == scores[0]["max_box_acc_mean"] == 1
-    assert scores[1:] == scores[:1] * 3
-
-
-class _Tensor:
+class Tensor:
     """What a framework's tensor looks like to NumPy."""
 
     def __init__(self, values):
@@ -146,6 +132,19 @@ class _Tensor:
 
     def __array__(self, dtype=None, copy=None):
         return self.values.astype(dtype or self.values.dtype)
+
+
+@pytest.mark.parametrize("protocol", protocols.names())
+def test_a_map_of_any_size_and_kind_of_array(protocol):
+    """Maps of logits or of any other range, smaller than the view; what holds them makes no difference."""
+    localization_map = np.zeros((12, 12), np.float32)
+    localization_map[3:9, 3:9] = 6
+    localization_map -= 3
+    image = {"boxes": [[12, 9, 36, 27]], "image_size": (WIDTH, HEIGHT)}
+    kinds = localization_map, localization_map.tolist(), localization_map.astype(np.float16), Tensor(localization_map)
+    scores = [evaluator([{"localization_map": each, **image}], protocol).result() for each in kinds]
+    assert scores[0]["gt_known_loc_0.7"] == scores[0]["max_box_acc_mean"] == 1
+    assert scores[1:] == scores[:1] * 3
 
 
 def test_the_crop_moves_the_truth():
