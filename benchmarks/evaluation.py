@@ -26,7 +26,7 @@ from e2wsol.localization import protocols
 from e2wsol.localization.boxes import best_ious_at_levels, boxes_at_levels, to_levels
 from e2wsol.localization.iou import best_iou
 from e2wsol.localization.parallel import in_order, warm_up
-from e2wsol.localization.pxap import EDGES, PixelCounter
+from e2wsol.localization.pixel_metrics import EDGES, PixelCounter
 
 SIDE = 224
 KIT = pathlib.Path(__file__).resolve().parents[2] / "shared" / "parity" / "public" / "evaluation"

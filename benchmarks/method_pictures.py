@@ -18,8 +18,7 @@ from picture_runs import tile, write_jpeg
 
 from e2wsol.data import dataset, pipeline
 from e2wsol.data.pipeline import PipelineOptions
-from e2wsol.localization.frame import Frame
-from e2wsol.localization.ground_truth import mask_in_frame
+from e2wsol.localization.frame import Frame, mask_in_frame
 from e2wsol.visualize.results import load_samples
 from e2wsol.visualize.study_pictures import shared
 

@@ -14,7 +14,7 @@ from e2wsol.data import dataset, pipeline
 from e2wsol.localization import protocols
 from e2wsol.localization.frame import Frame
 from e2wsol.localization.metrics import LocalizationScorer
-from e2wsol.localization.pixel_figures import pxap
+from e2wsol.localization.pixel_metrics import pxap
 from e2wsol.localizers import Localizer, LocalizerOptions
 
 pytestmark = pytest.mark.slow  # a run and its maps

@@ -2,9 +2,9 @@
 
 import math
 
-from e2wsol.localization import bootstrap, sizes
+from e2wsol.localization import bootstrap, tally
 from e2wsol.localization.metrics import METRICS, OVERLAPS
-from e2wsol.localization.pixel_figures import piou, piou_threshold, pxap
+from e2wsol.localization.pixel_metrics import piou, piou_threshold, pxap
 
 GT_KNOWN = METRICS[0]
 
@@ -42,8 +42,8 @@ def summarize(method, scorer, baselines, validation):
         "thresholds": {"protocol": default, **thresholds},
         "scores": [entry for name, counts in localizers.items() for entry in _scores(name, counts, chosen)],
         "sizes": {
-            "names": sizes.NAMES,
-            "bounds": sizes.BOUNDS,
+            "names": tally.SIZES,
+            "bounds": tally.SIZE_BOUNDS,
             "of": "largest true box as a share of the frame",
             "scores": [entry for name, counts in localizers.items() for entry in _by_size(name, counts, chosen)],
         },
@@ -94,7 +94,7 @@ def _scores(name, counts, chosen):
 def _by_size(name, counts, chosen):
     for iou in counts.iou_thresholds:
         for kind, threshold in _kinds(name, counts, GT_KNOWN, iou, chosen):
-            for size, size_name in enumerate(sizes.NAMES):
+            for size, size_name in enumerate(tally.SIZES):
                 score = counts.score_at(GT_KNOWN, iou, threshold, size=size, interval=True)
                 yield {"size": size_name, **_entry(name, kind, score)}
 

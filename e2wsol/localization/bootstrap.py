@@ -7,10 +7,15 @@ of pixels the pictures are dealt into GROUPS groups in turn, and groups are resa
 pictures that is the bootstrap over pictures, beyond it the bootstrap over random groups.
 """
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import numpy as np
 
-from e2wsol.localization.pxap import PixelCounter
-from e2wsol.localization.tally import mean_share
+from e2wsol.localization.pixel_metrics import PixelCounter
+from e2wsol.localization.tally import Cells, mean_share
+
+Interval = tuple[float, float]
 
 DRAWS = 1000
 LEVEL = 0.95
@@ -18,12 +23,12 @@ SEED = 0
 GROUPS = 200
 
 
-def describe():
+def describe() -> dict[str, Any]:
     """How intervals are made, ready for JSON."""
     return {"method": "percentile bootstrap over pictures", "level": LEVEL, "draws": DRAWS, "seed": SEED}
 
 
-def share_interval(cells):
+def share_interval(cells: Cells) -> Interval:
     """(low, high) of a score in [0, 1]; (NaN, NaN) where it counts no picture.
 
     Args:
@@ -37,21 +42,23 @@ def share_interval(cells):
     return percentiles(mean_share(drawn[:groups], drawn[:groups] + drawn[groups : 2 * groups]))
 
 
-def mean_interval(intervals):
+def mean_interval(intervals: Iterable[Interval]) -> Interval:
     """(low, high) of the mean of several scores of the same pictures.
 
     Low and high are the means of the parts' ends, as if the scores moved together. Those of several IoU
     thresholds nearly do; where they do not, the true interval is narrower.
     """
-    return tuple(float(end) for end in np.mean(list(intervals), axis=0))
+    low, high = np.mean(list(intervals), axis=0)
+    return float(low), float(high)
 
 
-def percentiles(values):
+def percentiles(values: np.ndarray) -> Interval:
     """(low, high) of drawn values; a draw without any counted picture has no value, NaN, and is left out."""
     values = values[~np.isnan(values)]
     if not values.size:
         return float("nan"), float("nan")
-    return tuple(float(end) for end in np.quantile(values, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)))
+    low, high = np.quantile(values, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return float(low), float(high)
 
 
 class PixelGroups:
@@ -62,24 +69,24 @@ class PixelGroups:
       pictures: maps counted.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Starts at zero."""
         self.histograms = np.zeros((GROUPS, 2, len(PixelCounter().object_pixels)), np.int64)
         self.pictures = 0
 
-    def update(self, counter):
+    def update(self, counter: PixelCounter) -> None:
         """Counts one picture by its own PixelCounter."""
         group = self.histograms[self.pictures % GROUPS]
         group[0] += counter.object_pixels
         group[1] += counter.background_pixels
         self.pictures += counter.pictures
 
-    def merge(self, other):
+    def merge(self, other: "PixelGroups") -> None:
         """Adds the counts of other groups, as if their pictures came after this one's."""
         self.histograms += np.roll(other.histograms, self.pictures % GROUPS, axis=0)
         self.pictures += other.pictures
 
-    def interval(self, figure):
+    def interval(self, figure: Callable[[PixelCounter], float]) -> Interval:
         """(low, high) of a figure.
 
         Args:
@@ -95,7 +102,7 @@ class PixelGroups:
         return percentiles(np.array([figure(counter_of(total)) for total in totals.reshape(DRAWS, 2, -1)]))
 
 
-def counter_of(histograms):
+def counter_of(histograms: np.ndarray) -> PixelCounter:
     """The PixelCounter of (2, bins) object and background pixels; how many pictures they are of it does not know."""
     counter = PixelCounter()
     counter.object_pixels, counter.background_pixels = histograms

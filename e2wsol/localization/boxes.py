@@ -1,16 +1,21 @@
 """Boxes from score maps: of one threshold by OpenCV, of many by the component tree, which gives the same."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from e2wsol.localization import component_tree, protocols
+from e2wsol.localization import arguments, component_tree, protocols
 from e2wsol.localization.compiled import compiled
 from e2wsol.localization.frame import Frame
 from e2wsol.localization.iou import best_iou
+from e2wsol.localization.protocols import BoxProtocol
 from e2wsol.localization.score_map import to_gray, to_score_map
 
 
-def to_levels(score_map, thresholds, protocol):
+def to_levels(score_map: np.ndarray, thresholds: npt.ArrayLike, protocol: BoxProtocol) -> tuple[np.ndarray, np.ndarray]:
     """An integer image for a score map, and a level for each threshold.
 
     The pixels of the image strictly above a level are those that the threshold leaves. Where the
@@ -32,7 +37,7 @@ def to_levels(score_map, thresholds, protocol):
     return ranks(score_map, bounds), levels.astype(np.int32)
 
 
-def ranks(scores, bounds):
+def ranks(scores: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     """The number of bounds below each score: np.searchsorted for scores and bounds that lie in [0, 1].
 
     Args:
@@ -62,7 +67,7 @@ def _rank(scores, bounds, cells, found):
         found[index] = rank
 
 
-def levels_at(gray, thresholds, *, relative=True):
+def levels_at(gray: np.ndarray, thresholds: npt.ArrayLike, *, relative: bool = True) -> np.ndarray:
     """The gray level of each threshold: int(threshold * largest gray value), product in float64.
 
     Args:
@@ -77,7 +82,7 @@ def levels_at(gray, thresholds, *, relative=True):
     return (np.asarray(thresholds, np.float64) * top).astype(np.int32)
 
 
-def box_at(image, level, protocol):
+def box_at(image: np.ndarray, level: int, protocol: BoxProtocol) -> np.ndarray:
     """The box of one level: the bounds of the protocol's component among the pixels above it.
 
     Args:
@@ -97,7 +102,7 @@ def box_at(image, level, protocol):
     return _clip_ends(box, image.shape) if protocol.clip_ends else box
 
 
-def boxes_at_levels(image, levels, protocol):
+def boxes_at_levels(image: np.ndarray, levels: npt.ArrayLike, protocol: BoxProtocol) -> np.ndarray:
     """The boxes of many levels, from one pass over the image.
 
     Args:
@@ -115,7 +120,9 @@ def boxes_at_levels(image, levels, protocol):
     return np.concatenate([boxes, nothing[None]])[_rows(levels, len(boxes))]
 
 
-def best_ious_at_levels(image, levels, true_boxes, protocol):
+def best_ious_at_levels(
+    image: np.ndarray, levels: npt.ArrayLike, true_boxes: np.ndarray, protocol: BoxProtocol
+) -> np.ndarray:
     """The best IoU at each level of any contour, outer or of a hole, with any true box.
 
     Args:
@@ -137,38 +144,65 @@ def best_ious_at_levels(image, levels, true_boxes, protocol):
     return np.append(highest, ious[-1])[_rows(levels, count)]
 
 
-def _rows(levels, count):
+def _rows(levels: npt.ArrayLike, count: int) -> np.ndarray:
     """Rows of the levels in a table of `count` rows from level -1, and one more for those above."""
     return np.minimum(np.maximum(np.asarray(levels, np.int64) + 1, 0), count)  # np.clip takes thrice as long
 
 
-def extract_box(localization_map, *, image_size, threshold=None, protocol="maxboxacc", size=224):
-    """One map in, one box in the picture's pixels out.
+def extract_box(
+    localization_map: Any,
+    *,
+    image_size: tuple[float, float],
+    threshold: float | None = None,
+    protocol: str | BoxProtocol = "maxboxacc",
+    size: int = 224,
+) -> np.ndarray:
+    """The box of one localization map, in pixels of the image.
 
-    The picture must have been resized to the network's input without a crop.
+    The map is resized to `size` x `size` and normalised, its pixels strictly above the threshold make components, and
+    the largest one's bounds are the box. It takes neither TensorFlow nor Keras. The image must have been resized to the
+    network's input without a crop.
 
     Args:
-      localization_map: (h, w) float array, any range, e.g. one of `model.localize`.
-      image_size: (width, height) of the original picture in pixels.
-      threshold: in [0, 1], read as the protocol does; None takes the protocol's own.
+      localization_map: (h, w) numbers, any size and range: an array, lists, or a framework's tensor in the computer's
+        memory, such as one map of `model.localize`.
+      image_size: (width, height) of the original image in pixels.
+      threshold: in [0, 1]: a share of the map's maximum or a score as such, as the protocol reads it; None for the
+        protocol's own.
       protocol: name of a box protocol, or a BoxProtocol such as that of a trained run.
-      size: side of the square in which the box is searched.
+      size: side of the square in which the box is searched, in pixels.
 
     Returns:
-      (4,) float32 x0, y0, x1, y1 in pixels of the picture, right and bottom exclusive (with
-      "maxboxacc", which clips its ends, up to 1 / size short of the right and bottom border).
+      (4,) float32 x0, y0, x1, y1 in pixels of the image, right and bottom exclusive, inside the image. With the
+      protocols of the wsolevaluation benchmark ("maxboxacc" and others), which clip their ends, a box stops up to
+      1 / size short of the right and bottom border. Where no pixel is above the threshold it is the protocol's empty
+      box, such as zeros.
 
     Raises:
-      UserError: unknown protocol.
+      ArgumentError: a map that is not (h, w), is empty, or holds NaN or infinity; an unknown protocol; a number out of
+        its range.
+
+    Source: each protocol reproduces published code, see `BoxProtocol.source`; "maxboxacc" is that of Choe et al.,
+    "Evaluating Weakly Supervised Object Localization Methods Right", CVPR 2020, section 3.3.
+
+    Example:
+      >>> import numpy as np
+      >>> from e2wsol.localization.boxes import extract_box
+      >>> localization_map = np.zeros((14, 14))
+      >>> localization_map[4:10, 2:8] = 1
+      >>> extract_box(localization_map, image_size=(448, 224), threshold=0.5, protocol="bas").tolist()
+      [64.0, 64.0, 256.0, 160.0]
     """
-    rules = protocols.get(protocol) if isinstance(protocol, str) else protocol
-    threshold = rules.default_threshold if threshold is None else threshold
-    image, levels = to_levels(to_score_map(localization_map, size, rules), [threshold], rules)
+    rules = protocols.get(protocol)
+    threshold = rules.default_threshold if threshold is None else arguments.as_share(threshold, "threshold")
+    image_size, size = arguments.as_image_size(image_size), arguments.as_side(size, "size")
+    score_map = to_score_map(arguments.as_map(localization_map, "localization_map"), size, rules)
+    image, levels = to_levels(score_map, [threshold], rules)
     box = box_at(image, levels[0], rules)
     return Frame(size=size, resize=size).to_picture(box, image_size)
 
 
-def _largest_contour(mask):
+def _largest_contour(mask: np.ndarray) -> Sequence[int]:
     """Bounds of the outer contour of largest cv2.contourArea in a (H, W) uint8 mask that is not empty.
 
     Between equal areas it is the contour whose first pixel in raster order comes last, as OpenCV
@@ -179,7 +213,7 @@ def _largest_contour(mask):
     return cv2.boundingRect(max(contours, key=cv2.contourArea))
 
 
-def _most_pixels(mask):
+def _most_pixels(mask: np.ndarray) -> Any:
     """Bounds of the component with the most pixels; between equal ones, of the first in raster order."""
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     counts = statistics[:, cv2.CC_STAT_AREA]
@@ -189,10 +223,13 @@ def _most_pixels(mask):
     return statistics[labels.ravel()[first], : cv2.CC_STAT_AREA]
 
 
-_COMPONENT_BOUNDS = {"contour_area": _largest_contour, "pixel_count": _most_pixels}
+_COMPONENT_BOUNDS: dict[str, Callable[[np.ndarray], Sequence[int]]] = {
+    "contour_area": _largest_contour,
+    "pixel_count": _most_pixels,
+}
 
 
-def _clip_ends(boxes, shape):
+def _clip_ends(boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """(..., 4) boxes whose ends are inside a (height, width) image."""
     boxes = boxes.copy()
     for side, size in ((2, shape[1]), (3, shape[0])):  # NumPy is slow over a short last axis

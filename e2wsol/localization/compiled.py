@@ -8,12 +8,15 @@ process compiles for itself.
 What is kept is made anew when the kernel's own file changes: kernels that call each other share one.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numba
 
 
-def compiled(kernel):
+def compiled(kernel: Callable) -> Any:
     """Decorator: `kernel` as machine code that lets other threads run and does not check its indices."""
-    options = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(kernel)
     except RuntimeError:  # no folder for the machine code

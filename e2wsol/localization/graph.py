@@ -10,15 +10,17 @@ with 3 set / 2 of the filled component, a quad being a 2x2 window.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 from keras import ops
 
+from e2wsol.localization.protocols import BoxProtocol
 from e2wsol.localization.resize_taps import resize_taps
 from e2wsol.localization.score_map import gray_table
 
 
-def extract_boxes(localization_maps, *, size, threshold, protocol):
+def extract_boxes(localization_maps: Any, *, size: int, threshold: Any, protocol: BoxProtocol) -> tuple[Any, Any]:
     """Score maps and boxes of a batch of maps.
 
     Args:
@@ -35,7 +37,7 @@ def extract_boxes(localization_maps, *, size, threshold, protocol):
     return score_maps, boxes_of_masks(to_masks(score_maps, threshold, protocol), protocol)
 
 
-def best_ious(boxes, true_boxes, present, protocol):
+def best_ious(boxes: Any, true_boxes: Any, present: Any, protocol: BoxProtocol) -> Any:
     """IoU of each box with the true box that it meets best; twin of iou.best_iou.
 
     Args:
@@ -58,7 +60,7 @@ def best_ious(boxes, true_boxes, present, protocol):
     return ops.max(ops.pad(ious, ((0, 0), (0, 1))), axis=1)
 
 
-def to_masks(score_maps, threshold, protocol):
+def to_masks(score_maps: Any, threshold: Any, protocol: BoxProtocol) -> Any:
     """(B, S, S) float64 score maps -> bool, the pixels above one threshold; twin of boxes.to_levels."""
     threshold = ops.convert_to_tensor(threshold, "float64")
     if protocol.gray_steps is None:
@@ -71,7 +73,7 @@ def to_masks(score_maps, threshold, protocol):
     return gray > ops.cast(threshold * top, "int32")
 
 
-def to_score_maps(localization_maps, size, protocol):
+def to_score_maps(localization_maps: Any, size: int, protocol: BoxProtocol) -> Any:
     """(B, h, w) maps -> (B, size, size) float64 in [0, 1]; twin of score_map.to_score_map."""
     scores = _rounded(ops.cast(localization_maps, "float64"), protocol)
     finite = ops.all(ops.isfinite(scores), axis=(1, 2), keepdims=True)
@@ -84,7 +86,7 @@ def to_score_maps(localization_maps, size, protocol):
     return ops.where(finite, scores, ops.zeros_like(scores))
 
 
-def _resized(scores, size, protocol):
+def _resized(scores: Any, size: int, protocol: BoxProtocol) -> Any:
     for axis in (2, 1):
         taps = resize_taps(scores.shape[axis], size, protocol.interpolation)
         shape = (1, 1, -1) if axis == 2 else (1, -1, 1)
@@ -93,18 +95,18 @@ def _resized(scores, size, protocol):
     return scores
 
 
-def _stretched(scores, protocol):
+def _stretched(scores: Any, protocol: BoxProtocol) -> Any:
     scores = _rounded(scores - ops.min(scores, axis=(1, 2), keepdims=True), protocol)
     span = ops.max(scores, axis=(1, 2), keepdims=True)
     return _rounded(scores / ops.where(span > 0, span, ops.ones_like(span)), protocol)
 
 
-def _sigmoid(scores, protocol):
+def _sigmoid(scores: Any, protocol: BoxProtocol) -> Any:
     power = ops.exp(-ops.abs(scores))
     return _rounded(ops.where(scores < 0, power, ops.ones_like(power)) / (1 + power), protocol)
 
 
-def _stretched_sigmoid(scores, protocol):
+def _stretched_sigmoid(scores: Any, protocol: BoxProtocol) -> Any:
     # In float32, so that NumPy and the graph agree: the last bit of a float64 exponential is the library's own.
     return _stretched(ops.cast(ops.cast(_sigmoid(scores, protocol), "float32"), "float64"), protocol)
 
@@ -112,18 +114,19 @@ def _stretched_sigmoid(scores, protocol):
 _NORMALIZATIONS = {"min_max": _stretched, "sigmoid": _sigmoid, "sigmoid_min_max": _stretched_sigmoid}
 
 
-def _rounded(values, protocol):
+def _rounded(values: Any, protocol: BoxProtocol) -> Any:
     """float64 tensor to the protocol's precision and back; twin of BoxProtocol.rounded."""
     return values if protocol.precision == "float64" else ops.cast(ops.cast(values, protocol.precision), "float64")
 
 
-def to_gray_maps(score_maps, protocol):
+def to_gray_maps(score_maps: Any, protocol: BoxProtocol) -> Any:
     """(B, S, S) float64 score maps -> int32 gray levels 0..255; twin of score_map.to_gray."""
+    assert protocol.gray_steps is not None
     index = ops.minimum(ops.cast(score_maps * float(protocol.gray_steps), "int32"), 255)
     return ops.take(gray_table(protocol.colormap).astype(np.int32), index)
 
 
-def boxes_of_masks(masks, protocol):
+def boxes_of_masks(masks: Any, protocol: BoxProtocol) -> Any:
     """(B, S, S) bool masks -> (B, 4) int32 boxes; twin of boxes.box_at."""
     chosen = _COMPONENTS[protocol.component](masks)
     columns, rows = ops.any(chosen, axis=1), ops.any(chosen, axis=2)
@@ -135,7 +138,7 @@ def boxes_of_masks(masks, protocol):
     return ops.where(found, box, protocol.box_of_nothing((size, size)))
 
 
-def component_labels(masks, *, diagonal):
+def component_labels(masks: Any, *, diagonal: bool) -> Any:
     """Labels the connected components of a batch of masks.
 
     A union-find over all pixels at once (as FastSV, Zhang et al. 2020): every pixel, and the pixel
@@ -170,11 +173,11 @@ def component_labels(masks, *, diagonal):
     return ops.reshape(labels, (-1, height, width))
 
 
-def _with_margin(masks):
+def _with_margin(masks: Any) -> Any:
     return ops.pad(masks, ((0, 0), (1, 1), (1, 1)), constant_values=False)
 
 
-def _smallest_around(labels, width, diagonal):
+def _smallest_around(labels: Any, width: int, diagonal: bool) -> Any:
     """Minimum over each pixel and its 4 or 8 neighbours, of images laid flat one after another."""
     columns = _smallest_of_three(labels, width)
     if diagonal:
@@ -182,11 +185,11 @@ def _smallest_around(labels, width, diagonal):
     return ops.minimum(columns, _smallest_of_three(labels, 1))
 
 
-def _smallest_of_three(labels, step):
+def _smallest_of_three(labels: Any, step: int) -> Any:
     return ops.minimum(labels, ops.minimum(ops.roll(labels, step), ops.roll(labels, -step)))
 
 
-def _largest_contour(masks):
+def _largest_contour(masks: Any) -> Any:
     """(B, H, W) masks -> the filled component of largest contour area; of equal ones the last."""
     background = component_labels(ops.logical_not(_with_margin(masks)), diagonal=False)
     filled = (background != background[:, 1:2, 1:2])[:, 2:-2, 2:-2]
@@ -201,7 +204,7 @@ def _largest_contour(masks):
     return (labels == ops.max(last, axis=(1, 2), keepdims=True))[:, 1:-1, 1:-1]
 
 
-def _most_pixels(masks):
+def _most_pixels(masks: Any) -> Any:
     """(B, H, W) masks -> the component with the most pixels; of equal ones the first."""
     labels, inside = component_labels(masks, diagonal=True), _with_margin(masks)
     sizes, index = _sizes_by_label(labels, ops.cast(inside, "int32"), labels)
@@ -213,12 +216,13 @@ def _most_pixels(masks):
 _COMPONENTS = {"contour_area": _largest_contour, "pixel_count": _most_pixels}
 
 
-def _sizes_by_label(labels, parts, owners):
+def _sizes_by_label(labels: Any, parts: Any, owners: Any) -> tuple[Any, Any]:
     """Sums up what belongs to each label.
 
     Args:
       labels: (B, H + 2, W + 2) of `component_labels`.
-      parts, owners: int32 of one shape, numbers and the labels that they belong to.
+      parts: int32 numbers.
+      owners: int32 of the same shape, the labels that they belong to.
 
     Returns:
       (sizes, index), both as `labels`: at a component's first pixel its sum, 0 at its others; and
@@ -229,14 +233,14 @@ def _sizes_by_label(labels, parts, owners):
     return ops.reshape(sizes, shape), ops.reshape(ops.arange(count, dtype="int32"), shape)
 
 
-def _corners(images):
+def _corners(images: Any) -> list[Any]:
     """The four shifted views of (B, H, W) images that make up all 2x2 windows."""
     return [images[:, y : y - 1 or None, x : x - 1 or None] for y in (0, 1) for x in (0, 1)]
 
 
-def _first(flags):
+def _first(flags: Any) -> Any:
     return ops.cast(ops.argmax(flags, axis=1), "int32")
 
 
-def _end(flags):
+def _end(flags: Any) -> Any:
     return flags.shape[1] - _first(ops.flip(flags, axis=1))

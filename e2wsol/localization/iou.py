@@ -1,11 +1,13 @@
 """Intersection over union of boxes."""
 
 import numpy as np
+import numpy.typing as npt
 
 from e2wsol.localization.compiled import compiled
+from e2wsol.localization.protocols import BoxProtocol
 
 
-def pairwise_iou(boxes, others, extent, epsilon=0.0):
+def pairwise_iou(boxes: npt.ArrayLike, others: npt.ArrayLike, extent: float, epsilon: float = 0.0) -> np.ndarray:
     """IoU of every box with every other.
 
     Args:
@@ -37,7 +39,7 @@ def _pairwise_iou(boxes, others, extent, epsilon):
     return ious
 
 
-def best_iou(boxes, true_boxes, protocol):
+def best_iou(boxes: npt.ArrayLike, true_boxes: npt.ArrayLike, protocol: BoxProtocol) -> np.ndarray:
     """IoU of each box with the true box that it meets best, by the protocol's convention.
 
     Args:

@@ -1,25 +1,30 @@
-"""Localization scores over a data set, in one pass and constant memory.
+"""Localization scores over a dataset, in one pass and constant memory.
 
-Terms: a picture is a hit at an IoU threshold when the predicted box meets one of the true boxes
+Terms: an image is a hit at an IoU threshold when the predicted box meets one of the true boxes
 that well. GT-known Loc counts hits; Top-1 and Top-5 Loc count hits whose label is also the first,
 or among the first five, predicted classes. The box always comes from the map of the true class:
-whenever a picture counts for Top-1 Loc that is the predicted class's map as well, and for Top-5
+whenever an image counts for Top-1 Loc that is the predicted class's map as well, and for Top-5
 Loc it is the map of the right one among the five. MaxBoxAcc is GT-known Loc at the best threshold;
 with every contour, and averaged over IoU 0.3, 0.5 and 0.7, it is MaxBoxAccV2. A score is the share
-of all pictures, or the mean over classes of each class's share, as the protocol averages.
+of all images, or the mean over classes of each class's share, as the protocol averages.
 """
 
 import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from e2wsol.localization import bootstrap, sizes
+from e2wsol.errors import ArgumentError
+from e2wsol.localization import bootstrap
 from e2wsol.localization.boxes import best_ious_at_levels, boxes_at_levels, to_levels
-from e2wsol.localization.ground_truth import boxes_in_frame, mask_in_frame
+from e2wsol.localization.frame import Frame, boxes_in_frame, mask_in_frame
 from e2wsol.localization.iou import best_iou
-from e2wsol.localization.pxap import PixelCounter
+from e2wsol.localization.pixel_metrics import PixelCounter
+from e2wsol.localization.protocols import BoxProtocol
 from e2wsol.localization.score_map import to_score_map
-from e2wsol.localization.tally import METRICS, Cells, Tally, mean_share
+from e2wsol.localization.tally import METRICS, Cells, Tally, mean_share, size_of
 
 CURVES = ("gt_known", "top1", "top5")
 IOU_THRESHOLDS = (0.3, 0.5, 0.7)
@@ -41,7 +46,7 @@ class PredictedBoxes:
     boxes: np.ndarray
     score_map: np.ndarray | None
     empty: np.ndarray
-    levels: tuple | None = None
+    levels: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +60,7 @@ class ImageScore:
       hits: (K, T) bool, per IoU threshold and threshold.
       label: true class.
       top5: predicted classes or None, see `LocalizationScorer.update`.
-      size: index in sizes.NAMES, None without a true box.
+      size: index in tally.SIZES, None without a true box.
       pixels: PixelCounter of this picture, None without a mask or a map.
     """
 
@@ -64,7 +69,7 @@ class ImageScore:
     ious: np.ndarray
     hits: np.ndarray
     label: int
-    top5: np.ndarray | None
+    top5: Sequence[int] | np.ndarray | None
     size: int | None
     pixels: PixelCounter | None
 
@@ -92,7 +97,7 @@ class Score:
     threshold: float | None = None
 
 
-def label_rank(top5, label):
+def label_rank(top5: npt.ArrayLike, label: int) -> int:
     """Place of the label among the first five predicted classes, from 0; 5 where it is not among them."""
     found = np.flatnonzero(np.asarray(top5)[:5] == label)
     return int(found[0]) if found.size else 5
@@ -110,13 +115,20 @@ class LocalizationScorer:
         that were asked for.
       iou_thresholds: (K,) tuple of float.
       tallies: {(group, size): Tally}: group is what weighs the same, the label or None for all, and
-        size an index in sizes.NAMES or None for pictures without a true box.
+        size an index in tally.SIZES or None for pictures without a true box.
       overlaps: (T, len(OVERLAPS)) int64 pictures by IoU at each threshold.
       pixels: PixelCounter for PxAP and PIoU.
       pixel_groups: bootstrap.PixelGroups for their intervals.
     """
 
-    def __init__(self, protocol, frame, *, thresholds=(), iou_thresholds=IOU_THRESHOLDS):
+    def __init__(
+        self,
+        protocol: BoxProtocol,
+        frame: Frame,
+        *,
+        thresholds: Iterable[float] = (),
+        iou_thresholds: Iterable[float] = IOU_THRESHOLDS,
+    ) -> None:
         """Starts at zero.
 
         Args:
@@ -129,46 +141,57 @@ class LocalizationScorer:
         self.frame = frame
         self.thresholds = np.unique([*protocol.thresholds, protocol.default_threshold, *thresholds])
         self.iou_thresholds = tuple(iou_thresholds)
-        self.tallies = {}
+        self.tallies: dict[tuple[int | None, int | None], Tally] = {}
         self.overlaps = np.zeros((len(self.thresholds), len(OVERLAPS)), np.int64)
         self.pixels = PixelCounter()
         self.pixel_groups = bootstrap.PixelGroups()
 
-    def update(self, localization_map, **facts):
-        """Scores one picture.
+    def update(self, localization_map: npt.ArrayLike, **facts: Any) -> ImageScore:
+        """Scores one image, see `score_boxes`.
 
         Args:
           localization_map: (h, w) float array of the true class.
-          boxes: (n, 4) true boxes in pixels of the original picture, exclusive ends; n may be 0.
-          image_size: (width, height) of the original picture.
-          label: true class.
-          top5: predicted classes, best first, five or all there are; None where none were predicted.
-          mask: None or (H, W) uint8 at the picture's size: 0 background, 1 object, 255 ignored.
-
-        Returns:
-          ImageScore.
+          **facts: boxes, image_size, label, top5 and mask as `score_boxes` takes them.
         """
         return self.update_boxes(self.boxes_of_map(localization_map), **facts)
 
-    def boxes_of_map(self, localization_map):
+    def boxes_of_map(self, localization_map: npt.ArrayLike) -> PredictedBoxes:
         """The PredictedBoxes of a (h, w) map: its score map and its box at every threshold."""
         return self.boxes_of_score_map(to_score_map(localization_map, self.frame.size, self.protocol))
 
-    def boxes_of_score_map(self, score_map):
+    def boxes_of_score_map(self, score_map: np.ndarray) -> PredictedBoxes:
         """The PredictedBoxes of a score map that is already (S, S) float64 in [0, 1]."""
         image, levels = to_levels(score_map, self.thresholds, self.protocol)
         boxes = boxes_at_levels(image, levels, self.protocol)
         kept = (image, levels) if self.protocol.every_contour else None
         return PredictedBoxes(boxes=boxes, score_map=score_map, empty=levels >= image.max(), levels=kept)
 
-    def update_boxes(self, prediction, **facts):
+    def update_boxes(self, prediction: PredictedBoxes, **facts: Any) -> ImageScore:
         """Scores PredictedBoxes; further arguments and result as in `update`."""
         outcome = self.score_boxes(prediction, **facts)
         self.update_scores(outcome)
         return outcome
 
-    def score_boxes(self, prediction, *, boxes, image_size, label, top5=None, mask=None):
-        """The ImageScore of PredictedBoxes, not yet counted: changes nothing, so threads may share the scorer."""
+    def score_boxes(
+        self,
+        prediction: PredictedBoxes,
+        *,
+        boxes: npt.ArrayLike,
+        image_size: tuple[float, float],
+        label: int,
+        top5: Sequence[int] | np.ndarray | None = None,
+        mask: np.ndarray | None = None,
+    ) -> ImageScore:
+        """The score of one image, not yet counted: changes nothing, so threads may share the scorer.
+
+        Args:
+          prediction: boxes of `boxes_of_map` or of another localizer.
+          boxes: (n, 4) true boxes in pixels of the original image, exclusive ends; n may be 0.
+          image_size: (width, height) of the original image.
+          label: true class.
+          top5: predicted classes, best first, five or all there are; None where none were predicted.
+          mask: None or (H, W) uint8 at the image's size: 0 background, 1 object, 255 ignored.
+        """
         true_boxes = boxes_in_frame(boxes, image_size, self.frame, self.protocol)
         ious = self._ious(prediction, true_boxes)
         pixels = None
@@ -182,11 +205,11 @@ class LocalizationScorer:
             hits=self._hits(ious, prediction.empty),
             label=int(label),
             top5=top5,
-            size=sizes.group_of(true_boxes, self.frame),
+            size=size_of(true_boxes, self.frame),
             pixels=pixels,
         )
 
-    def _ious(self, prediction, true_boxes):
+    def _ious(self, prediction: PredictedBoxes, true_boxes: np.ndarray) -> np.ndarray:
         """(T,) float64 best IoU at each threshold; NaN without a true box."""
         if not len(true_boxes):
             return np.full(len(self.thresholds), np.nan)
@@ -194,23 +217,26 @@ class LocalizationScorer:
             return best_ious_at_levels(*prediction.levels, true_boxes, self.protocol)
         return best_iou(prediction.boxes, true_boxes, self.protocol)
 
-    def _hits(self, ious, empty):
+    def _hits(self, ious: np.ndarray, empty: np.ndarray) -> np.ndarray:
         hits = self.protocol.is_hit(ious, np.array(self.iou_thresholds)[:, None])
         return hits & ~empty if self.protocol.skip_empty else hits
 
-    def update_scores(self, outcome):
+    def update_scores(self, outcome: ImageScore) -> None:
         """Counts an ImageScore of `score_boxes`."""
         self._count(outcome.hits, outcome.ious, outcome.prediction.empty, outcome.label, outcome.top5, outcome.size)
         if outcome.pixels is not None:
             self.pixels.merge(outcome.pixels)
             self.pixel_groups.update(outcome.pixels)
 
-    def update_ious(self, ious, *, label, top5=None, size=None):
-        """Counts one picture by the IoU of its boxes.
+    def update_ious(
+        self, ious: np.ndarray, *, label: int, top5: Sequence[int] | np.ndarray | None = None, size: int | None = None
+    ) -> np.ndarray:
+        """Counts one image by the IoU of its boxes.
 
         Args:
           ious: (T,) best IoU at each threshold; NaN without a true box.
-          label, top5: as in `update`.
+          label: true class.
+          top5: as in `score_boxes`.
           size: as in ImageScore.
 
         Returns:
@@ -221,7 +247,9 @@ class LocalizationScorer:
         self._count(hits, ious, empty, int(label), top5, size)
         return hits
 
-    def _count(self, hits, ious, empty, label, top5, size):
+    def _count(
+        self, hits: np.ndarray, ious: np.ndarray, empty: np.ndarray, label: int, top5: Any, size: int | None
+    ) -> None:
         tally = self._tally((label if self.protocol.average == "classes" else None, size))
         tally.pictures += 1
         tally.hits[0] += hits
@@ -238,25 +266,29 @@ class LocalizationScorer:
             classes = np.minimum((ious * len(OVERLAPS)).astype(np.int64), len(OVERLAPS) - 1)
             self.overlaps[np.arange(len(ious)), classes] += counted
 
-    def merge(self, other):
-        """Adds the counts of another scorer, made with the same arguments, to this one."""
+    def merge(self, other: "LocalizationScorer") -> None:
+        """Adds the counts of another scorer to this one.
+
+        Raises:
+          ArgumentError: it was made with other arguments.
+        """
         if not (self._rules() == other._rules() and np.array_equal(self.thresholds, other.thresholds)):
-            raise ValueError("only scorers of the same protocol, frame and thresholds can be merged")
+            raise ArgumentError("other", None, "only scorers of the same protocol, frame and thresholds can be merged")
         for key, tally in other.tallies.items():
             self._tally(key).merge(tally)
         self.overlaps += other.overlaps
         self.pixels.merge(other.pixels)
         self.pixel_groups.merge(other.pixel_groups)
 
-    def _rules(self):
+    def _rules(self) -> tuple[BoxProtocol, Frame, tuple[float, ...]]:
         return self.protocol, self.frame, self.iou_thresholds
 
-    def _tally(self, key):
+    def _tally(self, key: tuple[int | None, int | None]) -> Tally:
         if key not in self.tallies:
             self.tallies[key] = Tally(len(self.iou_thresholds), len(self.thresholds))
         return self.tallies[key]
 
-    def total(self):
+    def total(self) -> Tally:
         """The Tally of all pictures."""
         total = Tally(len(self.iou_thresholds), len(self.thresholds))
         for tally in self.tallies.values():
@@ -264,37 +296,37 @@ class LocalizationScorer:
         return total
 
     @property
-    def hits(self):
+    def hits(self) -> np.ndarray:
         """(3, K, T) int64 hits of all pictures, rows as in METRICS."""
         return self.total().hits
 
     @property
-    def pictures(self):
+    def pictures(self) -> int:
         """Pictures scored."""
         return sum(tally.pictures for tally in self.tallies.values())
 
     @property
-    def located(self):
+    def located(self) -> int:
         """Pictures with a true box."""
         return sum(tally.located for tally in self.tallies.values())
 
     @property
-    def classified(self):
+    def classified(self) -> int:
         """Pictures whose class was predicted."""
         return sum(tally.classified for tally in self.tallies.values())
 
     @property
-    def metrics(self):
+    def metrics(self) -> tuple[str, ...]:
         """Those of METRICS that were measured: without predicted classes only the first."""
         return METRICS if self.classified else METRICS[:1]
 
-    def shares(self, *, of_all=False):
+    def shares(self, *, of_all: bool = False) -> np.ndarray:
         """(3, K, T) float64 localization scores in [0, 1]; NaN where no picture counts.
 
         Args:
           of_all: whether pictures that the protocol leaves out count as misses.
         """
-        groups = {}
+        groups: dict[Any, tuple[Any, Any]] = {}
         for (group, _), tally in self.tallies.items():
             hits, counted = groups.get(group, (0, 0))
             pictures = np.full_like(tally.counted, tally.located) if of_all else tally.counted
@@ -304,10 +336,11 @@ class LocalizationScorer:
         hits, counted = map(np.stack, zip(*(groups[group] for group in sorted(groups))))
         return mean_share(hits, counted[:, None, None])
 
-    def cells(self, metric, iou, threshold, size=None):
-        """The Cells of one score, of all pictures or of those of one size (an index in sizes.NAMES)."""
+    def cells(self, metric: str, iou: float, threshold: float, size: int | None = None) -> Cells:
+        """The Cells of one score, of all pictures or of those of one size (an index in tally.SIZES)."""
         row, (k, column) = METRICS.index(metric), self.position(iou, threshold)
-        groups, located = {}, 0
+        groups: dict[Any, list[int]] = {}
+        located = 0
         for (group, of_size), tally in self.tallies.items():
             if size is None or of_size == size:
                 counts = groups.setdefault(group, [0, 0])
@@ -317,18 +350,24 @@ class LocalizationScorer:
         hits, counted = np.array([groups[group] for group in sorted(groups)], np.int64).reshape(-1, 2).T
         return Cells(hits=hits, counted=counted, left_out=int(located - counted.sum()))
 
-    def index_of(self, threshold):
-        """Position of `threshold` in `thresholds`; ValueError when it is not one of them."""
+    def index_of(self, threshold: float) -> int:
+        """Position of `threshold` in `thresholds`.
+
+        Raises:
+          ArgumentError: it is not one of them.
+        """
         found = np.flatnonzero(self.thresholds == threshold)
         if not found.size:
-            raise ValueError(f"threshold {threshold} was not scored; pass it to LocalizationScorer(thresholds=...)")
+            raise ArgumentError("threshold", threshold, "was not scored; pass it to LocalizationScorer(thresholds=...)")
         return int(found[0])
 
-    def position(self, iou, threshold):
+    def position(self, iou: float, threshold: float) -> tuple[int, int]:
         """(k, column) of an IoU threshold and a threshold in ImageScore.hits."""
         return self.iou_thresholds.index(iou), self.index_of(threshold)
 
-    def score_at(self, metric, iou, threshold, *, size=None, interval=False):
+    def score_at(
+        self, metric: str, iou: float, threshold: float, *, size: int | None = None, interval: bool = False
+    ) -> Score:
         """One localization Score; arguments as in `cells`, and whether its interval is drawn."""
         cells = self.cells(metric, iou, threshold, size)
         return Score(
@@ -343,11 +382,11 @@ class LocalizationScorer:
             threshold=float(threshold),
         )
 
-    def scores(self, threshold):
+    def scores(self, threshold: float) -> list[Score]:
         """The localization scores at one threshold: a list of Score, METRICS by IoU threshold."""
         return [self.score_at(metric, iou, threshold) for metric in self.metrics for iou in self.iou_thresholds]
 
-    def best(self, iou, metric=METRICS[0]):
+    def best(self, iou: float, metric: str = METRICS[0]) -> float:
         """The lowest threshold with the best score at this IoU threshold: the metric's own where the
         protocol chooses by metric, else that of GT-known Loc.
 
@@ -359,30 +398,31 @@ class LocalizationScorer:
         values = np.round(self.shares(of_all=True)[row, self.iou_thresholds.index(iou)], 12)
         return float(self.thresholds[np.argmax(values)])
 
-    def max_box_acc(self, iou, *, interval=False):
+    def max_box_acc(self, iou: float, *, interval: bool = False) -> Score:
         """MaxBoxAcc at this IoU threshold: the Score of GT-known Loc at the best threshold."""
         return self.score_at(METRICS[0], iou, self.best(iou), interval=interval)
 
-    def mean_max_box_acc(self):
+    def mean_max_box_acc(self) -> float:
         """The mean of MaxBoxAcc over the IoU thresholds: MaxBoxAccV2 where every contour counts."""
         return float(np.mean([self.max_box_acc(iou).value for iou in self.iou_thresholds]))
 
-    def classification(self):
+    def classification(self) -> tuple[Score, Score]:
         """(Top-1, Top-5) classification as Scores."""
-        groups = {}
+        groups: dict[Any, tuple[np.ndarray, int]] = {}
         for (group, _), tally in self.tallies.items():
             hits, classified = groups.get(group, (np.zeros(2, np.int64), 0))
             groups[group] = hits + tally.classified_hits, classified + tally.classified
         counts = [groups[group] for group in sorted(groups)]
         hits = np.array([hits for hits, _ in counts], np.int64).reshape(-1, 2)
-        classified = np.array([pictures for _, pictures in counts], np.int64)
-        shares = mean_share(hits, classified[:, None])
-        return tuple(
-            Score(metric, float(shares[row]), self.protocol.average, int(hits[:, row].sum()), int(classified.sum()))
+        pictures = np.array([classified for _, classified in counts], np.int64)
+        shares = mean_share(hits, pictures[:, None])
+        top1, top5 = (
+            Score(metric, float(shares[row]), self.protocol.average, int(hits[:, row].sum()), int(pictures.sum()))
             for row, metric in enumerate(("Top-1 Cls", "Top-5 Cls"))
         )
+        return top1, top5
 
-    def curves(self):
+    def curves(self) -> dict[str, list[float]]:
         """Scores over thresholds, ready for JSON; zeros where no picture has a true box.
 
         Returns:

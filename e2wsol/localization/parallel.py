@@ -5,15 +5,22 @@ import concurrent.futures
 import contextlib
 import sys
 import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 
 from e2wsol.localization import boxes, protocols
-from e2wsol.localization.pxap import PixelCounter
+from e2wsol.localization.pixel_metrics import PixelCounter
 from e2wsol.localization.score_map import to_score_map
 
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
-def in_order(function, items, threads, chunk=16):
+
+def in_order(
+    function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int, chunk: int = 16
+) -> Iterator[_Result]:
     """Calls a function in threads; pays where it lets other threads run, as the kernels and NumPy do.
 
     Args:
@@ -31,10 +38,10 @@ def in_order(function, items, threads, chunk=16):
         yield from map(function, items)
         return
     with concurrent.futures.ThreadPoolExecutor(threads) as pool, _quick_switches():
-        waiting = collections.deque()
+        waiting: collections.deque[concurrent.futures.Future] = collections.deque()
         try:
-            for some in _chunks(items, chunk):
-                waiting.append(pool.submit(_outcomes, function, *some))
+            for some, error in _chunks(items, chunk):
+                waiting.append(pool.submit(_outcomes, function, some, error))
                 if len(waiting) == 2 * threads:
                     yield from _results(waiting.popleft())
             while waiting:
@@ -44,13 +51,13 @@ def in_order(function, items, threads, chunk=16):
                 future.cancel()
 
 
-def _chunks(items, size):
+def _chunks(items: Iterable[_Item], size: int) -> Iterator[tuple[list[_Item], Exception | None]]:
     """Yields (list of `size` items or, at the end, fewer; the exception that the items ended in, or None)."""
-    items = iter(items)
-    chunk = []
+    left = iter(items)
+    chunk: list[_Item] = []
     while True:
         try:
-            chunk.append(next(items))
+            chunk.append(next(left))
         except StopIteration:
             yield chunk, None
             return
@@ -62,7 +69,9 @@ def _chunks(items, size):
             chunk = []
 
 
-def _outcomes(function, items, error):
+def _outcomes(
+    function: Callable[[Any], _Result], items: list, error: Exception | None
+) -> tuple[list[_Result], Exception | None]:
     """(results of the items up to the first that fails; its exception, else `error`)."""
     results = []
     try:
@@ -73,7 +82,7 @@ def _outcomes(function, items, error):
     return results, error
 
 
-def _results(future):
+def _results(future: concurrent.futures.Future) -> Iterator[Any]:
     results, error = future.result()
     yield from results
     if error is not None:
@@ -81,7 +90,7 @@ def _results(future):
 
 
 @contextlib.contextmanager
-def _quick_switches(seconds=1e-4):
+def _quick_switches(seconds: float = 1e-4) -> Iterator[None]:
     """Threads ask for the interpreter sooner than after Python's 5 ms, ten times what a map takes."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(seconds, before))
@@ -91,7 +100,7 @@ def _quick_switches(seconds=1e-4):
         sys.setswitchinterval(before)
 
 
-def warm_up():
+def warm_up() -> None:
     """Compiles every kernel of the package, or reads it from where it is kept (see compiled.py)."""
     localization_map = np.eye(3)
     for name in protocols.names():
@@ -103,7 +112,7 @@ def warm_up():
     PixelCounter().update(score_map, np.eye(8, dtype=np.uint8))
 
 
-def start_warm_up():
+def start_warm_up() -> threading.Thread:
     """Runs `warm_up` in the background, to be called before a model is loaded; returns the Thread."""
     thread = threading.Thread(target=warm_up, name="e2wsol-warm-up")
     thread.start()

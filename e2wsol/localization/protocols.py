@@ -8,6 +8,7 @@ strictly above the threshold, 8-connected components.
 import dataclasses
 
 import numpy as np
+import numpy.typing as npt
 
 from e2wsol.config import option
 from e2wsol.errors import choose
@@ -106,17 +107,17 @@ class BoxProtocol:
     best_by_metric: bool
     ten_crop_mean: str | None
 
-    def rounded(self, values):
+    def rounded(self, values: npt.ArrayLike) -> np.ndarray:
         """float64 `values` as the numbers of the protocol's precision nearest to them, in float64 again."""
         values = np.asarray(values, np.float64)
         return values if self.precision == "float64" else values.astype(self.precision).astype(np.float64)
 
-    def box_of_nothing(self, shape):
+    def box_of_nothing(self, shape: tuple[int, int]) -> np.ndarray:
         """(4,) int32 box where no pixel of a (height, width) frame is above the threshold."""
         height, width = shape
         return np.array((0, 0, width, height) if self.empty_box is None else self.empty_box, np.int32)
 
-    def frame(self, size):
+    def frame(self, size: int) -> Frame:
         """The protocol's own frame for a network input of `size` x `size` pixels."""
         return Frame(size=size, resize=round(size * self.resize_ratio))
 
@@ -281,22 +282,22 @@ _SPOL = BoxProtocol(
 _BY_NAME = {rules.name: rules for rules in (_BAS, _DGL, _E2NET, _MAXBOXACC, _MAXBOXACCV2, _MNPO, _PXAP, _SPOL)}
 
 
-def of_logits(protocol):
+def of_logits(protocol: BoxProtocol) -> BoxProtocol:
     """The protocol for maps that hold logits: where it stretches maps of scores, it stretches their sigmoid."""
     if protocol.normalization != "min_max":
         return protocol
     return dataclasses.replace(protocol, normalization="sigmoid_min_max")
 
 
-def names():
+def names() -> tuple[str, ...]:
     """Names of all protocols, sorted."""
     return tuple(sorted(_BY_NAME))
 
 
-def get(name):
-    """Returns the BoxProtocol called `name`.
+def get(protocol: str | BoxProtocol) -> BoxProtocol:
+    """The BoxProtocol of this name; a BoxProtocol is returned as it is.
 
     Raises:
-      UserError: there is none; the message lists the valid names.
+      ArgumentError: there is none; the message lists the valid names.
     """
-    return _BY_NAME[choose(name, _BY_NAME, "protocol")]
+    return protocol if isinstance(protocol, BoxProtocol) else _BY_NAME[choose(protocol, _BY_NAME, "protocol")]

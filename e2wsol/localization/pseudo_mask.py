@@ -8,13 +8,16 @@ authors' code, to the integer in the stored picture (tests/parity).
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 BAND = (0.1, 0.5)
 MIN_AREA = 20.0
 _SHARPNESS = 10  # the authors divide the second moments by this
 
 
-def pseudo_mask(class_map, size=256, *, band=BAND, min_area=MIN_AREA):
+def pseudo_mask(
+    class_map: npt.ArrayLike, size: int = 256, *, band: tuple[float, float] = BAND, min_area: float = MIN_AREA
+) -> tuple[np.ndarray, np.ndarray]:
     """Foreground and Gaussian prior of a class map.
 
     A map without a contour that is large enough (flat, without positive value, nothing in the band) has a
@@ -34,24 +37,25 @@ def pseudo_mask(class_map, size=256, *, band=BAND, min_area=MIN_AREA):
     return foreground, to_prior(gaussians(foreground, band=band, min_area=min_area), size)
 
 
-def to_foreground(class_map, size):
+def to_foreground(class_map: npt.ArrayLike, size: int) -> np.ndarray:
     """The map over its maximum, resized bilinearly: (h, w) to (size, size) float32 in [0, 1]."""
     scores = np.asarray(class_map, np.float32)
     scores = np.maximum(scores, np.float32(0)) if np.isfinite(scores).all() else np.zeros_like(scores)
     return cv2.resize(scores / (scores.max() + np.float32(1e-6)), (size, size), interpolation=cv2.INTER_LINEAR)
 
 
-def gaussians(foreground, *, band=BAND, min_area=MIN_AREA):
+def gaussians(foreground: np.ndarray, *, band: tuple[float, float] = BAND, min_area: float = MIN_AREA) -> np.ndarray:
     """The Gaussians of all contours, outer ones and those of holes, in OpenCV's order.
 
     Args:
       foreground: (S, S) float32 in [0, 1].
-      band, min_area: as in `pseudo_mask`.
+      band: as in `pseudo_mask`.
+      min_area: as in `pseudo_mask`.
 
     Returns:
       (n, 5) float64 mean x, mean y, variance of x, of y and covariance, reduced; pixels and square pixels.
     """
-    low, high = np.float32(band)
+    low, high = np.asarray(band, np.float32)
     inside = (foreground >= low) & (foreground <= high)
     scores = np.where(inside, foreground, 0).astype(np.float64)
     contours = cv2.findContours(inside.view(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[-2]
@@ -60,7 +64,7 @@ def gaussians(foreground, *, band=BAND, min_area=MIN_AREA):
     return np.array([_moments(contour, scores) for contour in large]).reshape(-1, 5)
 
 
-def _moments(contour, scores):
+def _moments(contour: np.ndarray, scores: np.ndarray) -> tuple[float, ...]:
     """The Gaussian of the scores (S, S) on and inside the contour, holes not cut out."""
     x, y, width, height = cv2.boundingRect(contour)
     filled = np.zeros((height, width), np.uint8)
@@ -76,7 +80,7 @@ def _moments(contour, scores):
     return mean_x, mean_y, *covariances
 
 
-def to_prior(moments, size):
+def to_prior(moments: np.ndarray, size: int) -> np.ndarray:
     """The highest of the Gaussians (n, 5) at every pixel, each 1 at its mean: (size, size) float64; zeros for none."""
     if not len(moments):
         return np.zeros((size, size))
@@ -94,12 +98,14 @@ def to_prior(moments, size):
     return np.exp(highest, out=highest)
 
 
-def to_picture(foreground, prior, height, width):
+def to_picture(foreground: np.ndarray, prior: np.ndarray, height: int, width: int) -> np.ndarray:
     """A pseudo mask as it is stored.
 
     Args:
-      foreground, prior: (S, S) in [0, 1].
-      height, width: of the picture it belongs to, pixels.
+      foreground: (S, S) in [0, 1].
+      prior: (S, S) in [0, 1].
+      height: of the picture it belongs to, pixels.
+      width: of the picture it belongs to, pixels.
 
     Returns:
       (height, width, 2) uint8 of 255 * foreground and 255 * prior, resized bilinearly, then truncated as the
@@ -113,7 +119,9 @@ def to_picture(foreground, prior, height, width):
     return picture
 
 
-def targets(picture, size, *, threshold=0.25, background=0.01):
+def targets(
+    picture: np.ndarray, size: int, *, threshold: float = 0.25, background: float = 0.01
+) -> tuple[np.ndarray, np.ndarray]:
     """What SPOL's second stage learns from a stored pseudo mask.
 
     Args:
@@ -131,6 +139,6 @@ def targets(picture, size, *, threshold=0.25, background=0.01):
     return target.astype(np.uint8), (target | (resized[..., 0] < background)).astype(np.uint8)
 
 
-def nearest_indices(source, target):
+def nearest_indices(source: int, target: int) -> np.ndarray:
     """(target,) int indices into `source` samples, as cv2.INTER_NEAREST rounds them: pixel corners, not centres."""
     return np.floor(np.arange(target) * (1 / (target / source))).astype(np.int64).clip(max=source - 1)

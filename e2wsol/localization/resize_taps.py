@@ -6,12 +6,17 @@ import numpy as np
 
 
 @functools.cache
-def resize_taps(source, target, interpolation):
+def resize_taps(source: int, target: int, interpolation: str) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     """How each of `target` samples is made from `source` samples along one axis.
 
     Where the references use cv2.resize the coefficients are read off cv2 itself (it computes them in
     float32), so that the NumPy side and the graph resize with the very same numbers: half-pixel
     centres, replicated border.
+
+    Args:
+      source: samples there are.
+      target: samples to make.
+      interpolation: as in BoxProtocol.
 
     Returns:
       (taps,) pairs of (indices (target,) int32, weights (target,) float32), in order of index.
@@ -28,7 +33,7 @@ def resize_taps(source, target, interpolation):
     return tuple((column.astype(np.int32), matrix[np.arange(target), column]) for column in columns)
 
 
-def _corner_taps(source, target):
+def _corner_taps(source: int, target: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     """Linear taps whose first and last samples are those of the source, in float32 as PyTorch has them."""
     step = np.float32(source - 1) / np.float32(max(target - 1, 1))
     position = np.arange(target, dtype=np.float32) * step

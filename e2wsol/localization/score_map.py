@@ -4,12 +4,14 @@ import functools
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from e2wsol.localization.compiled import compiled
+from e2wsol.localization.protocols import BoxProtocol
 from e2wsol.localization.resize_taps import resize_taps
 
 
-def to_score_map(localization_map, size, protocol):
+def to_score_map(localization_map: npt.ArrayLike, size: int, protocol: BoxProtocol) -> np.ndarray:
     """Resizes a map to the frame and normalises it to [0, 1], in the protocol's order and precision.
 
     Args:
@@ -30,7 +32,7 @@ def to_score_map(localization_map, size, protocol):
     return normalized(_resized(scores, size, protocol), protocol)
 
 
-def _resized(scores, size, protocol):
+def _resized(scores: np.ndarray, size: int, protocol: BoxProtocol) -> np.ndarray:
     for axis in (1, 0):
         if scores.shape[axis] == size:  # taps of 1 and 0
             continue
@@ -40,7 +42,7 @@ def _resized(scores, size, protocol):
 
 
 @functools.cache
-def _tap_tables(source, target, interpolation):
+def _tap_tables(source: int, target: int, interpolation: str) -> tuple[np.ndarray, np.ndarray]:
     """resize_taps as (indices (taps, target) intp, weights (taps, target) float64)."""
     indices, weights = zip(*resize_taps(source, target, interpolation))
     return np.stack(indices).astype(np.intp), np.stack(weights).astype(np.float64)
@@ -69,18 +71,18 @@ def _enlarge_columns(scores, indices, weights):
     return enlarged
 
 
-def _stretched(scores, protocol):
+def _stretched(scores: np.ndarray, protocol: BoxProtocol) -> np.ndarray:
     scores = protocol.rounded(scores - scores.min())
     span = scores.max()
     return protocol.rounded(scores / span) if span > 0 else scores
 
 
-def _sigmoid(scores, protocol):
+def _sigmoid(scores: np.ndarray, protocol: BoxProtocol) -> np.ndarray:
     power = np.exp(-np.abs(scores))  # at most 1, so nothing overflows
     return protocol.rounded(np.where(scores < 0, power, 1.0) / (1 + power))
 
 
-def _stretched_sigmoid(scores, protocol):
+def _stretched_sigmoid(scores: np.ndarray, protocol: BoxProtocol) -> np.ndarray:
     # In float32, so that NumPy and the graph agree: the last bit of a float64 exponential is the library's own.
     return _stretched(_sigmoid(scores, protocol).astype(np.float32).astype(np.float64), protocol)
 
@@ -88,8 +90,9 @@ def _stretched_sigmoid(scores, protocol):
 _NORMALIZATIONS = {"min_max": _stretched, "sigmoid": _sigmoid, "sigmoid_min_max": _stretched_sigmoid}
 
 
-def to_gray(score_map, protocol):
-    """Turns a score map in [0, 1] into the (S, S) uint8 gray levels that a protocol with gray_steps thresholds."""
+def to_gray(score_map: np.ndarray, protocol: BoxProtocol) -> np.ndarray:
+    """A score map in [0, 1] as the (S, S) uint8 gray levels that a protocol with gray_steps thresholds."""
+    assert protocol.gray_steps is not None
     index = np.empty(score_map.shape, np.uint8)
     _colour_index(score_map.ravel(), float(protocol.gray_steps), index.reshape(-1))
     return index if protocol.colormap is None else gray_table(protocol.colormap)[index]
@@ -102,7 +105,7 @@ def _colour_index(scores, steps, index):
 
 
 @functools.cache
-def gray_table(colormap):
+def gray_table(colormap: str | None) -> np.ndarray:
     """(256,) uint8 gray value of each colour index; never decreasing.
 
     With "cubehelix" it is the gray value of matplotlib's colour map of that name, truncated to
@@ -115,7 +118,7 @@ def gray_table(colormap):
     return cv2.cvtColor(colours[None], cv2.COLOR_RGB2GRAY)[0]
 
 
-def _cubehelix(intensity):
+def _cubehelix(intensity: np.ndarray) -> np.ndarray:
     """(n,) intensities in [0, 1] -> (n, 3) RGB in [0, 1]: D. A. Green 2011, start 0.5, -1.5 turns, hue 1, gamma 1."""
     angle = 2 * np.pi * (0.5 / 3 - 1.5 * intensity)
     amplitude = intensity * (1 - intensity) / 2

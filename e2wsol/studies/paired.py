@@ -3,7 +3,7 @@
 import numpy as np
 
 from e2wsol.localization.bootstrap import counter_of
-from e2wsol.localization.pixel_figures import pxap
+from e2wsol.localization.pixel_metrics import pxap
 
 DRAWS = 10_000
 PIXEL_DRAWS = 1_000

@@ -6,9 +6,8 @@ import tensorflow as tf
 from keras import ops
 
 from e2wsol.data import broken_records, pipeline
-from e2wsol.localization.frame import Frame
+from e2wsol.localization.frame import Frame, boxes_in_frame
 from e2wsol.localization.graph import best_ious, extract_boxes
-from e2wsol.localization.ground_truth import boxes_in_frame
 
 IOU_THRESHOLD = 0.5
 

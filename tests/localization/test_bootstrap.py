@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2wsol.localization import bootstrap
-from e2wsol.localization.pixel_figures import piou, piou_threshold, pixel_ious, pxap
-from e2wsol.localization.pxap import EDGES, PixelCounter
+from e2wsol.localization.pixel_metrics import EDGES, PixelCounter, piou, piou_threshold, pixel_ious, pxap
 from e2wsol.localization.tally import Cells, mean_share
 
 

@@ -7,7 +7,7 @@ from contours import reference_best_ious, reference_box, reference_pixel_box, ro
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError
 from e2wsol.localization import protocols
 from e2wsol.localization.boxes import (
     best_ious_at_levels,
@@ -177,5 +177,26 @@ def test_extract_box_takes_the_protocols_threshold():
     np.testing.assert_array_equal(default, extract_box(bump, image_size=(100, 100), threshold=0.2))
     tighter = extract_box(bump, image_size=(100, 100), threshold=0.8)
     assert (tighter[:2] > default[:2]).all() and (tighter[2:] < default[2:]).all()
-    with pytest.raises(UserError, match="choose one of"):
-        extract_box(bump, image_size=(100, 100), protocol="none")
+    np.testing.assert_array_equal(extract_box(bump, image_size=(100, 100), protocol=MAXBOXACC), default)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"protocol": "none"}, "protocol=none: unknown; choose one of bas"),
+        ({"localization_map": np.ones(4)}, r"localization_map: must be one map .* not of \(4,\)"),
+        ({"localization_map": np.ones((1, 4, 4))}, r"localization_map: must be one map .* not of \(1, 4, 4\)"),
+        ({"localization_map": np.ones((0, 4))}, r"localization_map: must be one map .* not of \(0, 4\)"),
+        ({"localization_map": [[1, np.nan]]}, "localization_map: holds NaN or infinity"),
+        ({"localization_map": [["a"]]}, "localization_map: cannot be read as an array of numbers"),
+        ({"image_size": (100, 0)}, r"image_size=100,0: must be \(width, height\)"),
+        ({"image_size": (100, np.inf)}, r"image_size=100,inf: must be \(width, height\)"),
+        ({"image_size": 100}, r"image_size=100: must be \(width, height\)"),
+        ({"threshold": -0.1}, "threshold=-0.1: must be a number from 0 to 1"),
+        ({"threshold": "high"}, "threshold: cannot be read"),
+        ({"size": 0}, "size=0: must be a whole number of pixels, at least 1"),
+    ],
+)
+def test_extract_box_names_the_wrong_argument(wrong, message):
+    with pytest.raises(ArgumentError, match=message):
+        extract_box(**({"localization_map": np.eye(4), "image_size": (100, 100)} | wrong))

@@ -7,11 +7,12 @@ from contours import reference_best_ious, rough_maps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from e2wsol.localization import bootstrap, protocols, sizes
+from e2wsol.localization import bootstrap, protocols
 from e2wsol.localization.boxes import levels_at
 from e2wsol.localization.frame import Frame
 from e2wsol.localization.metrics import METRICS, OVERLAPS, LocalizationScorer
-from e2wsol.localization.pxap import PixelCounter
+from e2wsol.localization.pixel_metrics import PixelCounter, pxap
+from e2wsol.localization.tally import SIZES, size_of
 
 BAS, E2NET, MAXBOXACC, MAXBOXACCV2 = map(protocols.get, ("bas", "e2net", "maxboxacc", "maxboxaccv2"))
 MNPO, SPOL = map(protocols.get, ("mnpo", "spol"))
@@ -84,7 +85,7 @@ def test_picture_without_boxes_or_mask_leaves_those_denominators():
     assert (scorer.located, scorer.classified, scorer.pixels.pictures) == (0, 1, 0)
     assert np.isnan(outcome.ious).all() and not outcome.hits.any()
     assert np.isnan(scorer.scores(0.09)[0].value)
-    assert np.isnan(scorer.pixels.value())
+    assert np.isnan(pxap(scorer.pixels))
 
 
 @settings(max_examples=12, deadline=None)
@@ -95,14 +96,14 @@ def test_merged_scorers_equal_one_run(seed, cut, protocol):
         (first if index < cut else second).update(**picture)
     first.merge(second)
     np.testing.assert_array_equal(first.overlaps, whole.overlaps)
-    assert first.pixel_groups.interval(PixelCounter.value) == whole.pixel_groups.interval(PixelCounter.value)
+    assert first.pixel_groups.interval(pxap) == whole.pixel_groups.interval(pxap)
     default = protocol.default_threshold
-    for size in (None, *range(len(sizes.NAMES))):
+    for size in (None, *range(len(SIZES))):
         ours, theirs = (one.score_at(METRICS[1], 0.5, default, size=size, interval=True) for one in (first, whole))
         np.testing.assert_equal(dataclasses.asdict(ours), dataclasses.asdict(theirs))
     assert json.dumps(first.curves()) == json.dumps(whole.curves())
     assert first.classification() == whole.classification()
-    assert first.pixels.value() == whole.pixels.value()
+    assert pxap(first.pixels) == pxap(whole.pixels)
 
 
 @pytest.mark.parametrize("protocol", [BAS, E2NET], ids=["classes", "pictures"])
@@ -169,7 +170,7 @@ def test_pxap_against_sorting_the_pixels():
         area += truth[chosen].mean() * (truth[chosen].sum() / truth.sum() - recall)
         recall = truth[chosen].sum() / truth.sum()
     assert counter.object_pixels.sum() + counter.background_pixels.sum() == kept.sum()
-    assert counter.value() == pytest.approx(area, rel=1e-12)
+    assert pxap(counter) == pytest.approx(area, rel=1e-12)
 
 
 def test_pxap_of_a_perfect_map_is_one():
@@ -177,7 +178,7 @@ def test_pxap_of_a_perfect_map_is_one():
     mask = np.zeros((16, 16), np.uint8)
     mask[4:9] = 1
     counter.update(mask.astype(np.float64), mask)
-    assert counter.value() == 1.0
+    assert pxap(counter) == 1.0
 
 
 @settings(max_examples=15, deadline=None)
@@ -260,9 +261,9 @@ def test_sizes_of_objects():
     frame = Frame(size=100, resize=100)
     for side, name in ((30, "small"), (32, "medium"), (63, "medium"), (64, "large"), (400, "large")):
         boxes = np.array([[0, 0, side, side], [-90, -90, 5, 5]], np.float64)
-        assert sizes.NAMES[sizes.group_of(boxes, frame)] == name
-    assert sizes.group_of(np.zeros((0, 4)), frame) is None
-    assert sizes.group_of(np.array([[120.0, 0, 90, 50]]), frame) == 0
+        assert SIZES[size_of(boxes, frame)] == name
+    assert size_of(np.zeros((0, 4)), frame) is None
+    assert size_of(np.array([[120.0, 0, 90, 50]]), frame) == 0
 
 
 @pytest.mark.parametrize("protocol", [BAS, MAXBOXACC, SPOL], ids=["classes", "pictures", "skipping"])
@@ -336,4 +337,4 @@ def test_an_outcome_alone_counts_nothing():
     whole = LocalizationScorer(E2NET, FRAME)
     whole.update(localization_map, **picture)
     np.testing.assert_array_equal(scorer.hits, whole.hits)
-    assert scorer.pixels.value() == whole.pixels.value() and bootstrap.describe()["level"] == 0.95
+    assert pxap(scorer.pixels) == pxap(whole.pixels) and bootstrap.describe()["level"] == 0.95

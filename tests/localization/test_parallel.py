@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from e2wsol.localization import boxes, component_tree, protocols, pxap, score_map
+from e2wsol.localization import boxes, component_tree, pixel_metrics, protocols, score_map
 from e2wsol.localization.parallel import in_order, start_warm_up
 
 
@@ -75,13 +75,13 @@ def test_stopping_early_leaves_no_thread():
 
 def test_warm_up_compiles_what_a_run_uses():
     start_warm_up().join()
-    kernels = [boxes._rank, pxap._count, score_map._colour_index, score_map._enlarge_rows, score_map._enlarge_columns]
-    kernels += [component_tree._largest, component_tree._contours]
+    kernels = [boxes._rank, pixel_metrics._count, component_tree.tree._largest, component_tree.tree._contours]
+    kernels += [score_map._colour_index, score_map._enlarge_rows, score_map._enlarge_columns]
     ready = [len(kernel.signatures) for kernel in kernels]
     assert all(ready)
     image = np.arange(100, dtype=np.uint8).reshape(10, 10)
     component_tree.largest_boxes(image, "contour_area"), component_tree.contour_boxes(image.astype(np.int32))
-    pxap.PixelCounter().update(image / 100, (image % 2).astype(np.uint8))
+    pixel_metrics.PixelCounter().update(image / 100, (image % 2).astype(np.uint8))
     boxes.ranks(image / 100, np.array([0.2, 0.5]))
     for name in protocols.names():
         score_map.to_score_map(image.astype(np.float32), 23, protocols.get(name))

@@ -12,6 +12,7 @@ def test_unknown_protocol_lists_the_valid_ones():
     assert protocols.names() == ("bas", "dgl", "e2net", "maxboxacc", "maxboxaccv2", "mnpo", "pxap", "spol")
     with pytest.raises(UserError, match="wsol: unknown; choose one of bas, dgl, e2net, maxboxacc, maxboxaccv2, mnpo, "):
         protocols.get("wsol")
+    assert protocols.get(protocols.get("bas")) is protocols.get("bas")
 
 
 def test_grids_of_the_references():

@@ -6,8 +6,7 @@ import numpy as np
 
 from e2wsol.localization import protocols
 from e2wsol.localization.boxes import boxes_at_levels, to_levels
-from e2wsol.localization.frame import Frame
-from e2wsol.localization.ground_truth import boxes_in_frame
+from e2wsol.localization.frame import Frame, boxes_in_frame
 from e2wsol.localization.iou import pairwise_iou
 from e2wsol.localization.pseudo_mask import to_foreground
 from e2wsol.localization.score_map import to_score_map

@@ -7,8 +7,7 @@ from visualize import made_up
 
 from e2wsol.evaluation.outcomes import NOT_PREDICTED, Outcomes
 from e2wsol.localization.baselines import CENTRE_BOX, CENTRE_GAUSSIAN
-from e2wsol.localization.pixel_figures import pxap
-from e2wsol.localization.pxap import EDGES, PixelCounter
+from e2wsol.localization.pixel_metrics import EDGES, PixelCounter, pxap
 
 PICTURES = 60
 WITHOUT_BOX = 6

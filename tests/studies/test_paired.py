@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2wsol.localization.bootstrap import percentiles
-from e2wsol.localization.pxap import EDGES
+from e2wsol.localization.pixel_metrics import EDGES
 from e2wsol.studies import paired
 
 BINS = len(EDGES) - 1

@@ -1,4 +1,9 @@
-"""PxAP: the area under the pixel-wise precision-recall curve of the wsolevaluation benchmark."""
+"""Scores of a map's pixels against the object's outline, from histograms that grow with no number of maps.
+
+PxAP is the area under the pixel-wise precision-recall curve of the wsolevaluation benchmark (Choe et al., "Evaluating
+Weakly Supervised Object Localization Methods Right", CVPR 2020, section 3.3); PIoU is the IoU of the pixels above the
+best threshold.
+"""
 
 import numpy as np
 
@@ -37,13 +42,13 @@ class PixelCounter:
       pictures: maps counted.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Starts at zero."""
         self.object_pixels = np.zeros(len(EDGES) - 1, np.int64)
         self.background_pixels = np.zeros(len(EDGES) - 1, np.int64)
         self.pictures = 0
 
-    def update(self, score_map, mask):
+    def update(self, score_map: np.ndarray, mask: np.ndarray) -> None:
         """Counts one map.
 
         Args:
@@ -56,13 +61,13 @@ class PixelCounter:
         self.object_pixels += counts[1]
         self.pictures += 1
 
-    def merge(self, other):
+    def merge(self, other: "PixelCounter") -> None:
         """Adds the counts of another counter."""
         self.object_pixels += other.object_pixels
         self.background_pixels += other.background_pixels
         self.pictures += other.pictures
 
-    def precision_recall(self):
+    def precision_recall(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns (precision, recall), each (1002,) float64 for scores >= EDGES[-2], ..., EDGES[0].
 
         Precision is NaN where no pixel reaches the edge, recall where no pixel is object.
@@ -72,7 +77,29 @@ class PixelCounter:
         with np.errstate(invalid="ignore"):
             return found / (found + false), found / self.object_pixels.sum()
 
-    def value(self):
-        """PxAP in [0, 1]; NaN without an object pixel."""
-        precision, recall = self.precision_recall()
-        return float(np.nansum(precision[1:] * np.diff(recall))) if self.object_pixels.any() else float("nan")
+
+def pxap(counter: PixelCounter) -> float:
+    """PxAP in [0, 1]; NaN without an object pixel."""
+    precision, recall = counter.precision_recall()
+    return float(np.nansum(precision[1:] * np.diff(recall))) if counter.object_pixels.any() else float("nan")
+
+
+def pixel_ious(counter: PixelCounter) -> np.ndarray:
+    """(len(EDGES) - 1,) float64 IoU of the pixels at or above each of EDGES[:-1] with the objects' pixels.
+
+    Summed over all maps before dividing; NaN without an object pixel.
+    """
+    found = np.cumsum(counter.object_pixels[::-1])[::-1]
+    false = np.cumsum(counter.background_pixels[::-1])[::-1]
+    union = counter.object_pixels.sum() + false
+    return np.divide(found, union, out=np.full(len(found), np.nan), where=counter.object_pixels.sum() > 0)
+
+
+def piou(counter: PixelCounter) -> float:
+    """PIoU: the peak of `pixel_ious` over thresholds, in [0, 1]; NaN without an object pixel."""
+    return float(pixel_ious(counter).max())
+
+
+def piou_threshold(counter: PixelCounter) -> float:
+    """The lowest threshold on the score map at which the peak is reached."""
+    return float(EDGES[np.argmax(pixel_ious(counter))])

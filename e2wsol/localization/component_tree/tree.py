@@ -21,9 +21,10 @@ import threading
 
 import numpy as np
 
-from e2wsol.localization import neighbours
+from e2wsol.errors import ArgumentError
 from e2wsol.localization.compiled import compiled
-from e2wsol.localization.pixel_order import ALL_PIXELS, CELL, MASK_SHIFT, OUTSIDE, read, read_holes
+from e2wsol.localization.component_tree import neighbours
+from e2wsol.localization.component_tree.pixel_order import ALL_PIXELS, CELL, MASK_SHIFT, OUTSIDE, read, read_holes
 
 COMPONENTS = ("contour_area", "pixel_count")
 MOST_LEVELS = 2**15 - 2  # the planes are int16, the margin is -1
@@ -46,7 +47,7 @@ _COMPONENT = np.dtype(
 )
 
 
-def largest_boxes(image, component):
+def largest_boxes(image: np.ndarray, component: str) -> np.ndarray:
     """The box of one component at every level.
 
     Args:
@@ -70,7 +71,7 @@ def largest_boxes(image, component):
     return _largest(heads, space.cells, space.nodes, *space.sides, gains, half, by_area, *tables)
 
 
-def contour_boxes(image):
+def contour_boxes(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Every contour of every level, outer contours and those of holes, as cv2.RETR_TREE lists them.
 
     Args:
@@ -86,7 +87,7 @@ def contour_boxes(image):
     return found[:, :4], found[:, 4:]
 
 
-def _outer_contours(space, heads):
+def _outer_contours(space: "_Workspace", heads: np.ndarray) -> np.ndarray:
     height, width, stride = space.sides
     lowest = int(np.flatnonzero(heads)[0])
     space.filled[:] = lowest  # where these components end
@@ -96,7 +97,7 @@ def _outer_contours(space, heads):
     return np.concatenate([everything, found])
 
 
-def _hole_contours(space, top):
+def _hole_contours(space: "_Workspace", top: int) -> np.ndarray:
     """Holes are the components, 4-connected, of the pixels up to a level, but for what touches the margin.
 
     A pixel is in one from its own value until just below its value in the filled map.
@@ -107,7 +108,7 @@ def _hole_contours(space, top):
 
 
 @compiled
-def highest_at_levels(values, levels, count):
+def highest_at_levels(values: np.ndarray, levels: np.ndarray, count: int) -> np.ndarray:
     """The highest of the values at each level.
 
     Args:
@@ -141,11 +142,11 @@ class _Workspace:
       groups_8, groups_4: see neighbours.offsets.
     """
 
-    def __init__(self, height, width):
+    def __init__(self, height: int, width: int) -> None:
         stride = 1 << (width + 1).bit_length()
         size = (height + 2) * stride
         if size > ALL_PIXELS:
-            raise ValueError(f"a map of {height}x{width} pixels is larger than the component tree can be")
+            raise ArgumentError("image", None, f"{height}x{width} pixels are larger than the component tree can be")
         self.sides = height, width, stride
         self.plane, self.filled = np.full(size, OUTSIDE), np.full(size, OUTSIDE)
         self.masks = np.zeros(size, np.uint8)
@@ -163,14 +164,15 @@ class _Workspace:
 _THREAD = threading.local()
 
 
-def _workspace(image):
+def _workspace(image: np.ndarray) -> _Workspace:
     """The thread's _Workspace for images of this size.
 
     Raises:
-      ValueError: a value is not from 0 to MOST_LEVELS.
+      ArgumentError: a value is not from 0 to MOST_LEVELS, or the image is too large.
     """
     if image.dtype != np.uint8 and not (image.min() >= 0 and image.max() <= MOST_LEVELS):
-        raise ValueError(f"values must lie between 0 and {MOST_LEVELS}, not {image.min()} and {image.max()}")
+        found = f"{image.min()} and {image.max()}"
+        raise ArgumentError("image", None, f"values must lie between 0 and {MOST_LEVELS}, not {found}")
     space = getattr(_THREAD, "space", None)
     if space is None or space.sides[:2] != image.shape:
         space = _THREAD.space = _Workspace(*image.shape)
@@ -214,13 +216,17 @@ def _largest(heads, cells, nodes, height, width, stride, gains, half, last_wins,
     """The boxes of `largest_boxes`.
 
     Args:
-      heads, cells: pixels by value, see pixel_order.read.
+      heads: first pixel of each value, see pixel_order.read.
+      cells: pixels by value, see there.
       nodes: memory for _COMPONENT.
-      height, width, stride: of the map and its rows.
+      height: of the map.
+      width: of the map.
+      stride: of its rows.
       gains: (256,) int32, what a pixel adds to its component's size by its mask.
       half: of the largest size that there can be.
       last_wins: of equal sizes, whether the component counts that starts last or first.
-      counts, offsets: components around a pixel by its mask, see neighbours.py.
+      counts: components around a pixel by its mask, see neighbours.py.
+      offsets: steps to them, see there.
     """
     columns = np.uintp(stride - 1)
     sign = 1 if last_wins else -1
@@ -314,12 +320,15 @@ def _contours(values, heads, cells, nodes, found, ends, margin, stride, counts, 
 
     Args:
       values: (V,) integers in the order in which their pixels join.
-      heads, cells: pixels by value, see pixel_order.read, and the neighbours that have joined before.
-      nodes, found: memory, see _Workspace.
+      heads: first pixel of each value, see pixel_order.read.
+      cells: pixels by value, and the neighbours that have joined before.
+      nodes: memory, see _Workspace.
+      found: memory, see there.
       ends: (plane.size,) int16, the value at which the component of a pixel stops to be one.
       margin: pixels that a contour's box is larger than the component, on each side.
       stride: of its rows.
-      counts, offsets: components around a pixel by its mask, see neighbours.py.
+      counts: components around a pixel by its mask, see neighbours.py.
+      offsets: steps to them, see there.
 
     Returns:
       (n, 6) int32 x0, y0, x1, y1, first level, last level; part of `found`.

@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2wsol.localization import protocols
-from e2wsol.localization.frame import Frame
-from e2wsol.localization.ground_truth import boxes_in_frame, mask_in_frame
+from e2wsol.localization.frame import Frame, boxes_in_frame, mask_in_frame
 from e2wsol.localization.iou import pairwise_iou
 
 E2NET, MAXBOXACC = protocols.get("e2net"), protocols.get("maxboxacc")

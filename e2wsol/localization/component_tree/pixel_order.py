@@ -26,7 +26,8 @@ def read(image, fill, plane, filled, masks, cells, entries, stride):
       image: (H, W) integers from 0 to the largest int16 less 1.
       fill: whether the holes of its levels are filled and the pixels listed with the values that they
         get then.
-      plane, filled: (size,) int16, get the map, and the map without holes where `fill`.
+      plane: (size,) int16, gets the map.
+      filled: (size,) int16, gets the map without holes where `fill`.
       masks: (size,) uint8, see _set_before.
       cells: (size,) CELL, gets masks and lists.
       entries: the memory of `cells` as (2 * size,) uint32.
@@ -72,7 +73,8 @@ def _fill_holes(plane, filled, height, width, stride, top, entries):
     Args:
       plane: int16 map.
       filled: int16 of the same size, gets the result.
-      height, width: of the map.
+      height: of the map.
+      width: of the map.
       stride: of its rows.
       top: largest value of the map.
       entries: (2 * plane.size,) uint32, memory for linked lists.
@@ -169,7 +171,9 @@ def _set_before(plane, height, width, stride, masks):
 
     Args:
       plane: int16 map.
-      height, width, stride: of the map and its rows.
+      height: of the map.
+      width: of the map.
+      stride: of its rows.
       masks: (plane.size,) uint8, gets a bit for each of neighbours.STEPS; the margin comes last.
     """
     for row in range(1, height + 1):
@@ -198,7 +202,9 @@ def _in_order(plane, masks, height, width, stride, top, cells):
     Args:
       plane: int16 map.
       masks: (plane.size,) uint8, see _set_before; they are set here.
-      height, width, stride: of the map and its rows.
+      height: of the map.
+      width: of the map.
+      stride: of its rows.
       top: its largest value.
       cells: (plane.size,) CELL, gets masks and lists.
 

@@ -3,7 +3,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from e2wsol.localization.pxap import EDGES, PixelCounter
+from e2wsol.localization.pixel_metrics import EDGES, PixelCounter
 
 
 def assert_equals_numpy(scores, labels):

@@ -11,13 +11,13 @@ _WINDOWS = ((0, 1, 3), (1, 2, 4), (3, 5, 6), (4, 6, 7))  # the three others of t
 _EDGES = (1, 3, 4, 6)
 
 
-def offsets(groups, stride):
+def offsets(groups: np.ndarray, stride: int) -> np.ndarray:
     """(256 * 4,) steps in a flat plane to `groups` of neighbours; steps back wrap around the unsigned range."""
     steps = np.array([down * stride + right for down, right in STEPS], np.int64)
     return steps[groups].astype(np.uintp).ravel()
 
 
-def _neighbour_tables(*, diagonal):
+def _neighbour_tables(*, diagonal: bool) -> tuple[np.ndarray, np.ndarray]:
     """What the mask of the neighbours that are set says of the components that meet at a pixel.
 
     Args:
@@ -40,7 +40,7 @@ def _neighbour_tables(*, diagonal):
     return counts, groups
 
 
-def _take_group(left, diagonal):
+def _take_group(left: set[int], diagonal: bool) -> list[int]:
     group = [left.pop()]
     for bit in group:
         around = {other for other in left if _adjacent(STEPS[bit], STEPS[other], diagonal)}
@@ -49,12 +49,12 @@ def _take_group(left, diagonal):
     return group
 
 
-def _adjacent(one, other, diagonal):
+def _adjacent(one: tuple[int, int], other: tuple[int, int], diagonal: bool) -> bool:
     distances = [abs(a - b) for a, b in zip(one, other)]
     return max(distances) == 1 if diagonal else sum(distances) == 1
 
 
-def _area_gains():
+def _area_gains() -> np.ndarray:
     """(256,) int32: what a pixel adds to twice the polygon's area, by the mask of the neighbours set before."""
     members = [{bit for bit in range(8) if mask >> bit & 1} for mask in range(256)]
     return np.array([sum(len(others & set(window)) >= 2 for window in _WINDOWS) for others in members], np.int32)
