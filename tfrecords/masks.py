@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from e2wsol.data import images
-from e2wsol.data.picture import BACKGROUND, IGNORE, OBJECT
+from e2wsol.data.image_record import BACKGROUND, IGNORE, OBJECT
 from e2wsol.errors import UserError
 from tfrecords.items import Location
 

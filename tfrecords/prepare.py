@@ -9,7 +9,7 @@ import numpy as np
 
 from e2wsol.config import option
 from e2wsol.data import images
-from e2wsol.data.picture import Picture, check_boxes
+from e2wsol.data.image_record import ImageRecord, check_boxes
 from e2wsol.errors import UserError
 
 
@@ -40,13 +40,13 @@ def end_with_builder():
 
 
 def prepare(item, *, classes, options, slack):
-    """Reads `item` and makes its `Picture`.
+    """Reads `item` and makes its `ImageRecord`.
 
     Args:
       item: `items.Item`.
       classes: class names in label order.
       options: `StoreOptions`.
-      slack: see `picture.check_boxes`.
+      slack: see `image_record.check_boxes`.
 
     Raises:
       UserError: the picture cannot be read, or its label, box or mask cannot be right; names the picture.
@@ -61,7 +61,7 @@ def prepare(item, *, classes, options, slack):
     height, width = pixels.shape[:2]
     _check_size(item, height, width)
     boxes = raw.boxes * [width, height, width, height] if raw.boxes_are_fractions else raw.boxes
-    return Picture(
+    return ImageRecord(
         jpeg=_jpeg(raw.content, pixels, plain, options),
         height=height,
         width=width,

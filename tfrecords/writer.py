@@ -20,7 +20,6 @@ from tqdm import tqdm
 
 from e2wsol import files
 from e2wsol.data import dataset, schema
-from e2wsol.data.shards import record_writer
 from e2wsol.errors import UserError
 from tfrecords.prepare import StoreOptions, end_with_builder, prepare
 
@@ -49,7 +48,7 @@ def write(listing, output, *, source, created_by, store=None, shard_pictures=100
       workers: processes that read and encode; with 1 it is done in this process.
 
     Returns:
-      The `dataset.DatasetInfo` of what was written.
+      The `dataset.Dataset` of what was written.
 
     Raises:
       UserError: a picture is bad, or `output` holds records made otherwise.
@@ -178,7 +177,7 @@ def _write_shard(output, shard, pictures, bar):
     """Writes the shard's pictures, which come next in `pictures`; returns its entry in dataset.json."""
     has_boxes = has_masks = False
     with files.replacing(output / shard.file) as temporary:
-        with record_writer(temporary) as write_record:
+        with schema.record_writer(temporary) as write_record:
             for _ in shard.items:
                 picture = next(pictures)
                 has_boxes |= len(picture.boxes) > 0
