@@ -4,6 +4,8 @@ import dataclasses
 import multiprocessing
 import os
 import threading
+from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from e2wsol.config import option
 from e2wsol.data import images
 from e2wsol.data.image_record import ImageRecord, check_boxes
 from e2wsol.errors import UserError
+from tfrecords.items import Item
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,17 +32,17 @@ class StoreOptions:
     jpeg_quality: int = option(95, "quality of re-encoded JPEGs", minimum=1, maximum=100)
 
 
-def end_with_builder():
+def end_with_builder() -> None:
     """Makes this worker process end when the builder's has: a killed builder cannot tell its workers to."""
 
-    def watch(builder):
+    def watch(builder: BaseProcess) -> None:
         builder.join()
         os._exit(1)
 
     threading.Thread(target=watch, args=(multiprocessing.parent_process(),), daemon=True).start()
 
 
-def prepare(item, *, classes, options, slack):
+def prepare(item: Item, *, classes: Sequence[str], options: StoreOptions, slack: float) -> ImageRecord:
     """Reads `item` and makes its `ImageRecord`.
 
     Args:
@@ -74,7 +77,7 @@ def prepare(item, *, classes, options, slack):
     )
 
 
-def _check_size(item, height, width):
+def _check_size(item: Item, height: int, width: int) -> None:
     expected = getattr(item, "annotated_size", None)
     if expected not in (None, (height, width)):
         raise UserError(
@@ -83,7 +86,7 @@ def _check_size(item, height, width):
         )
 
 
-def _jpeg(content, pixels, plain, options):
+def _jpeg(content: bytes | np.ndarray, pixels: np.ndarray, plain: bool, options: StoreOptions) -> bytes:
     """Bytes as they are where nothing has to change, else encoded anew."""
     if options.store != "original":
         reduce = images.shrink if options.store == "resized" else images.shrink_to_square
