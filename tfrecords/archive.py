@@ -6,7 +6,7 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
-from typing import IO
+from typing import IO, Any
 
 from e2wsol.errors import UserError
 
@@ -20,7 +20,7 @@ def is_archive(path: pathlib.PurePath) -> bool:
 
 @contextlib.contextmanager
 def open_tar(
-    path: str | pathlib.Path, mode: str = "r:*", fileobj: IO[bytes] | None = None
+    path: str | pathlib.Path, mode: Any = "r:*", fileobj: IO[bytes] | None = None
 ) -> Iterator[tarfile.TarFile]:
     """`tarfile.open` in which failures, also those of the reading inside the block, name the archive."""
     try:
@@ -33,10 +33,15 @@ def open_tar(
 
 
 def member_bytes(tar: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes:
-    """The content of a member; a UserError where it is larger than `limit` bytes."""
+    """The content of a member that is a file.
+
+    Raises:
+      UserError: it is larger than `limit` bytes.
+    """
     if member.size > limit:
-        raise UserError(f"{tar.name}: {member.name} has {member.size:,} bytes, at most {limit:,} are expected")
-    return tar.extractfile(member).read()
+        raise UserError(f"{tar.name!s}: {member.name} has {member.size:,} bytes, at most {limit:,} are expected")
+    content: Any = tar.extractfile(member)
+    return content.read()
 
 
 def unpack(archive: str | pathlib.Path, folder: str | pathlib.Path) -> pathlib.Path:

@@ -72,7 +72,7 @@ class BuildFlags:
 
     build: BuildOptions
     store: StoreOptions
-    of_sources: AllOptions
+    of_sources: AllOptions  # type: ignore[valid-type]
 
 
 def main(flags: BuildFlags, positional: list[str]) -> None:

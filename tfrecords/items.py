@@ -5,7 +5,7 @@ Nothing here imports TensorFlow, so that worker processes start fast and stay sm
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -127,7 +127,7 @@ class Listing:
 
     name: str
     classes: tuple[str, ...]
-    splits: dict[str, Sequence[Item]]
+    splits: Mapping[str, Sequence[Item]]
     shuffled: bool = False
     fetch: Callable[[Sequence[Item]], Iterable[Item]] = iter
     slack: float = 1.0

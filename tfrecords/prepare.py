@@ -93,4 +93,4 @@ def _jpeg(content: bytes | np.ndarray, pixels: np.ndarray, plain: bool, options:
         reduced = reduce(pixels, options.short_side)
         plain = plain and reduced is pixels
         pixels = reduced
-    return content if plain else images.encode_jpeg(pixels, options.jpeg_quality)
+    return content if plain and isinstance(content, bytes) else images.encode_jpeg(pixels, options.jpeg_quality)

@@ -221,7 +221,7 @@ def _write_shard(output: pathlib.Path, shard: Shard, pictures: Iterator[ImageRec
 
 
 def _document(listing: Listing, shards: dict[str, list[Shard]], state: dict[str, Any], source: str) -> dict[str, Any]:
-    splits = {}
+    splits: dict[str, dict[str, Any]] = {}
     for name, group in shards.items():
         entries = [state["shards"][shard.file] for shard in group]
         labels = collections.Counter(item.label for item in listing.splits[name])

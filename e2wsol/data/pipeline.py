@@ -196,7 +196,7 @@ def train_dataset(
             " and train on the copy that it writes"
         )
 
-    def prepare(index, serialized):
+    def prepare(index: Any, serialized: Any) -> dict[str, Any]:
         record = checked_record(serialized, data)
         key = record_streams.key(seed, _PICTURE_STREAM, index)
         view = {"image": _train_view(decode(record["jpeg"]), options, key), "label": record["label"]}
@@ -207,7 +207,7 @@ def train_dataset(
 
     batch = global_batch // num_shards
 
-    def every_nth_batch(n, first):
+    def every_nth_batch(n: int, first: int) -> Any:
         dataset = record_streams.endless(records, options.shuffle_buffer, seed, start_record)
         dataset = dataset.shard(num_shards, (shard_index - start_record) % num_shards)
         if n > 1:
@@ -261,7 +261,7 @@ def eval_pictures(
       "mask" string, PNG or ""; with ten crops also "crops" uint8 (10, S, S, 3) in the order of `ten_crops`.
     """
 
-    def prepare(serialized):
+    def prepare(serialized: Any) -> dict[str, Any]:
         record = with_checked_boxes(checked_record(serialized, data))
         image = decode(record["jpeg"])
         view = {"image": eval_view(image, options), "num_boxes": tf.shape(record["boxes"])[0]}

@@ -47,16 +47,16 @@ def stored(split: "Split") -> Any:
 def _readable(split: "Split") -> Callable[[Any], Any]:
     """A function from the number of a shard to the Dataset of its records, those that are left out aside."""
     ends = dict(zip(split.files, split.shard_counts))
-    bad = {file: [-1] for file in split.files}
-    for record in split.left_out:
+    numbers = {file: [-1] for file in split.files}
+    for record in split.left_out or ():
         if record.rest:
             ends[record.file] = record.record
         else:
-            bad[record.file].append(record.record)
-    bad = tf.ragged.constant(list(bad.values()), tf.int64).to_tensor(-1)
+            numbers[record.file].append(record.record)
+    bad = tf.ragged.constant(list(numbers.values()), tf.int64).to_tensor(-1)
     files, ends = tf.constant(split.files), tf.constant(list(ends.values()), tf.int64)
 
-    def records(shard):
+    def records(shard: Any) -> Any:
         numbered = tf.data.TFRecordDataset(files[shard]).take(ends[shard]).enumerate()
         return numbered.filter(lambda number, _: tf.reduce_all(bad[shard] != number)).map(lambda _, record: record)
 

@@ -80,7 +80,7 @@ def render(options: SyntheticOptions, split: str, index: int) -> SyntheticPictur
     return SyntheticPicture(image, label, np.array(box, np.float32), mask)
 
 
-def _colour(hue: int, saturation: int, value: int) -> list[int]:
+def _colour(hue: Any, saturation: Any, value: Any) -> list[int]:
     pixel = np.array([[[hue % 180, saturation, value]]], np.uint8)
     return [int(c) for c in cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0]]
 

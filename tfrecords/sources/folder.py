@@ -137,7 +137,8 @@ def _read_boxes(path: pathlib.Path, files: Mapping[str, Any], options: FolderOpt
         annotation.split = _split(path, line, row)
         annotation.boxes += _box(path, line, row, options)
         if row.get("width") and row.get("height"):
-            annotation.size = tuple(map(int, _numbers(path, line, row, ("height", "width"))))
+            height, width = _numbers(path, line, row, ("height", "width"))
+            annotation.size = int(height), int(width)
     return annotations
 
 

@@ -209,7 +209,7 @@ def _labelled(objects: list[tuple[str, tuple]], name: str) -> tuple[str, tuple]:
 def parse_voc(data: bytes, name: str) -> list[tuple[str, tuple]]:
     """Objects of a PASCAL-VOC annotation: [(name, (x0, y0, x1, y1))]."""
     try:
-        root = ElementTree.parse(io.BytesIO(data)).getroot()
+        root: Any = ElementTree.parse(io.BytesIO(data)).getroot()
         return [
             (entry.findtext("name").strip(), tuple(float(entry.find("bndbox").findtext(key)) for key in _VOC_SIDES))
             for entry in root.iter("object")

@@ -36,7 +36,7 @@ class TfdsItem(Item):
     split: str
     index: int
     mask_rule: str
-    example: dict | None = dataclasses.field(default=None, repr=False, compare=False)
+    example: Any = dataclasses.field(default=None, repr=False, compare=False)
 
     def read(self) -> RawPicture:
         """Turns boxes from y0, x0, y1, x1 to x0, y0, x1, y1 and the gray mask into object and background."""
@@ -116,7 +116,7 @@ def _stream(builder: Any, split: str, wanted: dict[str, Any]) -> Any:
     return tfds.as_numpy(dataset)
 
 
-def _fetch(builder: Any, items: Sequence[Item]) -> Iterator[Item]:
+def _fetch(builder: Any, items: Sequence[Any]) -> Iterator[Item]:
     """The items, which are of one split and in order, with their examples."""
     features = builder.info.features
     wanted: dict[str, Any] = {"image": True}
