@@ -50,17 +50,12 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def tiny_records(tmp_path_factory):
     """Folder of records of the embedded data set: 24 train, 9 val and 8 test pictures, 3 classes."""
-    from e2wsol.data.synthetic import SyntheticOptions
-    from tfrecords import build
-    from tfrecords.prepare import StoreOptions
+    from made_runs import run
 
     output = tmp_path_factory.mktemp("tiny") / "records"
-    build.main(
-        build.BuildOptions(source="synthetic", output=str(output), shard_pictures=10, workers=1),
-        StoreOptions(),
-        SyntheticOptions(synthetic_train=24, synthetic_val=9, synthetic_test=8, synthetic_classes=3, synthetic_side=48),
-        [],
-    )
+    sizes = ("--synthetic_train=24", "--synthetic_val=9", "--synthetic_test=8", "--synthetic_classes=3")
+    flags = (f"--output={output}", *sizes, "--synthetic_side=48", "--shard_pictures=10", "--workers=1")
+    assert run("build", "--source=synthetic", *flags) == 0
     return pathlib.Path(output)
 
 

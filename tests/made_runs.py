@@ -5,8 +5,10 @@ import sys
 import pytest
 
 from e2wsol import classify, cli, convert, evaluate, export, predict, pseudo_masks, train
+from tfrecords import build
 
 COMMANDS = {
+    "build": (build.main, build.BuildFlags),
     "train": (train.main, train.TrainFlags),
     "classify": (classify.main, classify.ClassifyOptions),
     "convert": (convert.main, convert.ConvertFlags),
