@@ -122,7 +122,7 @@ def made_picture(path, seed):
 
 
 def build(files, folder, store):
-    """The DatasetInfo of records of the files, all of one class."""
+    """The Dataset of records of the files, all of one class."""
     items = [FileItem(f"{index}", 0, Location(str(path))) for index, path in enumerate(files)]
     listing = Listing("photos", ("photo",), {"train": items}, mixed=True)
     created_by = {"store": store}

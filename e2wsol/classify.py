@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from e2wsol import cli, files
 from e2wsol.config import option
-from e2wsol.data import broken_records, dataset, pipeline, skipped_records
+from e2wsol.data import bad_records, dataset, pipeline
 from e2wsol.errors import UserError
 from e2wsol.evaluation import predicted_classes
 from e2wsol.evaluation.of_run import crops_to_take
@@ -45,7 +45,7 @@ class ClassifyOptions:
         0, "whole pictures are resized to this for the network; 0 for the run's evaluation view", minimum=0
     )
     batch_size: int = option(32, "pictures a batch", minimum=1, aliases=("batch",))
-    on_bad_record: str = dataset.on_bad_record_option()
+    on_bad_record: str = bad_records.on_bad_record_option()
     crops: str = option(
         "auto",
         "views that a class is predicted from: 1, or the mean over 10 crops; auto as the run's protocol says",
@@ -63,8 +63,8 @@ def main(options, positional):
     output = pathlib.Path(options.output or folder / f"{options.split}.jsonl")
     if output.suffix != ".jsonl":
         raise UserError(f"--output={output}: give a name that ends in .jsonl")
-    info = skipped_records.leave_out(info, options.on_bad_record, (options.split,), folder)
-    skipped_records.remember(info, folder)
+    info = info.without_bad_records((options.split,), folder)
+    info.save_bad_records(folder)
     model, protocol = run.model, run.box_protocol()
     if options.input_size:
         model = model.resized(options.input_size)
@@ -138,7 +138,7 @@ def predicted(classifier, info, view, options, crops):
     """Yields (picture id, label, five best classes, their probabilities) in the order of the records."""
     batches = pipeline.eval_dataset(info, view, split=options.split, batch=options.batch_size, crops=crops)
     count = info.split(options.split).count
-    with broken_records.guard(info, options.split), tqdm(total=count, desc="classify", unit="picture") as bar:
+    with info.reading(options.split), tqdm(total=count, desc="classify", unit="picture") as bar:
         for batch in batches:
             probabilities = classifier.probabilities(batch)
             best = ranking(probabilities)

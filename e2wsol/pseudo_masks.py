@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from e2wsol import cli, files
 from e2wsol.config import option
-from e2wsol.data import dataset, pipeline, schema, skipped_records
+from e2wsol.data import bad_records, dataset, pipeline, schema
 from e2wsol.data.masked_records import MaskedRecords
 from e2wsol.errors import UserError
 from e2wsol.localization import pseudo_mask
@@ -54,7 +54,7 @@ class PseudoMaskOptions:
         pseudo_mask.MIN_AREA, "contours of a smaller area give no Gaussian, square pixels of --mask_size", minimum=0.5
     )
     batch_size: int = option(32, "pictures a batch", minimum=1, aliases=("batch",))
-    on_bad_record: str = dataset.on_bad_record_option()
+    on_bad_record: str = bad_records.on_bad_record_option()
     threads: int = option(0, "threads that make and encode masks; 0 for one a core", minimum=0)
     samples: int = option(12, f"masks that {SHEET} shows", minimum=1)
 
@@ -73,8 +73,8 @@ def main(options, positional):
             raise UserError(f"--{flag} is missing: see python -m e2wsol.pseudo_masks --help")
     run = TrainedRun.in_folder(options.run_dir, checkpoint=options.checkpoint)
     info = run.records(options.data_dir, options.on_bad_record)
-    info = skipped_records.leave_out(info, options.on_bad_record, (SPLIT,), run.folder.path)
-    skipped_records.remember(info, run.folder.path)
+    info = info.without_bad_records((SPLIT,), run.folder.path)
+    info.save_bad_records(run.folder.path)
     if not info.split(SPLIT).count:
         raise UserError(f"--data_dir={info.folder}: split '{SPLIT}' holds no picture")
     input_size = options.mask_input_size or run.view.resize_size

@@ -15,7 +15,7 @@ from e2wsol import cli, compute, config, methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.backbones.weights import load_start_weights
 from e2wsol.config import option
-from e2wsol.data import pipeline, skipped_records
+from e2wsol.data import dataset, pipeline
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
 from e2wsol.trained_run import protocol_of
@@ -62,8 +62,8 @@ def main(flags, positional):
     if flags.run.deterministic:
         strategies.make_deterministic()
     data = flags.data
-    info = skipped_records.load(data.data_dir, data.on_bad_record)
-    info = skipped_records.leave_out(info, data.on_bad_record, ("train", "val"), flags.run.run_dir)
+    info = dataset.load(data.data_dir, on_bad_record=data.on_bad_record)
+    info = info.without_bad_records(("train", "val"), flags.run.run_dir)
     strategy = strategies.create(flags.devices)
     keras.utils.set_random_seed(flags.loop.seed)
     compute.use(flags.compute)
@@ -92,7 +92,7 @@ def _train(flags, strategy, folder, info):
     )
     if runner.chief:  # only now: flags that no network can be built with leave no run folder behind
         folder.start(info, flags)
-        skipped_records.remember(info, folder.path)
+        info.save_bad_records(folder.path)
     resumed = runner.resume()
     if runner.chief:
         start = f"resumed from {resumed}" if resumed else report.text() if report else "start weights: none"
@@ -136,7 +136,7 @@ def _file_callbacks(folder, runner, flags, protocol):
     split = "val" if runner.validation.exists else "train"
     batch = next(iter(pipeline.eval_dataset(runner.info, flags.data, split=split, batch=max(1, pictures))))
     images, labels = batch["image"].numpy()[:pictures], batch["label"].numpy()[:pictures]
-    skipped = sum(skipped_records.counts(runner.info, ("train",)).values())
+    skipped = sum(runner.info.skipped(("train",)).values())
     return [
         MetricsFile(folder.metrics_file, runner.step, {"skipped_records": skipped} if skipped else {}),
         TensorBoardLog(folder.tensorboard, images, labels, protocol),

@@ -17,8 +17,8 @@ import numpy as np
 
 from e2wsol import compute, files
 from e2wsol.config import from_arguments, from_mapping, to_mapping
-from e2wsol.data import skipped_records
-from e2wsol.data.dataset import DatasetInfo
+from e2wsol.data import dataset
+from e2wsol.data.dataset import Dataset
 from e2wsol.data.pipeline import PipelineOptions
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization import protocols
@@ -325,7 +325,7 @@ class TrainedRun(_Predicting):
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{file}: not a result of python -m e2wsol.evaluate ({error}); evaluate again") from None
 
-    def records(self, data_dir: str = "", on_bad_record: str = "error") -> DatasetInfo:
+    def records(self, data_dir: str = "", on_bad_record: str = "error") -> Dataset:
         """The records to use the run on.
 
         Args:
@@ -335,7 +335,7 @@ class TrainedRun(_Predicting):
         Raises:
           UserError: no records, or records of other classes than the run's.
         """
-        info = skipped_records.load(data_dir or self.view.data_dir, on_bad_record)
+        info = dataset.load(data_dir or self.view.data_dir, on_bad_record=on_bad_record)
         if self.folder and list(info.classes) != self.folder.classes():
             raise ArgumentError(
                 "data_dir", info.folder, f"other classes than those of the run ({self.folder.dataset_file})"

@@ -4,13 +4,13 @@ import numpy as np
 import tensorflow as tf
 
 from e2wsol.data import dataset, schema
-from e2wsol.data.picture import Picture
+from e2wsol.data.image_record import ImageRecord
 
 
 def made_picture(index, label, *, height=40, width=30, boxes=((3, 4, 20, 30),), mask=None):
     pixels = np.random.default_rng(index).integers(0, 256, (6, 5, 3), dtype=np.uint8)
     image = tf.image.resize(pixels, (height, width), method="nearest")
-    return Picture(
+    return ImageRecord(
         jpeg=tf.io.encode_jpeg(image, quality=95).numpy(),
         height=height,
         width=width,
@@ -40,7 +40,7 @@ def class_counts(labels, classes):
 
 
 def write_dataset(folder, splits, classes=3):
-    """Writes {split: [shard: [Picture]]}; a second route to the format, without the builder."""
+    """Writes {split: [shard: [ImageRecord]]}; a second route to the format, without the builder."""
     document = {
         "format": dataset.FORMAT,
         "name": "made",

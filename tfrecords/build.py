@@ -4,14 +4,20 @@
 import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from e2wsol import cli, config
 from e2wsol.config import option
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError, UserError
 from tfrecords import splits as split_tools
+from tfrecords.items import Item, Listing
 from tfrecords.masks import MASK_RULES
 from tfrecords.prepare import StoreOptions
 from tfrecords.sources import SOURCES, AllOptions
+
+if TYPE_CHECKING:
+    from e2wsol.data.dataset import Dataset
 
 _HELP = """Turns pictures into TFRecords with a dataset.json beside them. Examples:
 
@@ -66,19 +72,19 @@ class BuildFlags:
 
     build: BuildOptions
     store: StoreOptions
-    of_sources: AllOptions
+    of_sources: AllOptions  # type: ignore[valid-type]
 
 
-def main(flags, positional):
+def main(flags: BuildFlags, positional: list[str]) -> None:
     """Reads one source and writes train, val and test shards with dataset.json."""
     build = flags.build
     if positional:
         raise UserError(f"unexpected argument {positional[0]}; give the source's path as --input={positional[0]}")
     if not build.output:
-        raise UserError("--output: missing; name the folder for the records, such as records/mine")
+        raise ArgumentError("output", None, "missing; name the folder for the records, such as records/mine")
     source = SOURCES[build.source]
     if source.needs_input and not build.input:
-        raise UserError(f"--input: missing; --source={build.source} needs a folder, an archive or a name")
+        raise ArgumentError("input", None, f"missing; source={build.source} needs a folder, an archive or a name")
     options = next(
         (each for each in config.instances(flags.of_sources) if type(each) is source.Options), source.Options()
     )
@@ -89,29 +95,29 @@ def main(flags, positional):
     print(f"wrote {build.output}: {len(info.classes)} classes, boxes: {info.has_boxes}, masks: {info.has_masks}")
 
 
-def arrange(listing, build):
-    """Checks the listing, takes the held-out part from train and mixes the order of each split."""
-    splits = dict(listing.splits)
+def arrange(listing: Listing, build: BuildOptions) -> Listing:
+    """Checks the listing, takes the held-out part from train and shuffles each split."""
+    splits: dict[str, Sequence[Item]] = dict(listing.splits)
     _check_names(listing)
     split_tools.check_counts(splits, build.expect_counts)
     _check_classes(listing)
     if build.holdout:
         if "train" not in splits or "val" in splits:
             reason = "has a split val already" if "val" in splits else "has no split train"
-            raise UserError(f"--holdout={build.holdout}: the source {reason}; use --holdout=0")
+            raise ArgumentError("holdout", build.holdout, f"the source {reason}; use holdout=0")
         splits["train"], splits["val"] = split_tools.hold_out(splits["train"], build.holdout)
-    if not listing.mixed:
-        splits = {name: split_tools.mixed(items) for name, items in splits.items()}
+    if not listing.shuffled:
+        splits = {name: split_tools.shuffled(items) for name, items in splits.items()}
     splits = {name: splits[name] for name in sorted(splits, key=_reading_order)}
     return dataclasses.replace(listing, splits=splits, name=build.name or listing.name)
 
 
-def _reading_order(split):
+def _reading_order(split: str) -> tuple[int, str]:
     known = ("train", "val", "test")
     return (known.index(split) if split in known else len(known), split)
 
 
-def _check_names(listing):
+def _check_names(listing: Listing) -> None:
     """Names must be text: a file system may hold others."""
     for name in (*listing.classes, *(item.source_id for items in listing.splits.values() for item in items)):
         try:
@@ -120,7 +126,7 @@ def _check_names(listing):
             raise UserError(f"{name!r}: a name that is not UTF-8; rename it") from None
 
 
-def _check_classes(listing):
+def _check_classes(listing: Listing) -> None:
     """Every class needs a picture to learn from; labels must be those of the classes."""
     split = "train" if "train" in listing.splits else next(iter(listing.splits))
     labels = {item.label for item in listing.splits[split]}
@@ -129,7 +135,7 @@ def _check_classes(listing):
             raise UserError(f"class {name} has no picture in split {split}")
 
 
-def _write(listing, build, store, source_options):
+def _write(listing: Listing, build: BuildOptions, store: StoreOptions, source_options: Any) -> "Dataset":
     # Imported here, since the worker processes import this module too and do without TensorFlow.
     import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
     from tfrecords import writer
@@ -143,7 +149,7 @@ def _write(listing, build, store, source_options):
         created_by=created_by,
         store=store,
         shard_pictures=build.shard_pictures,
-        workers=build.workers or os.cpu_count(),
+        workers=build.workers or os.cpu_count() or 1,
     )
 
 

@@ -5,7 +5,8 @@ Nothing here imports TensorFlow, so that worker processes start fast and stay sm
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class Location:
     offset: int = 0
     size: int = -1
 
-    def read(self):
+    def read(self) -> bytes:
         """The bytes.
 
         Raises:
@@ -41,7 +42,7 @@ class Location:
             raise UserError(f"{self.path}: cannot be read ({error})") from None
 
 
-def read_text(path):
+def read_text(path: str | pathlib.Path) -> str:
     """The text of a table of annotations; a UserError where it is not there or is no UTF-8."""
     try:
         return Location(str(path)).read().decode("utf-8-sig")
@@ -79,11 +80,11 @@ class Item:
     label: int
 
     @property
-    def filename(self):
+    def filename(self) -> str:
         """Name of the picture's file, for display."""
         return pathlib.PurePosixPath(self.source_id).name
 
-    def read(self):
+    def read(self) -> RawPicture:
         """The `RawPicture`; runs in a worker process."""
         raise NotImplementedError
 
@@ -101,10 +102,10 @@ class FileItem(Item):
 
     location: Location
     boxes: tuple[tuple[float, float, float, float], ...] = ()
-    mask: object = None
+    mask: Any = None
     annotated_size: tuple[int, int] | None = None
 
-    def read(self):
+    def read(self) -> RawPicture:
         """Reads the file; decoding is left to the builder."""
         render = self.mask.render if self.mask is not None else None
         return RawPicture(self.location.read(), np.asarray(self.boxes, np.float32).reshape(-1, 4), render)
@@ -118,7 +119,7 @@ class Listing:
       name: name of the data set.
       classes: class names in label order.
       splits: split name to its items.
-      mixed: the items' order is random already and must be kept.
+      shuffled: the items' order is random already and must be kept.
       fetch: turns a run of items of one split into the same items ready for `read`, in the builder's
         process; for sources that can only be read in sequence.
       slack: pixels that a box may stick out of its picture before it counts as an error.
@@ -126,7 +127,7 @@ class Listing:
 
     name: str
     classes: tuple[str, ...]
-    splits: dict[str, Sequence[Item]]
-    mixed: bool = False
+    splits: Mapping[str, Sequence[Item]]
+    shuffled: bool = False
     fetch: Callable[[Sequence[Item]], Iterable[Item]] = iter
     slack: float = 1.0

@@ -2,18 +2,19 @@
 
 import dataclasses
 import io
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from e2wsol.data import images
-from e2wsol.data.picture import BACKGROUND, IGNORE, OBJECT
+from e2wsol.data.image_record import BACKGROUND, IGNORE, OBJECT
 from e2wsol.errors import UserError
 from tfrecords.items import Location
 
 
-def _lookup(background=(), ignore=(), otherwise=OBJECT):
+def _lookup(background: Iterable[int] = (), ignore: Iterable[int] = (), otherwise: int = OBJECT) -> np.ndarray:
     table = np.full(256, otherwise, np.uint8)
     table[list(background)] = BACKGROUND
     table[list(ignore)] = IGNORE
@@ -29,7 +30,7 @@ MASK_RULES = {
 }
 
 
-def apply_mask_rule(gray, rule):
+def apply_mask_rule(gray: np.ndarray, rule: str) -> np.ndarray:
     """Gray values (H, W) uint8 to 0 background, 1 object, 255 ignore."""
     return MASK_RULES[rule][gray]
 
@@ -41,7 +42,7 @@ class MaskFile:
     location: Location
     rule: str
 
-    def render(self, height, width):
+    def render(self, height: int, width: int) -> np.ndarray:
         """The mask, (height, width) uint8; a UserError when the file has another size."""
         data, name = self.location.read(), self.location.path
         try:
@@ -56,13 +57,13 @@ class MaskFile:
         return sized_mask(gray, self.rule, height, width, name=name)
 
 
-def sized_mask(gray, rule, height, width, *, name):
+def sized_mask(gray: np.ndarray, rule: str, height: int, width: int, *, name: str) -> np.ndarray:
     """`apply_mask_rule` after a check that the mask is as large as its picture."""
     _check_size(gray.shape, height, width, name)
     return apply_mask_rule(gray, rule)
 
 
-def _check_size(shape, height, width, name):
+def _check_size(shape: Sequence[int], height: int, width: int, name: str) -> None:
     if tuple(shape) != (height, width):
         raise UserError(f"{name}: mask is {shape[1]}x{shape[0]} pixels, its picture {width}x{height}")
 
@@ -73,7 +74,7 @@ class Outlines:
 
     polygons: tuple[tuple[tuple[float, float], ...], ...]
 
-    def render(self, height, width):
+    def render(self, height: int, width: int) -> np.ndarray:
         """The filled mask, (height, width) uint8."""
         mask = np.zeros((height, width), np.uint8)
         for polygon in self.polygons:

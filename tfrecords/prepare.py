@@ -4,13 +4,16 @@ import dataclasses
 import multiprocessing
 import os
 import threading
+from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
 
 import numpy as np
 
 from e2wsol.config import option
 from e2wsol.data import images
-from e2wsol.data.picture import Picture, check_boxes
+from e2wsol.data.image_record import ImageRecord, check_boxes
 from e2wsol.errors import UserError
+from tfrecords.items import Item
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,24 +32,24 @@ class StoreOptions:
     jpeg_quality: int = option(95, "quality of re-encoded JPEGs", minimum=1, maximum=100)
 
 
-def end_with_builder():
+def end_with_builder() -> None:
     """Makes this worker process end when the builder's has: a killed builder cannot tell its workers to."""
 
-    def watch(builder):
+    def watch(builder: BaseProcess) -> None:
         builder.join()
         os._exit(1)
 
     threading.Thread(target=watch, args=(multiprocessing.parent_process(),), daemon=True).start()
 
 
-def prepare(item, *, classes, options, slack):
-    """Reads `item` and makes its `Picture`.
+def prepare(item: Item, *, classes: Sequence[str], options: StoreOptions, slack: float) -> ImageRecord:
+    """Reads `item` and makes its `ImageRecord`.
 
     Args:
       item: `items.Item`.
       classes: class names in label order.
       options: `StoreOptions`.
-      slack: see `picture.check_boxes`.
+      slack: see `image_record.check_boxes`.
 
     Raises:
       UserError: the picture cannot be read, or its label, box or mask cannot be right; names the picture.
@@ -61,7 +64,7 @@ def prepare(item, *, classes, options, slack):
     height, width = pixels.shape[:2]
     _check_size(item, height, width)
     boxes = raw.boxes * [width, height, width, height] if raw.boxes_are_fractions else raw.boxes
-    return Picture(
+    return ImageRecord(
         jpeg=_jpeg(raw.content, pixels, plain, options),
         height=height,
         width=width,
@@ -74,7 +77,7 @@ def prepare(item, *, classes, options, slack):
     )
 
 
-def _check_size(item, height, width):
+def _check_size(item: Item, height: int, width: int) -> None:
     expected = getattr(item, "annotated_size", None)
     if expected not in (None, (height, width)):
         raise UserError(
@@ -83,11 +86,11 @@ def _check_size(item, height, width):
         )
 
 
-def _jpeg(content, pixels, plain, options):
+def _jpeg(content: bytes | np.ndarray, pixels: np.ndarray, plain: bool, options: StoreOptions) -> bytes:
     """Bytes as they are where nothing has to change, else encoded anew."""
     if options.store != "original":
         reduce = images.shrink if options.store == "resized" else images.shrink_to_square
         reduced = reduce(pixels, options.short_side)
         plain = plain and reduced is pixels
         pixels = reduced
-    return content if plain else images.encode_jpeg(pixels, options.jpeg_quality)
+    return content if plain and isinstance(content, bytes) else images.encode_jpeg(pixels, options.jpeg_quality)

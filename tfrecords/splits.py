@@ -1,11 +1,13 @@
 """Which picture goes where: reproducible choices from the hash of its name, never from a random state."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError, UserError
+from tfrecords.items import Item
 
 
-def key(source_id, purpose):
+def key(source_id: str, purpose: str) -> float:
     """A number in [0, 1) that depends on the picture's name and on what it is drawn for."""
     try:
         name = f"{purpose}\0{source_id}".encode()
@@ -15,12 +17,12 @@ def key(source_id, purpose):
     return int.from_bytes(digest, "big") / 2**64
 
 
-def mixed(items):
-    """The items in hash order, so that any first part of a file is a fair sample."""
+def shuffled(items: Sequence[Item]) -> list[Item]:
+    """The items in the order of their hashes, so that any first part of a file is a fair sample."""
     return sorted(items, key=lambda item: (key(item.source_id, "order"), item.source_id))
 
 
-def hold_out(items, fraction, purpose="holdout"):
+def hold_out(items: Sequence[Item], fraction: float, purpose: str = "holdout") -> tuple[list[Item], list[Item]]:
     """Takes the same fraction of every class.
 
     Args:
@@ -31,10 +33,10 @@ def hold_out(items, fraction, purpose="holdout"):
     Returns:
       (items that stay, items that go), each in the order given.
     """
-    by_class = {}
+    by_class: dict[int, list[Item]] = {}
     for item in items:
         by_class.setdefault(item.label, []).append(item)
-    gone = set()
+    gone: set[str] = set()
     for members in by_class.values():
         wanted = round(fraction * len(members))
         wanted = min(max(wanted, 1), len(members) - 1) if fraction > 0 else 0
@@ -46,12 +48,16 @@ def hold_out(items, fraction, purpose="holdout"):
     )
 
 
-def check_counts(splits, expected):
-    """Compares pictures per split with `--expect_counts` entries "split:count"."""
-    for entry in expected:
+def check_counts(splits: Mapping[str, Sequence[Item]], expect_counts: Sequence[str]) -> None:
+    """Compares pictures per split with entries "split:count".
+
+    Raises:
+      ArgumentError: an entry is none, or a split has another number of pictures.
+    """
+    for entry in expect_counts:
         name, _, count = entry.partition(":")
         if not count.isdigit():
-            raise UserError(f"--expect_counts={entry}: expected split:count, such as train:5994")
+            raise ArgumentError("expect_counts", entry, "expected split:count, such as train:5994")
         found = len(splits.get(name, ()))
         if found != int(count):
-            raise UserError(f"--expect_counts={entry}: split {name} has {found} pictures; is the download complete?")
+            raise ArgumentError("expect_counts", entry, f"split {name} has {found} pictures; is the download complete?")

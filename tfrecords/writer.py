@@ -13,15 +13,20 @@ import functools
 import hashlib
 import json
 import multiprocessing
+import pathlib
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 from tqdm import tqdm
 
 from e2wsol import files
 from e2wsol.data import dataset, schema
-from e2wsol.data.shards import record_writer
-from e2wsol.errors import UserError
+from e2wsol.data.dataset import Dataset
+from e2wsol.data.image_record import ImageRecord
+from e2wsol.errors import ArgumentError, UserError
+from tfrecords.items import Item, Listing
 from tfrecords.prepare import StoreOptions, end_with_builder, prepare
 
 PROGRESS = "progress.json"
@@ -33,10 +38,19 @@ class Shard:
     """One file to write: its name and its items."""
 
     file: str
-    items: tuple
+    items: tuple[Item, ...]
 
 
-def write(listing, output, *, source, created_by, store=None, shard_pictures=1000, workers=1):
+def write(
+    listing: Listing,
+    output: pathlib.Path,
+    *,
+    source: str,
+    created_by: dict[str, Any],
+    store: StoreOptions | None = None,
+    shard_pictures: int = 1000,
+    workers: int = 1,
+) -> Dataset:
     """Writes every split of `listing` to the folder `output`.
 
     Args:
@@ -49,7 +63,7 @@ def write(listing, output, *, source, created_by, store=None, shard_pictures=100
       workers: processes that read and encode; with 1 it is done in this process.
 
     Returns:
-      The `dataset.DatasetInfo` of what was written.
+      The `Dataset` that was written.
 
     Raises:
       UserError: a picture is bad, or `output` holds records made otherwise.
@@ -71,7 +85,7 @@ def write(listing, output, *, source, created_by, store=None, shard_pictures=100
     return dataset.load(output)
 
 
-def _cut(split, items, shard_pictures):
+def _cut(split: str, items: Sequence[Item], shard_pictures: int) -> list[Shard]:
     """Shards of nearly equal size, with their final names."""
     count = max(1, -(-len(items) // shard_pictures))
     bounds = [len(items) * i // count for i in range(count + 1)]
@@ -80,7 +94,7 @@ def _cut(split, items, shard_pictures):
     ]
 
 
-def _fingerprint(shard):
+def _fingerprint(shard: Shard) -> str:
     """Digest of what a shard's items say: their order, names, labels, boxes and where they lie."""
     digest = hashlib.sha256()
     for item in shard.items:
@@ -88,39 +102,39 @@ def _fingerprint(shard):
     return digest.hexdigest()
 
 
-def _earlier_entries(output, created_by):
+def _earlier_entries(output: pathlib.Path, created_by: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Shards that an earlier run in `output` wrote with the same options: name -> its entry in dataset.json."""
     for name in (PROGRESS, dataset.FILE_NAME):
         if (output / name).is_file():
             break
     else:
-        _refuse_foreign(output)
+        _refuse_other_records(output)
         return {}
     before = _earlier_state(output / name)
     old = before["created_by"]
     for name in sorted(old.keys() | created_by.keys()):
         if old.get(name) != created_by.get(name):
-            raise UserError(
-                f"--output={output}: made with {name}={old.get(name)}, now {name}={created_by.get(name)};"
-                " choose another --output or delete the folder"
-            )
+            changed = f"made with {name}={old.get(name)}, now {name}={created_by.get(name)}"
+            raise ArgumentError("output", output, f"{changed}; choose another output or delete the folder")
     return before["shards"]
 
 
-def _earlier_state(path):
+def _earlier_state(path: pathlib.Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         return {"created_by": dict(document["created_by"]), "shards": dataset.shard_entries(document)}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise UserError(f"{path}: not written by this builder; choose another --output or delete the folder") from None
+        raise UserError(f"{path}: not written by this builder; choose another output or delete the folder") from None
 
 
-def _refuse_foreign(output):
+def _refuse_other_records(output: pathlib.Path) -> None:
     for path in output.glob("*.tfrecord"):
-        raise UserError(f"--output={output}: holds {path.name}, but no {dataset.FILE_NAME}; choose another --output")
+        raise ArgumentError("output", output, f"holds {path.name}, but no {dataset.FILE_NAME}; choose another output")
 
 
-def _still_good(output, shards, before):
+def _still_good(
+    output: pathlib.Path, shards: Sequence[Shard], before: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
     """Entries of the shards that lie in `output` whole and are made from the same items."""
     return {
         shard.file: entry
@@ -134,7 +148,14 @@ def _still_good(output, shards, before):
     }
 
 
-def _write_shards(shards, listing, output, state, store, workers):
+def _write_shards(
+    shards: Sequence[Shard],
+    listing: Listing,
+    output: pathlib.Path,
+    state: dict[str, Any],
+    store: StoreOptions,
+    workers: int,
+) -> None:
     total = sum(len(shard.items) for shard in shards)
     # Interruptions must leave no half dataset.json beside new shards.
     files.write_text(output / PROGRESS, json.dumps(state))
@@ -149,7 +170,7 @@ def _write_shards(shards, listing, output, state, store, workers):
 
 
 @contextlib.contextmanager
-def _mapper(make, workers):
+def _mapper(make: Callable[[Item], ImageRecord], workers: int) -> Iterator[Callable]:
     """Yields a function like `map(make, items)` that keeps the order and little in memory."""
     if workers <= 1:
         yield functools.partial(map, make)
@@ -159,13 +180,15 @@ def _mapper(make, workers):
         try:
             yield functools.partial(_map_in_pool, pool, make, 8 * workers)
         except BrokenProcessPool:
-            raise UserError("a worker process died, most likely for lack of memory; use fewer --workers") from None
+            raise UserError("a worker process died, most likely for lack of memory; use fewer workers") from None
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _map_in_pool(pool, make, window, items):
-    pending = collections.deque()
+def _map_in_pool(
+    pool: concurrent.futures.Executor, make: Callable[[Item], ImageRecord], window: int, items: Iterable[Item]
+) -> Iterator[ImageRecord]:
+    pending: collections.deque[concurrent.futures.Future[ImageRecord]] = collections.deque()
     for item in items:
         pending.append(pool.submit(make, item))
         if len(pending) >= window:
@@ -174,11 +197,11 @@ def _map_in_pool(pool, make, window, items):
         yield pending.popleft().result()
 
 
-def _write_shard(output, shard, pictures, bar):
+def _write_shard(output: pathlib.Path, shard: Shard, pictures: Iterator[ImageRecord], bar: Any) -> dict[str, Any]:
     """Writes the shard's pictures, which come next in `pictures`; returns its entry in dataset.json."""
     has_boxes = has_masks = False
     with files.replacing(output / shard.file) as temporary:
-        with record_writer(temporary) as write_record:
+        with schema.record_writer(temporary) as write_record:
             for _ in shard.items:
                 picture = next(pictures)
                 has_boxes |= len(picture.boxes) > 0
@@ -197,8 +220,8 @@ def _write_shard(output, shard, pictures, bar):
     }
 
 
-def _document(listing, shards, state, source):
-    splits = {}
+def _document(listing: Listing, shards: dict[str, list[Shard]], state: dict[str, Any], source: str) -> dict[str, Any]:
+    splits: dict[str, dict[str, Any]] = {}
     for name, group in shards.items():
         entries = [state["shards"][shard.file] for shard in group]
         labels = collections.Counter(item.label for item in listing.splits[name])

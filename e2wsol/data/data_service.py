@@ -7,23 +7,29 @@ batch of it; the trainer takes the services' batches in turn. The result is the 
 
 import re
 import socket
+from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError
 
 _ADDRESS = re.compile(r"grpc://([^/:\s]+):(\d{1,5})")
 _SECONDS = 10
 
 
-def check(addresses):
-    """Raises a UserError where an address is none; nothing is connected to."""
+def check(addresses: Sequence[str]) -> None:
+    """Checks addresses; nothing is connected to.
+
+    Raises:
+      ArgumentError: one is none.
+    """
     for address in addresses:
         if not _ADDRESS.fullmatch(address):
-            raise UserError(f"--data_service={address}: expected grpc://HOST:PORT")
+            raise ArgumentError("data_service", address, "expected grpc://HOST:PORT")
 
 
-def distributed(parts, addresses):
+def distributed(parts: Sequence[Any], addresses: Sequence[str]) -> Any:
     """The batches of several Datasets in turn, each made by one service.
 
     Args:
@@ -31,7 +37,7 @@ def distributed(parts, addresses):
       addresses: "grpc://HOST:PORT" of the services.
 
     Raises:
-      UserError: a service does not answer.
+      ArgumentError: a service does not answer.
     """
     for address in addresses:
         _connect(address)
@@ -48,13 +54,13 @@ def distributed(parts, addresses):
     return tf.data.Dataset.choose_from_datasets(made, tf.data.Dataset.range(len(made)).repeat())
 
 
-def _connect(address):
-    host, port = _ADDRESS.fullmatch(address).groups()
+def _connect(address: str) -> None:
+    host, _, port = address.removeprefix("grpc://").rpartition(":")
     try:
         socket.create_connection((host, int(port)), _SECONDS).close()
     except (OSError, OverflowError) as error:
-        raise UserError(
-            f"--data_service={address}: no answer ({error}); start python -m e2wsol.data_service there"
+        raise ArgumentError(
+            "data_service", address, f"no answer ({error}); start python -m e2wsol.data_service there"
         ) from None
 
 
@@ -66,14 +72,14 @@ class Service:
       host: name or address of this host that trainers can reach.
     """
 
-    def __init__(self, port=0, host="localhost"):
+    def __init__(self, port: int = 0, host: str = "localhost"):
         service = tf.data.experimental.service
         self._dispatcher = service.DispatchServer(service.DispatcherConfig(port=port))
-        port = self._dispatcher.target.rsplit(":", 1)[1]
-        self.address = f"grpc://{host}:{port}"
-        config = service.WorkerConfig(dispatcher_address=f"localhost:{port}", worker_address=f"{host}:%port%")
+        bound = self._dispatcher.target.rsplit(":", 1)[1]
+        self.address = f"grpc://{host}:{bound}"
+        config = service.WorkerConfig(dispatcher_address=f"localhost:{bound}", worker_address=f"{host}:%port%")
         self._worker = service.WorkerServer(config)
 
-    def join(self):
+    def join(self) -> None:
         """Waits for ever."""
         self._dispatcher.join()

@@ -1,13 +1,17 @@
-"""A folder of record shards and the dataset.json that describes it."""
+"""A folder of record shards and the dataset.json that describes it. Free of TensorFlow until records are looked at."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import pathlib
+from collections.abc import Iterable
+from typing import Any
 
-from e2wsol.config import option
-from e2wsol.errors import UserError
+from e2wsol.data import bad_records
+from e2wsol.data.bad_records import BadRecord
+from e2wsol.errors import UserError, choose
 
 FORMAT = "e2wsol-records/1"
 FILE_NAME = "dataset.json"
@@ -15,29 +19,14 @@ _BLOCK = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
-class BadRecord:
-    """A record that cannot be used: its shard's path, its number there, its picture's id or "", and what is wrong.
-
-    With `rest` the shard cannot be read from there on; `count` says how many records are lost.
-    """
-
-    file: str
-    record: int
-    picture: str
-    reason: str
-    count: int = 1
-    rest: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class SplitInfo:
+class Split:
     """One split.
 
     Attributes:
       name: its name.
-      count: pictures that reading it gives.
+      count: images that reading it gives.
       files: shard paths in order.
-      class_counts: pictures per class as they were written, bad records included.
+      class_counts: images per class as they were written, bad records included.
       shard_counts: records per shard as they were written.
       left_out: the bad records that reading leaves out; None where nobody has looked for any.
     """
@@ -50,86 +39,178 @@ class SplitInfo:
     left_out: tuple[BadRecord, ...] | None = None
 
     @property
-    def skipped(self):
+    def skipped(self) -> int:
         """Number of records that reading leaves out."""
         return sum(record.count for record in self.left_out or ())
 
-    def without(self, bad):
-        """The split as it is read without the `BadRecord`s of a sequence."""
+    def without(self, bad: Iterable[BadRecord]) -> "Split":
+        """The split as it is read without some bad records."""
         left_out = tuple(bad)
         return dataclasses.replace(
             self, count=sum(self.shard_counts) - sum(record.count for record in left_out), left_out=left_out
         )
 
-    def shard(self, file):
+    def shard(self, file: str | pathlib.Path) -> "Split":
         """The part of this split in one of its files."""
         index = [os.path.basename(one) for one in self.files].index(os.path.basename(file))
-        file, count = self.files[index], self.shard_counts[index]
-        alone = dataclasses.replace(self, count=count, files=(file,), shard_counts=(count,))
-        return alone if self.left_out is None else alone.without(bad for bad in self.left_out if bad.file == file)
+        path, count = self.files[index], self.shard_counts[index]
+        alone = dataclasses.replace(self, count=count, files=(path,), shard_counts=(count,))
+        return alone if self.left_out is None else alone.without(bad for bad in self.left_out if bad.file == path)
 
 
 @dataclasses.dataclass(frozen=True)
-class DatasetInfo:
-    """What dataset.json says; `classes` are the names in label order.
+class Dataset:
+    """A folder of records: what its dataset.json says, and which of its records cannot be used.
 
-    `pseudo_mask_splits` names the splits whose pictures have pseudo masks.
+    Leaving bad records out of the split, and not out of the stream, keeps the stream a function of the seed and of
+    the number of the record that it starts at.
+
+    Attributes:
+      folder: path of the folder.
+      name: name of the data set.
+      source: name of the builder's source.
+      created_by: options that the records were made with.
+      classes: class names in label order.
+      splits: the `Split`s by name.
+      has_boxes: whether any image has a box.
+      has_masks: whether any image has a mask.
+      pseudo_mask_splits: names of the splits whose images have pseudo masks.
+      on_bad_record: "error" to stop at a record that cannot be used, "skip" to leave such records out.
+
+    Example:
+      >>> data = dataset.load("records/cub", on_bad_record="skip").without_bad_records(("train",), "runs/cub")
+      >>> with data.reading("train"):
+      ...     batch = next(iter(pipeline.train_dataset(data, options, global_batch=32, seed=0)))
+      >>> data.save_bad_records("runs/cub")
     """
 
     folder: str
     name: str
     source: str
-    created_by: dict
+    created_by: dict[str, Any]
     classes: tuple[str, ...]
-    splits: dict[str, SplitInfo]
+    splits: dict[str, Split]
     has_boxes: bool
     has_masks: bool
     pseudo_mask_splits: tuple[str, ...] = ()
+    on_bad_record: str = "error"
 
-    def split(self, name):
-        """The `SplitInfo` called `name`; a UserError lists the splits there are."""
+    def split(self, name: str) -> Split:
+        """The `Split` called `name`.
+
+        Raises:
+          UserError: there is none; the message lists those there are.
+        """
         if name not in self.splits:
             found = ", ".join(sorted(self.splits))
             raise UserError(f"{self.folder}: no split '{name}'; this data set has {found}")
         return self.splits[name]
 
+    @property
+    def description_sha256(self) -> str:
+        """Checksum of dataset.json, which tells data sets apart."""
+        return sha256(pathlib.Path(self.folder) / FILE_NAME)
 
-def on_bad_record_option():
-    """The field of the flag that says what a bad record means."""
-    return option(
-        "error",
-        "a picture or record that cannot be read: error = stop and name it; skip = look for all of them at the start, "
-        "leave them out, and say how many (bad_records.json in the run folder lists them)",
-        choices=("error", "skip"),
-    )
+    def without_bad_records(self, splits: Iterable[str | None], run_dir: str | pathlib.Path) -> "Dataset":
+        """The data set without its bad records; itself where `on_bad_record` is "error".
+
+        What is left out is printed. Nothing is written: `save_bad_records` does that.
+
+        Args:
+          splits: names of those that will be read; unknown ones are passed over.
+          run_dir: a folder whose bad_records.json is used where it has one, so that a run that goes on does so with
+            the same records, and nothing is looked through twice.
+
+        Raises:
+          UserError: no record of a split that has any can be used, or bad_records.json is not such a list.
+        """
+        if self.on_bad_record == "error":
+            return self
+        known, checked = bad_records.read(run_dir, self.description_sha256), dict(self.splits)
+        for name in dict.fromkeys(name for name in splits if name in checked):
+            checked[name] = self._without_bad(checked[name], known.get(name))
+        return dataclasses.replace(self, splits=checked)
+
+    def save_bad_records(self, run_dir: str | pathlib.Path) -> None:
+        """Writes what `without_bad_records` found to bad_records.json of a run folder; nothing where it did not look.
+
+        Raises:
+          UserError: there is a bad_records.json that is not such a list.
+        """
+        found = {name: split.left_out for name, split in self.splits.items() if split.left_out is not None}
+        if found:
+            bad_records.write(run_dir, self.description_sha256, found)
+
+    def skipped(self, splits: Iterable[str | None]) -> dict[str, int]:
+        """Number of records that are left out, of those of the named splits that have any."""
+        found = {name: self.split(name).skipped for name in splits if name}
+        return {name: count for name, count in found.items() if count}
+
+    def reading(self, split: str) -> contextlib.AbstractContextManager[None]:
+        """A context in which a bad record of a split ends as a UserError that names its file and image.
+
+        tf.data's errors do not say which record they come from; so the split is read once more, record by record,
+        after a failure. Errors that have another cause pass through.
+        """
+        from e2wsol.data import record_checks  # here, since it imports TensorFlow
+
+        return record_checks.naming_bad_records(self, split)
+
+    def _without_bad(self, split: Split, entries: list[dict[str, Any]] | None) -> Split:
+        """The split without its bad records: those in the entries of bad_records.json, else those that are found."""
+        if entries is not None:
+            bad = bad_records.from_entries(entries, split.name, split.files)
+        else:
+            from e2wsol.data import record_checks  # here, since it imports TensorFlow
+
+            bad = list(record_checks.find_bad_records(self, split.name))
+        checked = split.without(bad)
+        if checked.skipped and not checked.count:
+            raise UserError(f"{self.folder}: no record of split '{split.name}' can be read; {bad[0].describe()}")
+        if checked.skipped:
+            total, names = sum(split.shard_counts), bad_records.summary(bad)
+            lost = f"{checked.skipped} of {total} records cannot be read and are left out"
+            print(f"split {split.name}: {lost}: {names}", flush=True)
+        return checked
 
 
-def load(folder, *, verify=False, damaged=False):
-    """Reads dataset.json of a records folder and checks it against the shards.
+def load(folder: str | pathlib.Path, *, verify: bool = False, on_bad_record: str = "error") -> Dataset:
+    """Opens a folder of records: reads its dataset.json and checks it against the shards.
 
     Args:
       folder: path that holds dataset.json and the shards.
       verify: also compare every shard's SHA-256, which reads all of the data.
-      damaged: let shards pass that are not as long as they should be.
+      on_bad_record: "skip" lets shards pass that are not as long as they should be; `Dataset.without_bad_records`
+        then leaves out what cannot be read.
 
     Raises:
       UserError: no or broken dataset.json, a shard is missing, cut or changed.
+
+    Example:
+      >>> data = dataset.load("records/cub10")
+      >>> data.split("test").count
+      320
     """
+    choose(on_bad_record, bad_records.CHOICES, "on_bad_record")
     path = pathlib.Path(folder) / FILE_NAME
     document = read_document(path)
     try:
-        info = _info(str(folder), document)
+        data = _dataset(str(folder), document, on_bad_record)
         shards = [shard for split in document["splits"].values() for shard in split["shards"]]
         sizes = [(shard["file"], shard["bytes"], shard["sha256"]) for shard in shards]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{path}: not a valid data set description ({type(error).__name__}: {error})") from None
     for file, size, checksum in sizes:
-        _check_shard(path.parent / file, size, checksum if verify else None, damaged)
-    return info
+        _check_shard(path.parent / file, size, checksum if verify else None, damaged=on_bad_record == "skip")
+    return data
 
 
-def read_document(path):
-    """The parsed dataset.json at `path`, its format checked; UserError when it is not one."""
+def read_document(path: str | pathlib.Path) -> dict[str, Any]:
+    """The parsed dataset.json at `path`, its format checked.
+
+    Raises:
+      UserError: it is not one.
+    """
     try:
         document = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -142,25 +223,25 @@ def read_document(path):
     return document
 
 
-def _info(folder, document):
+def _dataset(folder: str, document: dict[str, Any], on_bad_record: str) -> Dataset:
     classes = tuple(document["classes"])
     if not classes or not all(isinstance(name, str) for name in classes):
         raise ValueError("classes must be a list of names")
-    splits = {name: _split_info(folder, name, entry, classes) for name, entry in document["splits"].items()}
-    return DatasetInfo(
+    return Dataset(
         folder=folder,
         name=str(document["name"]),
         source=str(document["source"]),
         created_by=document["created_by"],
         classes=classes,
-        splits=splits,
+        splits={name: _split(folder, name, entry, classes) for name, entry in document["splits"].items()},
         has_boxes=document["has_boxes"],
         has_masks=document["has_masks"],
         pseudo_mask_splits=tuple(document.get("pseudo_mask_splits", ())),
+        on_bad_record=on_bad_record,
     )
 
 
-def _split_info(folder, name, entry, classes):
+def _split(folder: str, name: str, entry: dict[str, Any], classes: tuple[str, ...]) -> Split:
     counts = tuple(entry["class_counts"])
     shard_counts = tuple(shard["count"] for shard in entry["shards"])
     if not all(type(count) is int and count >= 0 for count in (entry["count"], *counts, *shard_counts)):
@@ -168,22 +249,27 @@ def _split_info(folder, name, entry, classes):
     if len(counts) != len(classes) or not entry["count"] == sum(shard_counts) == sum(counts):
         raise ValueError(f"counts of split {name} do not agree")
     files = tuple(os.path.join(folder, file_name(shard["file"])) for shard in entry["shards"])
-    return SplitInfo(name, entry["count"], files, counts, shard_counts)
+    return Split(name, entry["count"], files, counts, shard_counts)
 
 
-def file_name(name):
-    """The name of a shard; a ValueError where it is none, or leads out of the folder."""
+def file_name(name: Any) -> str:
+    """The name of a shard.
+
+    Raises:
+      ValueError: it is none, or leads out of the folder.
+    """
     if not isinstance(name, str) or name in ("", ".", "..") or os.path.basename(name) != name or "\0" in name:
         raise ValueError(f"{name!r} is not the name of a shard in the folder")
     return name
 
 
-def shard_entries(document):
-    """{file name: what is said of the shard} of a dataset.json or a builder's progress.json.
+def shard_entries(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a dataset.json or a builder's progress.json says of its shards, by file name.
 
     Raises:
       ValueError, KeyError, TypeError or AttributeError: it is neither.
     """
+    entries: Iterable[tuple[str, Any]]
     if "shards" in document:
         entries = document["shards"].items()
     else:
@@ -191,7 +277,7 @@ def shard_entries(document):
     return {file_name(name): dict(entry) for name, entry in entries}
 
 
-def _check_shard(path, expected, checksum, damaged):
+def _check_shard(path: pathlib.Path, expected: int, checksum: str | None, *, damaged: bool) -> None:
     if not path.is_file():
         raise UserError(f"{path}: shard is missing; run the builder again to make it")
     size = path.stat().st_size
@@ -201,7 +287,7 @@ def _check_shard(path, expected, checksum, damaged):
         raise UserError(f"{path}: checksum differs from dataset.json; delete it and run the builder again")
 
 
-def sha256(path):
+def sha256(path: str | pathlib.Path) -> str:
     """Hex SHA-256 of a file."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:

@@ -1,6 +1,7 @@
 """Reading any picture file as upright RGB. Free of TensorFlow, for builder workers and predict."""
 
 import io
+import pathlib
 import warnings
 
 import cv2
@@ -17,12 +18,12 @@ _ORIENTATION = 0x0112  # EXIF tag
 _UPRIGHT = 1
 
 
-def is_picture(path):
+def is_picture(path: pathlib.PurePath) -> bool:
     """Whether the name of `path` (a pathlib path) ends like a picture's and is not a hidden file's."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def decode(data, name):
+def decode(data: bytes, name: str) -> tuple[np.ndarray, bool]:
     """Decodes the bytes of a picture file.
 
     Gray, CMYK, palette and transparent pictures become RGB; a picture that its EXIF tag says is
@@ -42,7 +43,7 @@ def decode(data, name):
         with warnings.catch_warnings():
             # Broken EXIF blocks are no reason to stop.
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
             check_size(image.size, name)
             plain = image.format == "JPEG" and image.mode == "RGB" and _orientation(image) == _UPRIGHT
             if not plain:
@@ -56,17 +57,17 @@ def decode(data, name):
     return pixels, plain
 
 
-def check_size(size, name):
+def check_size(size: tuple[int, int], name: str) -> None:
     """Raises a UserError where a picture of (width, height) pixels has more than MAX_PIXELS."""
     if size[0] * size[1] > MAX_PIXELS:
         raise UserError(f"{name}: picture of {size[0]}x{size[1]} pixels; at most {MAX_PIXELS:,} are read, reduce it")
 
 
-def _orientation(image):
+def _orientation(image: Image.Image) -> int:
     return image.getexif().get(_ORIENTATION, _UPRIGHT)
 
 
-def _to_rgb(image):
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # Pillow clips 16-bit gray to 255 instead of scaling it.
         return Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8)).convert("RGB")
@@ -77,14 +78,14 @@ def _to_rgb(image):
     return image.convert("RGB")
 
 
-def encode_jpeg(pixels, quality):
+def encode_jpeg(pixels: np.ndarray, quality: int) -> bytes:
     """(H, W, 3) uint8 RGB to JPEG bytes of the given quality (1 to 100)."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=quality)
     return stream.getvalue()
 
 
-def shrink(pixels, short_side):
+def shrink(pixels: np.ndarray, short_side: int) -> np.ndarray:
     """Reduces (H, W, 3) uint8 so that the short side is `short_side`; smaller pictures stay as they are."""
     height, width = pixels.shape[:2]
     factor = short_side / min(height, width)
@@ -94,7 +95,7 @@ def shrink(pixels, short_side):
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
 
-def shrink_to_square(pixels, side):
+def shrink_to_square(pixels: np.ndarray, side: int) -> np.ndarray:
     """Reduces (H, W, 3) uint8 so that no side is longer than `side`, each on its own; shorter ones stay."""
     height, width = pixels.shape[:2]
     if max(height, width) <= side:

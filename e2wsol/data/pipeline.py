@@ -5,13 +5,17 @@ ignored), then a crop of `image_size`; random with a flip for training, in the c
 """
 
 import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from e2wsol.config import option
 from e2wsol.data import data_service, record_streams, schema
-from e2wsol.data.dataset import on_bad_record_option
+from e2wsol.data.bad_records import on_bad_record_option
 from e2wsol.errors import UserError
+
+if TYPE_CHECKING:
+    from e2wsol.data.dataset import Dataset, Split
 
 _PICTURE_STREAM = 2  # of random numbers, beside that of record_streams
 MAX_SIDE = 1 << 14
@@ -100,7 +104,7 @@ def ten_crops(images, size):
     return tf.stack(crops, axis=-4)
 
 
-def resize_nearest(image, size):
+def resize_nearest(image: Any, size: int) -> Any:
     """Both sides to `size`, each pixel from the one under its upper left corner, as cv2.INTER_NEAREST.
 
     So it lies up to half a pixel beside what `resize` gives, as in the code of the papers that resize masks with it.
@@ -121,11 +125,11 @@ def resize_nearest(image, size):
     return image
 
 
-def _train_view(image, options, key):
+def _train_view(image: Any, options: PipelineOptions, key: Any) -> Any:
     return _train_window(_to_uint8(resize(image, options.resize_size)), options, key)
 
 
-def _train_window(image, options, key):
+def _train_window(image: Any, options: PipelineOptions, key: Any) -> Any:
     """The crop (S, S, c), mirrored or not, that `key` draws from a resized picture (R, R, c)."""
     size, channels = options.image_size, image.shape[-1]
     draws = tf.random.stateless_uniform([3], seed=key, alg="philox")
@@ -137,7 +141,7 @@ def _train_window(image, options, key):
     return tf.ensure_shape(image, (size, size, channels))
 
 
-def decode_pseudo_mask(png):
+def decode_pseudo_mask(png: Any) -> Any:
     """PNG bytes of a record's pseudo mask to uint8 (H, W, 2): 255 * foreground, 255 * prior."""
     return tf.io.decode_png(png, channels=3)[..., :2]
 
@@ -148,17 +152,17 @@ def _to_uint8(resized):
 
 
 def train_dataset(
-    info,
-    options,
+    data: "Dataset",
+    options: PipelineOptions,
     *,
-    split="train",
-    global_batch,
-    seed,
-    start_record=0,
-    shard_index=0,
-    num_shards=1,
-    pseudo_masks=False,
-):
+    split: str = "train",
+    global_batch: int,
+    seed: int,
+    start_record: int = 0,
+    shard_index: int = 0,
+    num_shards: int = 1,
+    pseudo_masks: bool = False,
+) -> Any:
     """Endless shuffled, augmented batches; a pure function of (seed, start_record).
 
     Record i of the stream (counted over all passes) has its own crop and flip drawn from (seed, i), and
@@ -166,13 +170,14 @@ def train_dataset(
     what a run from 0 sees after k records, and the shards of a batch together are the unsharded batch.
 
     Args:
-      info: `dataset.DatasetInfo`.
+      data: `dataset.Dataset`.
       options: `PipelineOptions`.
       split: split to read.
       global_batch: pictures per step over all shards; must be divisible by `num_shards`.
       seed: int.
       start_record: records of the global stream to leave out.
-      shard_index, num_shards: this worker's part of every global batch.
+      shard_index: number of this worker's part of every global batch, from 0.
+      num_shards: number of workers.
       pseudo_masks: whether to give the pictures' pseudo masks as well, cropped and mirrored like them.
 
     Returns:
@@ -184,15 +189,15 @@ def train_dataset(
     """
     if global_batch % num_shards:
         raise UserError(f"global batch of {global_batch} pictures cannot be split over {num_shards} workers")
-    split_info = _nonempty(info, split)
-    if pseudo_masks and split not in info.pseudo_mask_splits:
+    records = _nonempty(data, split)
+    if pseudo_masks and split not in data.pseudo_mask_splits:
         raise UserError(
-            f"{info.folder}: split '{split}' has no pseudo masks; make them with python -m e2wsol.pseudo_masks"
-            f" --run_dir=RUN --data_dir={info.folder} --output=NEW_FOLDER and train on NEW_FOLDER"
+            f"{data.folder}: split '{split}' has no pseudo masks; make them with python -m e2wsol.pseudo_masks"
+            " and train on the copy that it writes"
         )
 
-    def prepare(index, serialized):
-        record = checked_record(serialized, info)
+    def prepare(index: Any, serialized: Any) -> dict[str, Any]:
+        record = checked_record(serialized, data)
         key = record_streams.key(seed, _PICTURE_STREAM, index)
         view = {"image": _train_view(decode(record["jpeg"]), options, key), "label": record["label"]}
         if pseudo_masks:
@@ -202,8 +207,8 @@ def train_dataset(
 
     batch = global_batch // num_shards
 
-    def every_nth_batch(n, first):
-        dataset = record_streams.endless(split_info, options.shuffle_buffer, seed, start_record)
+    def every_nth_batch(n: int, first: int) -> Any:
+        dataset = record_streams.endless(records, options.shuffle_buffer, seed, start_record)
         dataset = dataset.shard(num_shards, (shard_index - start_record) % num_shards)
         if n > 1:
             dataset = dataset.batch(batch, drop_remainder=True).shard(n, first).unbatch()
@@ -219,23 +224,36 @@ def train_dataset(
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(_dataset_options())
 
 
-def train_ids(info, options, *, split="train", seed, start_record, count):
+def train_ids(
+    data: "Dataset", options: PipelineOptions, *, split: str = "train", seed: int, start_record: int, count: int
+) -> list[str]:
     """The picture ids of `count` records of train_dataset's stream from `start_record` on."""
-    records = record_streams.endless(_nonempty(info, split), options.shuffle_buffer, seed, start_record).take(count)
+    records = record_streams.endless(_nonempty(data, split), options.shuffle_buffer, seed, start_record).take(count)
     return [schema.parse(serialized)["source_id"].numpy().decode(errors="replace") for _, serialized in records]
 
 
-def eval_pictures(info, options, *, split, start=0, limit=0, crops=1, shard_index=0, num_shards=1):
+def eval_pictures(
+    data: "Dataset",
+    options: PipelineOptions,
+    *,
+    split: str,
+    start: int = 0,
+    limit: int = 0,
+    crops: int = 1,
+    shard_index: int = 0,
+    num_shards: int = 1,
+) -> Any:
     """Pictures one by one in file order, with the annotations.
 
     Args:
-      info: `dataset.DatasetInfo`.
+      data: `dataset.Dataset`.
       options: `PipelineOptions`.
       split: split to read.
       start: leave out so many pictures at the beginning.
       limit: read this many pictures only (builders store pictures in mixed order); 0 for all.
       crops: 10 to give "crops" as well, ten a picture, whatever `eval_crop` says; else 1.
-      shard_index, num_shards: read every num_shards-th picture from the shard_index-th on.
+      shard_index: number of the first picture to read.
+      num_shards: read every num_shards-th picture from there on.
 
     Returns:
       finite tf.data.Dataset of "image" uint8 (S, S, 3) RGB, "label" int32, "source_id" and "filename" string, "size"
@@ -243,53 +261,56 @@ def eval_pictures(info, options, *, split, start=0, limit=0, crops=1, shard_inde
       "mask" string, PNG or ""; with ten crops also "crops" uint8 (10, S, S, 3) in the order of `ten_crops`.
     """
 
-    def prepare(serialized):
-        record = with_checked_boxes(checked_record(serialized, info))
+    def prepare(serialized: Any) -> dict[str, Any]:
+        record = with_checked_boxes(checked_record(serialized, data))
         image = decode(record["jpeg"])
         view = {"image": eval_view(image, options), "num_boxes": tf.shape(record["boxes"])[0]}
         if crops == 10:
             view["crops"] = ten_crops(whole_view(image, options.resize_size), options.image_size)
         return view | {name: record[name] for name in ("label", "source_id", "filename", "size", "boxes", "mask")}
 
-    dataset = record_streams.stored(_nonempty(info, split)).skip(start)
+    dataset = record_streams.stored(_nonempty(data, split)).skip(start)
     if limit:
         dataset = dataset.take(limit)
     dataset = dataset.shard(num_shards, shard_index).map(prepare, num_parallel_calls=_threads(options))
     return dataset.with_options(_dataset_options())
 
 
-def eval_dataset(info, options, *, split, batch, **which):
+def eval_dataset(data: "Dataset", options: PipelineOptions, *, split: str, batch: int, **which: int) -> Any:
     """Finite batches of `eval_pictures`, remainder kept.
 
     Args:
-      info, options, split, which: as there.
+      data: `dataset.Dataset`.
+      options: `PipelineOptions`.
+      split: split to read.
       batch: pictures per batch.
+      which: further arguments of `eval_pictures`.
 
     Returns:
       tf.data.Dataset of what is there in batches (b, ...), "boxes" float32 (b, M, 4) padded with -1.
     """
-    dataset = eval_pictures(info, options, split=split, **which)
+    dataset = eval_pictures(data, options, split=split, **which)
     padding = {name: tf.zeros([], spec.dtype) for name, spec in dataset.element_spec.items() if spec.dtype != tf.string}
     padding |= {name: "" for name, spec in dataset.element_spec.items() if spec.dtype == tf.string}
     padding["boxes"] = -1.0
     return dataset.padded_batch(batch, padding_values=padding).prefetch(tf.data.AUTOTUNE)
 
 
-def supervised(dataset):
+def supervised(dataset: Any) -> Any:
     """(image, label) pairs for `keras.Model.fit`."""
     return dataset.map(lambda batch: (batch["image"], batch["label"]))
 
 
-def checked_record(serialized, info):
+def checked_record(serialized: Any, data: "Dataset") -> dict[str, Any]:
     """`schema.parse` of a record, stopping at a label that the data set's classes do not have."""
     record = schema.parse(serialized)
-    known = (record["label"] >= 0) & (record["label"] < len(info.classes))
+    known = (record["label"] >= 0) & (record["label"] < len(data.classes))
     with tf.control_dependencies([tf.debugging.Assert(known, ["label out of range", record["label"]])]):
         record["label"] = tf.identity(record["label"])
     return record
 
 
-def with_checked_boxes(record):
+def with_checked_boxes(record: dict[str, Any]) -> dict[str, Any]:
     """The record, stopping at a size that no picture has and at boxes that are no numbers."""
     size, boxes = record["size"], record["boxes"]
     sound = tf.reduce_all(size > 0) & tf.reduce_all(tf.math.is_finite(boxes))
@@ -297,18 +318,18 @@ def with_checked_boxes(record):
         return record | {"size": tf.identity(size), "boxes": tf.identity(boxes)}
 
 
-def _nonempty(info, split):
-    split_info = info.split(split)
-    if split_info.count == 0:
-        raise UserError(f"{info.folder}: split '{split}' holds no picture")
-    return split_info
+def _nonempty(data: "Dataset", name: str) -> "Split":
+    split = data.split(name)
+    if split.count == 0:
+        raise UserError(f"{data.folder}: split '{name}' holds no picture")
+    return split
 
 
-def _threads(options):
+def _threads(options: PipelineOptions) -> Any:
     return options.data_threads or tf.data.AUTOTUNE
 
 
-def _dataset_options():
+def _dataset_options() -> Any:
     dataset_options = tf.data.Options()
     dataset_options.deterministic = True
     # The shards are already this worker's own: tf.distribute must not cut them again.

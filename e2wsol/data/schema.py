@@ -13,16 +13,20 @@ Feature names are those of the TensorFlow Object Detection API, so that other to
                             255 * prior (see e2wsol.localization.pseudo_mask), blue 0
 """
 
+import contextlib
+import errno
 import io
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import cv2
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from e2wsol.data.picture import Picture
-
-__all__ = ["Picture", "add_pseudo_mask", "encode", "parse"]
+from e2wsol.data.image_record import ImageRecord
 
 _PSEUDO_MASK = "image/segmentation/pseudo_mask"
 
@@ -43,29 +47,29 @@ _FEATURES = {
 }
 
 
-def encode(picture):
-    """The bytes of the record of a `Picture`."""
-    size = np.asarray([picture.width, picture.height] * 2, np.float64)
-    fractions = np.asarray(picture.boxes, np.float64).reshape(-1, 4) / size
+def encode(image: ImageRecord) -> bytes:
+    """The bytes of the record of an image."""
+    size = np.asarray([image.width, image.height] * 2, np.float64)
+    fractions = np.asarray(image.boxes, np.float64).reshape(-1, 4) / size
     features = {
-        "image/encoded": _bytes(picture.jpeg),
+        "image/encoded": _bytes(image.jpeg),
         "image/format": _bytes(b"jpeg"),
-        "image/height": _int64(picture.height),
-        "image/width": _int64(picture.width),
-        "image/filename": _bytes(picture.filename.encode()),
-        "image/source_id": _bytes(picture.source_id.encode()),
-        "image/class/label": _int64(picture.label),
-        "image/class/text": _bytes(picture.class_name.encode()),
+        "image/height": _int64(image.height),
+        "image/width": _int64(image.width),
+        "image/filename": _bytes(image.filename.encode()),
+        "image/source_id": _bytes(image.source_id.encode()),
+        "image/class/label": _int64(image.label),
+        "image/class/text": _bytes(image.class_name.encode()),
     }
     for column, side in enumerate(_BOX_SIDES):
         values = tf.train.FloatList(value=fractions[:, column])
         features[f"image/object/bbox/{side}"] = tf.train.Feature(float_list=values)
-    if picture.mask is not None:
-        features["image/segmentation/mask"] = _bytes(cv2.imencode(".png", picture.mask)[1].tobytes())
+    if image.mask is not None:
+        features["image/segmentation/mask"] = _bytes(cv2.imencode(".png", image.mask)[1].tobytes())
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
 
 
-def add_pseudo_mask(serialized, draw):
+def add_pseudo_mask(serialized: bytes, draw: Callable[[int, int], np.ndarray]) -> bytes:
     """The bytes of a record with a pseudo mask put in, its other features as they were.
 
     Args:
@@ -81,15 +85,25 @@ def add_pseudo_mask(serialized, draw):
     return example.SerializeToString(deterministic=True)
 
 
-def _bytes(value):
+@contextlib.contextmanager
+def record_writer(path: str | pathlib.Path) -> Iterator[Callable[[bytes], None]]:
+    """Yields the write function of a TFRecord file; TensorFlow's storage errors become OSError."""
+    try:
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            yield writer.write
+    except tf.errors.ResourceExhaustedError as error:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+
+
+def _bytes(value: bytes) -> Any:
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
 
-def _int64(value):
+def _int64(value: int) -> Any:
     return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
 
 
-def parse(serialized):
+def parse(serialized: Any) -> dict[str, Any]:
     """Reads a record without decoding its picture.
 
     Args:
@@ -116,7 +130,7 @@ def parse(serialized):
     }
 
 
-def _pixels(fractions, size):
+def _pixels(fractions: Any, size: Any) -> Any:
     """Fractions to pixels; a coordinate annotated in whole pixels comes back exactly.
 
     A float32 fraction is off by up to 2**-25, so a product that close to a whole pixel is that pixel.

@@ -8,6 +8,7 @@ whole object can be told from it. Boxes and masks are exact. Everything follows 
 """
 
 import dataclasses
+from typing import Any
 
 import cv2
 import numpy as np
@@ -48,12 +49,12 @@ class SyntheticPicture:
     mask: np.ndarray
 
 
-def class_names(options):
+def class_names(options: SyntheticOptions) -> list[str]:
     """Names of the classes in label order."""
     return [f"{colour}-headed" for colour in _COLOURS[: options.synthetic_classes]]
 
 
-def count(options, split):
+def count(options: SyntheticOptions, split: str) -> int:
     """Number of pictures of "train", "val" or "test"."""
     return {
         "train": options.synthetic_train,
@@ -62,7 +63,7 @@ def count(options, split):
     }[split]
 
 
-def render(options, split, index):
+def render(options: SyntheticOptions, split: str, index: int) -> SyntheticPicture:
     """Draws picture `index` of `split`; the same arguments always give the same picture."""
     rng = np.random.default_rng([options.synthetic_seed, SPLITS.index(split), index])
     side = options.synthetic_side
@@ -79,16 +80,16 @@ def render(options, split, index):
     return SyntheticPicture(image, label, np.array(box, np.float32), mask)
 
 
-def _colour(hue, saturation, value):
+def _colour(hue: Any, saturation: Any, value: Any) -> list[int]:
     pixel = np.array([[[hue % 180, saturation, value]]], np.uint8)
     return [int(c) for c in cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0]]
 
 
-def _any_colour(rng, saturation=(40, 230)):
+def _any_colour(rng: np.random.Generator, saturation: tuple[int, int] = (40, 230)) -> list[int]:
     return _colour(rng.integers(180), rng.integers(*saturation), rng.integers(60, 240))
 
 
-def _background(rng, side):
+def _background(rng: np.random.Generator, side: int) -> np.ndarray:
     """Noise of several scales between two colours, float32 (side, side, 3)."""
     field = np.zeros((side, side), np.float32)
     for cells, weight in ((3, 0.5), (8, 0.3), (24, 0.2)):
@@ -98,25 +99,25 @@ def _background(rng, side):
     return dark + np.clip(field, 0, 1)[..., None] * (light - dark)
 
 
-def _fixed(points):
+def _fixed(points: Any) -> np.ndarray:
     return np.round(np.asarray(points) * (1 << _SHIFT)).astype(np.int32)
 
 
-def _polygon(canvas, points, colour):
+def _polygon(canvas: np.ndarray, points: Any, colour: Any) -> None:
     cv2.fillPoly(canvas, [_fixed(points)], colour, cv2.LINE_8, _SHIFT)
 
 
-def _ellipse_points(centre, axes, angle, corners=40):
+def _ellipse_points(centre: Any, axes: tuple[float, float], angle: float, corners: int = 40) -> np.ndarray:
     t = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     circle = np.stack([axes[0] * np.cos(t), axes[1] * np.sin(t)], -1)
     return np.asarray(centre) + circle @ _rotation(angle).T
 
 
-def _rotation(angle):
+def _rotation(angle: float) -> np.ndarray:
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
-def _capsule_points(start, end, width):
+def _capsule_points(start: Any, end: Any, width: float) -> np.ndarray:
     """Outline of a bar with round ends."""
     start, end = np.asarray(start), np.asarray(end)
     angle = np.arctan2(*(end - start)[::-1])
@@ -126,7 +127,7 @@ def _capsule_points(start, end, width):
     return np.concatenate([start + cap @ turn, end - cap @ turn])
 
 
-def _distractor(image, rng):
+def _distractor(image: np.ndarray, rng: np.random.Generator) -> None:
     """A disc, bar or polygon in any colour, without the ring that makes a head."""
     side = image.shape[0]
     centre = rng.uniform(0, side, 2)
@@ -144,7 +145,7 @@ def _distractor(image, rng):
 class _Creature:
     """Torso, neck, head, four jointed legs and a tail, posed at random."""
 
-    def __init__(self, options, rng, label):
+    def __init__(self, options: SyntheticOptions, rng: np.random.Generator, label: int):
         self.rng = rng
         self.head_hue = _hue(rng, options, label, options.synthetic_head_evidence)
         self.saddle_hue = _hue(rng, options, label, options.synthetic_body_evidence)
@@ -155,11 +156,11 @@ class _Creature:
         reach = 1.3 * self.scale
         self.centre = rng.uniform(reach, side - reach, 2)
 
-    def place(self, points):
+    def place(self, points: Any) -> np.ndarray:
         """Creature units (torso half-length 1) to pixels."""
         return self.centre + self.scale * (np.asarray(points) @ self.turn.T)
 
-    def draw(self, image, mask):
+    def draw(self, image: np.ndarray, mask: np.ndarray) -> None:
         """Paints the creature over the picture and its outline into the mask."""
         rng = self.rng
         shade = [int(0.8 * c) for c in self.coat]
@@ -177,30 +178,30 @@ class _Creature:
         self._part(image, mask, _capsule_points((0.8, -0.1), neck, 0.25), self.coat)
         self._head(image, mask, neck)
 
-    def _part(self, image, mask, points, colour):
+    def _part(self, image: np.ndarray, mask: np.ndarray | None, points: Any, colour: Any) -> None:
         points = self.place(points)
         _polygon(image, points, colour)
         if mask is not None:
             _polygon(mask, points, 1)
 
-    def _saddle(self, image):
+    def _saddle(self, image: np.ndarray) -> None:
         """Bars across the torso in the colour that is some evidence for the class."""
         colour = _colour(self.saddle_hue, 130, 190)
         for x in (-0.55, -0.15, 0.25):
             half = 0.85 * 0.45 * np.sqrt(1 - (abs(x) + 0.1) ** 2)
             self._part(image, None, _capsule_points((x, -half), (x, half), 0.16), colour)
 
-    def _head(self, image, mask, centre):
+    def _head(self, image: np.ndarray, mask: np.ndarray, centre: np.ndarray) -> None:
         """The ringed disc that is most of the evidence."""
         for radius, colour in ((0.30, (245, 245, 245)), (0.24, _colour(self.head_hue, 240, 230)), (0.09, (15, 15, 15))):
             self._part(image, mask, _ellipse_points(centre, (radius, radius), 0), colour)
 
 
-def _hue(rng, options, label, evidence):
+def _hue(rng: np.random.Generator, options: SyntheticOptions, label: int, evidence: float) -> int:
     """The class's hue with probability `evidence`, else another class's."""
     others = [hue for index, hue in enumerate(_HUES[: options.synthetic_classes]) if index != label]
     return _HUES[label] if rng.random() < evidence else others[rng.integers(len(others))]
 
 
-def _towards(angle):
+def _towards(angle: float) -> np.ndarray:
     return np.array([np.cos(angle), np.sin(angle)])

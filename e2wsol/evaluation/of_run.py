@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from e2wsol import files
 from e2wsol.compute import ComputeOptions
 from e2wsol.config import option, to_mapping
-from e2wsol.data import dataset, pipeline, skipped_records
-from e2wsol.data.dataset import on_bad_record_option
+from e2wsol.data import dataset, pipeline
+from e2wsol.data.bad_records import on_bad_record_option
 from e2wsol.errors import ArgumentError
 from e2wsol.evaluation import outcomes, results
 from e2wsol.evaluation.maps import OWN_MAPS, VALUES, MapSource, NetworkMaps, StoredMaps
@@ -85,7 +85,7 @@ class _Subject:
     Attributes:
       name: how scores call the method or the folder of maps.
       folder: where the result goes.
-      info: DatasetInfo.
+      info: Dataset.
       view: PipelineOptions.
       protocol: BoxProtocol.
       maps: MapSource.
@@ -96,7 +96,7 @@ class _Subject:
 
     name: str
     folder: pathlib.Path
-    info: dataset.DatasetInfo
+    info: dataset.Dataset
     view: pipeline.PipelineOptions
     protocol: BoxProtocol
     maps: MapSource
@@ -137,7 +137,7 @@ def evaluate_run(
         raise ArgumentError("run_dir", run.model_file, "a lone model; results go into the folder of a run")
     view, info = run.view, run.records(options.data_dir, options.on_bad_record)
     chooser_split = threshold_split(info, options)
-    info = _without_bad_records(info, options, chooser_split, run.folder.path)
+    info = info.without_bad_records((options.split, chooser_split), run.folder.path)
     parallel.start_warm_up()
     model, protocol = run.model, run.box_protocol(box)
     name, mean = run.flags["method"], protocol.ten_crop_mean or "probabilities"
@@ -190,7 +190,7 @@ def evaluate_maps(
     start, box, workers = time.monotonic(), box or BoxOptions(), workers or Workers()
     if not options.data_dir:
         raise ArgumentError("data_dir", None, "is missing: with maps give the records of the pictures they belong to")
-    info = skipped_records.load(options.data_dir, options.on_bad_record)
+    info = dataset.load(options.data_dir, on_bad_record=options.on_bad_record)
     info.split(options.split)
     rules = protocols.get(box.protocol or "maxboxacc")
     protocol = rules if box.threshold < 0 else dataclasses.replace(rules, default_threshold=box.threshold)
@@ -199,7 +199,7 @@ def evaluate_maps(
     result_folder = pathlib.Path(folder or stored.maps)
     if RunFolder(result_folder).flags_file.exists():
         raise ArgumentError("run_dir", result_folder, "a training run, which keeps its own result; give another folder")
-    info = _without_bad_records(info, options, options.threshold_split, result_folder)
+    info = info.without_bad_records((options.split, options.threshold_split), result_folder)
     subject = _Subject(
         name=maps.names[0],
         folder=result_folder,
@@ -219,7 +219,7 @@ def evaluate_maps(
 def _evaluate(subject: _Subject, options: EvaluateOptions, workers: Workers, start: float) -> list[dict[str, Any]]:
     """Chooses thresholds on one split, scores the other, writes what came out."""
     if workers.chief:
-        skipped_records.remember(subject.info, subject.folder)
+        subject.info.save_bad_records(subject.folder)
     evaluation = Evaluation(
         subject.info,
         subject.view,
@@ -281,7 +281,7 @@ def _document(subject, options, name, images, scored, start) -> dict[str, Any]:
         "skip_empty": subject.protocol.skip_empty,
         "every_contour": subject.protocol.every_contour,
         "threshold_split": subject.chooser_split,
-        "skipped_records": skipped_records.counts(info, (options.split, subject.chooser_split)),
+        "skipped_records": info.skipped((options.split, subject.chooser_split)),
         "predictions": options.predictions or None,
         **subject.facts,
         **scored,
@@ -318,11 +318,6 @@ def _prepare_folder(folder, info) -> None:
     if source.resolve() != target.resolve():
         with files.replacing(target) as temporary:
             shutil.copyfile(source, temporary)
-
-
-def _without_bad_records(info, options, chooser_split, folder):
-    """The DatasetInfo without the bad records of the splits that are read, where --on_bad_record=skip says so."""
-    return skipped_records.leave_out(info, options.on_bad_record, (options.split, chooser_split), folder)
 
 
 def threshold_split(info, options) -> str:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from e2wsol.data import broken_records, pipeline
+from e2wsol.data import pipeline
 from e2wsol.errors import UserError
 from e2wsol.evaluation.maps import ImageMaps, MapSource
 from e2wsol.localization.baselines import Baselines
@@ -41,7 +41,7 @@ class Evaluation:
     """Scores splits of a data set.
 
     Args:
-      info: DatasetInfo.
+      info: Dataset.
       view: PipelineOptions, how images come to the network.
       protocol: BoxProtocol.
       maps: where maps come from.
@@ -133,7 +133,7 @@ class Evaluation:
         images = self._images(split, part, crops, classify) if part else ()
         chunk = max(1, _CHUNK // len(self.maps.names))
         found = in_order(lambda image: (image, scores(image)), images, self.threads, chunk)
-        with broken_records.guard(self.info, split):
+        with self.info.reading(split):
             yield from tqdm(found, total=len(part), desc=split, unit="picture", disable=not self.workers.chief)
 
     def _check_scored(self, scorer: LocalizationScorer, split: str) -> None:

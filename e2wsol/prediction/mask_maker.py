@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from e2wsol.data import broken_records, pipeline, record_streams, schema
+from e2wsol.data import pipeline, record_streams, schema
 from e2wsol.errors import UserError
 from e2wsol.localization.parallel import in_order
 from e2wsol.localization.pseudo_mask import pseudo_mask, to_picture
@@ -16,7 +16,7 @@ class MaskMaker:
 
     Args:
       model: Method with class maps.
-      info: DatasetInfo that the record files belong to.
+      info: Dataset that the record files belong to.
       input_size: side that whole pictures are resized to for the network, pixels.
       batch: pictures a batch; other batches may change the maps' last bits.
       threads: that make and encode masks.
@@ -39,13 +39,13 @@ class MaskMaker:
         """Yields (serialized record with its pseudo mask, whether its prior has a Gaussian) in a file's order.
 
         Args:
-          split: SplitInfo that the file belongs to.
+          split: Split that the file belongs to.
           file: path of a shard.
 
         Raises:
           UserError: a record cannot be read.
         """
-        with broken_records.guard(self.info, split.name):
+        with self.info.reading(split.name):
             yield from in_order(self._with_mask, self._maps(split, file), self.threads)
 
     def _maps(self, split, file):

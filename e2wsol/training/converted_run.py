@@ -27,7 +27,7 @@ def write(folder, model, info, flags):
     Args:
       folder: the new run folder.
       model: Method with its weights.
-      info: DatasetInfo.
+      info: Dataset.
       flags: e2wsol.train's TrainFlags.
 
     Returns:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from e2wsol.config import option
-from e2wsol.data import broken_records, pipeline
+from e2wsol.data import pipeline
 from e2wsol.errors import UserError
 from e2wsol.training import checkpoints
 from e2wsol.training.preemption import Preemption
@@ -57,7 +57,7 @@ class Loop:
       model: a Method, built under `strategy`.
       optimizer: made under `strategy` too; built here for the model's variables.
       strategy: tf.distribute strategy.
-      info: DatasetInfo of the records.
+      info: Dataset of the records.
       pipeline_options: PipelineOptions.
       options: LoopOptions.
       folder: checkpoint folder.
@@ -131,7 +131,7 @@ class Loop:
         self.model.stop_training = False
         callbacks.on_train_begin()
         total = self.options.epochs * self.steps_per_epoch
-        with broken_records.guard(self.info, "train"), self.preemption.watched():
+        with self.info.reading("train"), self.preemption.watched():
             batches = iter(self._batches())
             while self.step < total and not self.model.stop_training and not self.preemption.requested:
                 self._epoch(batches, callbacks)

@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 from keras import ops
 
-from e2wsol.data import broken_records, pipeline
+from e2wsol.data import pipeline
 from e2wsol.localization.frame import Frame, boxes_in_frame
 from e2wsol.localization.graph import best_ious, extract_boxes
 
@@ -18,7 +18,7 @@ class Validation:
     Args:
       model: a Method, built under `strategy`.
       strategy: tf.distribute strategy.
-      info: DatasetInfo of the records.
+      info: Dataset of the records.
       view: PipelineOptions.
       batch_size: global batch.
       protocol: BoxProtocol by which boxes are found in the graph and scored, at its default threshold
@@ -40,7 +40,7 @@ class Validation:
         totals = {}
         if not self.model.classifies and self.protocol is None:
             return totals
-        with broken_records.guard(self.info, "val"):
+        with self.info.reading("val"):
             for batch in self._batches():
                 sums = {name: float(value) for name, value in self._step(batch).items()}
                 totals = {name: totals.get(name, 0.0) + value for name, value in sums.items()}

@@ -46,11 +46,11 @@ def test_command(records):
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate()
-    with pytest.raises(UserError, match=rf"--data_service={address}: no answer"):
+    with pytest.raises(UserError, match=rf"^data_service={address}: no answer"):
         batches(records, (address,), 1)
 
 
 @pytest.mark.parametrize("address", ["localhost:5050", "grpc://localhost", "grpc://a b:1", "http://localhost:1"])
 def test_addresses(address):
-    with pytest.raises(UserError, match=rf"--data_service={address}: expected grpc://HOST:PORT"):
+    with pytest.raises(UserError, match=rf"^data_service={address}: expected grpc://HOST:PORT"):
         dataclasses.replace(OPTIONS, data_service=(address,))

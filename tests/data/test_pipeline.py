@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_records import made_picture, write_dataset, write_shard
 
-from e2wsol.data import broken_records, dataset, pipeline, schema
+from e2wsol.data import dataset, pipeline, schema
 from e2wsol.errors import UserError
 
 OPTIONS = pipeline.PipelineOptions(image_size=16, resize_size=20, shuffle_buffer=8)
@@ -196,7 +196,7 @@ def test_crop_larger_than_the_resized_picture():
 
 def read_all(folder):
     info = dataset.load(folder)
-    with broken_records.guard(info, "test"):
+    with info.reading("test"):
         for _ in pipeline.eval_dataset(info, OPTIONS, split="test", batch=2):
             pass
 
@@ -234,7 +234,7 @@ def test_guard_names_the_damaged_shard(tmp_path):
 
 
 def test_guard_lets_other_errors_through(records):
-    with pytest.raises(tf.errors.InvalidArgumentError), broken_records.guard(dataset.load(records), "test"):
+    with pytest.raises(tf.errors.InvalidArgumentError), dataset.load(records).reading("test"):
         tf.reshape(tf.zeros(3), (2, 2))
 
 
@@ -319,7 +319,7 @@ def test_guard_names_the_record_without_a_readable_pseudo_mask(tmp_path):
     info = dataset.load(tmp_path)
     with (
         pytest.raises(UserError, match=r"record 0 \(made/0\) holds no readable pseudo mask"),
-        broken_records.guard(info, "train"),
+        info.reading("train"),
     ):
         next(iter(pipeline.train_dataset(info, OPTIONS, global_batch=2, seed=0, pseudo_masks=True)))
 

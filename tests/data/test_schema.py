@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from made_records import made_picture
 
 from e2wsol.data import schema
-from e2wsol.data.picture import check_boxes
+from e2wsol.data.image_record import ImageRecord, check_boxes
 from e2wsol.errors import UserError
 
 
@@ -72,7 +72,7 @@ def test_whole_pixels_come_back_exactly(height, width, data):
     box = (x0, y0, data.draw(st.integers(x0 + 1, width)), data.draw(st.integers(y0 + 1, height)))
     picture = made_picture(0, 0, boxes=[box])
     fields = {name: getattr(picture, name) for name in picture.__dataclass_fields__}
-    record = round_trip(schema.Picture(**fields | {"height": height, "width": width}))
+    record = round_trip(ImageRecord(**fields | {"height": height, "width": width}))
     assert record["boxes"].tolist() == [list(map(float, box))]
 
 
@@ -82,7 +82,7 @@ def test_any_box_comes_back_within_a_thousandth_of_a_pixel(fractions, side):
     box = np.sort(np.asarray(fractions, np.float32).reshape(2, 2), axis=0).reshape(4) * (side, 2 * side, side, 2 * side)
     picture = made_picture(0, 0, boxes=[box])
     fields = {name: getattr(picture, name) for name in picture.__dataclass_fields__}
-    record = round_trip(schema.Picture(**fields | {"height": 2 * side, "width": side}))
+    record = round_trip(ImageRecord(**fields | {"height": 2 * side, "width": side}))
     np.testing.assert_allclose(record["boxes"][0], box, atol=1e-3)
 
 

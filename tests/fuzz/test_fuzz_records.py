@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutations import altered, damaged
 
-from e2wsol.data import broken_records, dataset, pipeline, skipped_records
+from e2wsol.data import dataset, pipeline
 from e2wsol.data.synthetic import SyntheticOptions
 from e2wsol.errors import UserError
 from tfrecords import build, writer
@@ -45,7 +45,7 @@ def copy(records, tmp_path):
 def read(info):
     """Pictures that split test gives, all checked."""
     pictures = 0
-    with broken_records.guard(info, "test"):
+    with info.reading("test"):
         for batch in pipeline.eval_dataset(info, VIEW, split="test", batch=2):
             assert batch["image"].shape[1:] == (16, 16, 3) and np.isfinite(batch["boxes"]).all()
             pictures += len(batch["label"])
@@ -54,14 +54,14 @@ def read(info):
 
 def read_both_ways(folder, shard):
     """Error mode reads all or names the shard; skip reads the rest and counts what it left out."""
-    info = skipped_records.load(folder, "skip")
+    info = dataset.load(folder, on_bad_record="skip")
     try:
         whole = read(info)
     except UserError as error:
         assert shard.name in str(error)
         whole = None
     try:
-        skipped = skipped_records.leave_out(info, "skip", ("test",), folder / "nowhere")
+        skipped = info.without_bad_records(("test",), folder / "nowhere")
     except UserError as error:
         assert "no record of split 'test' can be read" in str(error) or "dataset.json says" in str(error)
         return

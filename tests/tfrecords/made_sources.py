@@ -6,8 +6,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from e2wsol import config
 from e2wsol.data import dataset, schema
-from tfrecords.build import BuildOptions
+from tfrecords import build
 from tfrecords.prepare import StoreOptions
 
 
@@ -20,10 +21,12 @@ def save_picture(path, *, height=30, width=40, seed=0, mode="RGB", kind=None):
 
 def run_build(output, *, source_options=None, store=None, **options):
     """The command's main with its options, in this process."""
-    from tfrecords import build
-
-    main_options = BuildOptions(output=str(output), workers=1, **{k: tuple_or_text(v) for k, v in options.items()})
-    build.main(main_options, store or StoreOptions(), *([source_options] if source_options else []), [])
+    flags = config.from_mapping(build.BuildFlags, {})
+    given = build.BuildOptions(output=str(output), workers=1, **{k: tuple_or_text(v) for k, v in options.items()})
+    fields = dataclasses.fields(flags.of_sources)
+    own = {field.name: source_options for field in fields if field.type is type(source_options)}
+    sources = dataclasses.replace(flags.of_sources, **own)
+    build.main(dataclasses.replace(flags, build=given, store=store or StoreOptions(), of_sources=sources), [])
     return dataset.load(output, verify=True)
 
 

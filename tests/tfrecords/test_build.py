@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from made_sources import decode_mask, read_split, run_build, save_picture
 
+from e2wsol import cli
 from e2wsol.data import images, synthetic
 from e2wsol.errors import UserError
+from tfrecords.build import BuildFlags
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -40,7 +42,7 @@ def test_errors_of_workers_are_one_line_and_status_two(tmp_path):
     for number in range(4):
         save_picture(tmp_path / f"in/ant/{number}.jpg", seed=number)
     (tmp_path / "in/ant/2.jpg").write_bytes(b"cut")
-    result = command("--source=folder", f"--input={tmp_path}/in", f"--output={tmp_path}/out", "--workers=2")
+    result = command("--source=folder", f"^input={tmp_path}/in", f"--output={tmp_path}/out", "--workers=2")
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert result.stderr.splitlines()[-1] == "error: ant/2.jpg: not a readable picture (unknown format)"
 
@@ -61,8 +63,9 @@ def test_synthetic_source(tmp_path):
 
 def test_holdout_needs_a_free_split(tmp_path):
     options = synthetic.SyntheticOptions(synthetic_train=8, synthetic_val=8, synthetic_side=32)
-    with pytest.raises(UserError, match=r"--holdout=0.2: the source has a split val already; use --holdout=0"):
+    with pytest.raises(UserError, match=r"^holdout=0.2: the source has a split val already; use holdout=0$") as error:
         run_build(tmp_path / "out", source="synthetic", source_options=options, holdout=0.2)
+    assert cli.in_flags(error.value, BuildFlags).startswith("--holdout=0.2: the source has a split val already")
 
 
 def test_name_and_expected_counts(tmp_path):
@@ -71,7 +74,7 @@ def test_name_and_expected_counts(tmp_path):
     given = {"source": "folder", "input": tmp_path / "in"}
     info = run_build(tmp_path / "out", **given, name="mine", expect_counts=("train:4",), holdout=0.25)
     assert info.name == "mine" and info.split("val").count == 1
-    with pytest.raises(UserError, match="--expect_counts=train:5: split train has 4 pictures"):
+    with pytest.raises(UserError, match=r"^expect_counts=train:5: split train has 4 pictures"):
         run_build(tmp_path / "out2", **given, expect_counts=("train:5",))
     with pytest.raises(UserError, match=r"made with name=mine, now name=;"):
         run_build(tmp_path / "out", **given, holdout=0.25)
@@ -80,17 +83,18 @@ def test_name_and_expected_counts(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"source": "folder"}, "--input: missing; --source=folder needs a folder"),
-        ({"source": "folder", "input": "/nowhere"}, "--input=/nowhere: no such folder"),
-        ({"source": "cub", "input": "/nowhere"}, "--input=/nowhere: not found"),
-        ({"source": "ilsvrc", "input": "/nowhere"}, "--input=/nowhere: not found"),
+        ({"source": "folder"}, "^input: missing; source=folder needs a folder"),
+        ({"source": "folder", "input": "/nowhere"}, "^input=/nowhere: no such folder"),
+        ({"source": "cub", "input": "/nowhere"}, "^input=/nowhere: not found"),
+        ({"source": "ilsvrc", "input": "/nowhere"}, "^input=/nowhere: not found"),
     ],
 )
 def test_missing_input(tmp_path, options, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as error:
         run_build(tmp_path / "out", **options)
+    assert cli.in_flags(error.value, BuildFlags).startswith(message.replace("^", "--"))
 
 
 def test_missing_output():
-    with pytest.raises(UserError, match="--output: missing; name the folder"):
+    with pytest.raises(UserError, match=r"^output: missing; name the folder"):
         run_build("", source="synthetic")

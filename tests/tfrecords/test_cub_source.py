@@ -114,7 +114,7 @@ def test_bad_input(folder, tmp_path, file, lines, message):
 def test_not_a_cub_folder(tmp_path):
     with pytest.raises(UserError, match=r"no images.txt here; expected the CUB_200_2011 folder or CUB_200_2011.tgz"):
         run_build(tmp_path / "out", source="cub", input=tmp_path)
-    with pytest.raises(UserError, match=r"--input=.*nowhere: not found"):
+    with pytest.raises(UserError, match=r"^input=.*nowhere: not found"):
         run_build(tmp_path / "out", source="cub", input=tmp_path / "nowhere")
 
 

@@ -179,7 +179,7 @@ def test_label_out_of_range(root):
 
 
 def test_paths_that_are_not_there(root, tmp_path):
-    with pytest.raises(UserError, match=r"--ilsvrc_boxes=/nowhere: not found"):
+    with pytest.raises(UserError, match=r"^ilsvrc_boxes=/nowhere: not found"):
         build(root, source_options=options_with(IlsvrcOptions, ilsvrc_boxes="/nowhere"))
     with pytest.raises(UserError, match=r"no train or val folder, no ILSVRC2012_img_train.tar"):
         ilsvrc.list_pictures(tmp_path / "out", IlsvrcOptions())

@@ -99,15 +99,15 @@ def test_by_name(folder, tmp_path):
 
 def test_unknown_name_and_split(folder, tmp_path):
     options = options_with(TfdsOptions, tfds_data_dir=str(tmp_path), tfds_splits=("dev",))
-    with pytest.raises(UserError, match="--input=no_such_set: TensorFlow Datasets knows no such data set"):
+    with pytest.raises(UserError, match=r"^input=no_such_set: TensorFlow Datasets knows no such data set"):
         build("no_such_set", tmp_path / "out", source_options=options)
-    with pytest.raises(UserError, match=r"--tfds_splits=dev: .* has the splits train, validation"):
+    with pytest.raises(UserError, match=r"^tfds_splits=dev: .* has the splits train, validation"):
         build(folder, tmp_path / "out", source_options=options)
 
 
 def test_not_prepared(tmp_path):
     options = options_with(TfdsOptions, tfds_data_dir=str(tmp_path))
-    with pytest.raises(UserError, match=r"--input=caltech_birds2011: not prepared in .*; add --tfds_download"):
+    with pytest.raises(UserError, match=r"^input=caltech_birds2011: not prepared in .*; add tfds_download"):
         build("caltech_birds2011", tmp_path / "out", source_options=options)
 
 
@@ -120,5 +120,5 @@ def test_not_installed(monkeypatch, tmp_path):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_tfds)
-    with pytest.raises(UserError, match="--source=tfds needs tensorflow-datasets: pip install"):
+    with pytest.raises(UserError, match=r"^source=tfds: needs tensorflow-datasets: pip install"):
         build("mnist", tmp_path / "out")

@@ -129,7 +129,7 @@ def test_shards_of_a_larger_listing_are_removed(tmp_path):
 
 def test_other_options_are_refused(tmp_path):
     write(tmp_path)
-    with pytest.raises(UserError, match=r"--output=.*: made with holdout=0.0, now holdout=0.1; choose another"):
+    with pytest.raises(UserError, match=r"^output=.*: made with holdout=0.0, now holdout=0.1; choose another"):
         write(tmp_path, created_by={"holdout": 0.1})
     dataset.load(tmp_path)
 

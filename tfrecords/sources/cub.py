@@ -7,8 +7,9 @@ more than half makes the object.
 """
 
 import pathlib
+from collections.abc import Sequence
 
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError, UserError
 from tfrecords import archive
 from tfrecords.items import FileItem, Listing, Location, read_text
 from tfrecords.masks import MaskFile
@@ -18,7 +19,7 @@ _ROOT_FILE = "images.txt"
 _FOLDER_IN_ARCHIVE = "CUB_200_2011"
 
 
-def list_pictures(path, output):
+def list_pictures(path: pathlib.Path, output: pathlib.Path) -> Listing:
     """The `Listing` of a CUB folder, of its parent, or of CUB_200_2011.tgz (unpacked beside `output`)."""
     root = _root(path, output)
     names = _table(root / "classes.txt", 2)
@@ -27,7 +28,7 @@ def list_pictures(path, output):
     label_of = _table(root / "image_class_labels.txt", 2)
     boxes = _table(root / "bounding_boxes.txt", 5)
     in_train = _table(root / "train_test_split.txt", 2)
-    splits = {"train": [], "test": []}
+    splits: dict[str, list[FileItem]] = {"train": [], "test": []}
     for identity, (name,) in _table(root / _ROOT_FILE, 2).items():
         if pathlib.PurePosixPath(name).is_absolute() or ".." in pathlib.PurePosixPath(name).parts:
             raise UserError(f"{root}/{_ROOT_FILE}: image {identity} is {name}, which lies outside of images/")
@@ -42,18 +43,18 @@ def list_pictures(path, output):
     return Listing("CUB-200-2011", classes, splits, slack=float("inf"))
 
 
-def _root(path, output):
+def _root(path: pathlib.Path, output: pathlib.Path) -> pathlib.Path:
     if path.is_file():
         if not archive.is_archive(path):
-            raise UserError(f"--input={path}: expected the CUB_200_2011 folder or CUB_200_2011.tgz")
+            raise ArgumentError("input", path, "expected the CUB_200_2011 folder or CUB_200_2011.tgz")
         path = archive.unpack(path, output.with_name(output.name + ".unpacked"))
     for root in (path, path / _FOLDER_IN_ARCHIVE):
         if (root / _ROOT_FILE).is_file():
             return root
-    raise UserError(f"--input={path}: no {_ROOT_FILE} here; expected the CUB_200_2011 folder or CUB_200_2011.tgz")
+    raise ArgumentError("input", path, f"no {_ROOT_FILE} here; expected the CUB_200_2011 folder or CUB_200_2011.tgz")
 
 
-def _table(path, columns):
+def _table(path: pathlib.Path, columns: int) -> dict[str, list[str]]:
     """A text file of `columns` blank-separated columns: first column to the others."""
     if not path.is_file():
         raise UserError(f"{path}: not found; it is part of CUB_200_2011")
@@ -64,13 +65,13 @@ def _table(path, columns):
     return {row[0]: row[1:] for row in rows}
 
 
-def _entry(table, identity, path):
+def _entry(table: dict[str, list[str]], identity: str, path: pathlib.Path) -> list[str]:
     if identity not in table:
         raise UserError(f"{path}: no entry for image {identity}")
     return table[identity]
 
 
-def _corners(values, root, identity):
+def _corners(values: Sequence[str], root: pathlib.Path, identity: str) -> tuple[float, float, float, float]:
     try:
         x, y, width, height = map(float, values)
     except ValueError:
@@ -78,7 +79,7 @@ def _corners(values, root, identity):
     return x, y, x + width, y + height
 
 
-def _mask(root, name):
+def _mask(root: pathlib.Path, name: str) -> MaskFile | None:
     for folder in (root / "segmentations", root.parent / "segmentations"):
         path = (folder / name).with_suffix(".png")
         if path.is_file():

@@ -15,12 +15,15 @@ import dataclasses
 import io
 import json
 import math
+import pathlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from e2wsol.config import option
 from e2wsol.data.images import is_picture
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError, UserError
 from tfrecords import splits as split_tools
-from tfrecords.items import FileItem, Listing, Location, read_text
+from tfrecords.items import FileItem, Item, Listing, Location, read_text
 from tfrecords.masks import MaskFile, Outlines
 
 _SPLITS = ("train", "val", "test")
@@ -49,16 +52,16 @@ class _Annotation:
     boxes: tuple = ()
 
 
-def list_pictures(path, options, mask_rule):
+def list_pictures(path: pathlib.Path, options: FolderOptions, mask_rule: str) -> Listing:
     """The `Listing` of a folder of pictures; `mask_rule` is one of `masks.MASK_RULES`."""
     if not path.is_dir():
-        raise UserError(f"--input={path}: no such folder")
+        raise ArgumentError("input", path, "no such folder")
     pictures = path / "images" if (path / "images").is_dir() else path
     files = _find_pictures(pictures)
     classes = tuple(sorted({class_name for _, class_name, _ in files.values()}))
     annotations = _read_boxes(path / "boxes.csv", files, options)
     outlines = _read_outlines(path / "contours.json", files)
-    splits = {}
+    splits: dict[str, list[Item]] = {}
     for name, (file, class_name, split) in files.items():
         annotation = annotations.get(name, _Annotation())
         item = FileItem(
@@ -69,19 +72,16 @@ def list_pictures(path, options, mask_rule):
             mask=outlines.get(name) or _mask_file(path / "masks", name, mask_rule),
             annotated_size=annotation.size,
         )
-        splits.setdefault(_agreed(name, split, annotation.split), []).append(item)
+        splits.setdefault(_split_of(name, split, annotation.split), []).append(item)
     return Listing(path.resolve().name, classes, _with_test(splits, options))
 
 
-def _find_pictures(root):
+def _find_pictures(root: pathlib.Path) -> dict[str, tuple[pathlib.Path, str, str | None]]:
     """Relative name -> (path, class name, split folder or None), in order of name."""
     split_folders = [root / name for name in _SPLITS if (root / name).is_dir()]
-    if split_folders:
-        found = [(folder, folder.name) for folder in split_folders]
-    else:
-        found = [(root, None)]
+    found: list[tuple[pathlib.Path, str | None]] = [(folder, folder.name) for folder in split_folders]
     files = {}
-    for folder, split in found:
+    for folder, split in found or [(root, None)]:
         for class_folder in _subfolders(folder):
             names = sorted(file for file in class_folder.rglob("*") if is_picture(file) and file.is_file())
             if not names:
@@ -91,7 +91,7 @@ def _find_pictures(root):
     return files
 
 
-def _subfolders(folder):
+def _subfolders(folder: pathlib.Path) -> list[pathlib.Path]:
     others = ("masks", "images")
     found = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     found = [entry for entry in found if entry.name not in others]
@@ -100,13 +100,13 @@ def _subfolders(folder):
     return found
 
 
-def _agreed(name, from_folder, from_table):
+def _split_of(name: str, from_folder: str | None, from_table: str | None) -> str:
     if from_folder and from_table and from_folder != from_table:
         raise UserError(f"boxes.csv: {name} has split {from_table}, but lies in folder {from_folder}")
     return from_folder or from_table or "unknown"
 
 
-def _with_test(splits, options):
+def _with_test(splits: dict[str, list[Item]], options: FolderOptions) -> dict[str, list[Item]]:
     """Hash split when nothing says it; else pictures that nothing assigns are training pictures."""
     unknown = splits.pop("unknown", [])
     if not splits:
@@ -117,7 +117,7 @@ def _with_test(splits, options):
     return splits
 
 
-def _read_boxes(path, files, options):
+def _read_boxes(path: pathlib.Path, files: Mapping[str, Any], options: FolderOptions) -> dict[str, _Annotation]:
     """Name -> _Annotation from boxes.csv, or nothing where there is none."""
     if not path.is_file():
         return {}
@@ -128,7 +128,7 @@ def _read_boxes(path, files, options):
         rows = list(table)
     except csv.Error as error:
         raise UserError(f"{path}: not a table of comma-separated values ({error})") from None
-    annotations = {}
+    annotations: dict[str, _Annotation] = {}
     for line, row in enumerate(rows, 2):
         if row["path"] not in files:
             raise UserError(f"{path}: line {line}: no picture {row['path']}")
@@ -137,24 +137,25 @@ def _read_boxes(path, files, options):
         annotation.split = _split(path, line, row)
         annotation.boxes += _box(path, line, row, options)
         if row.get("width") and row.get("height"):
-            annotation.size = tuple(map(int, _numbers(path, line, row, ("height", "width"))))
+            height, width = _numbers(path, line, row, ("height", "width"))
+            annotation.size = int(height), int(width)
     return annotations
 
 
-def _check_class(path, line, row, files):
+def _check_class(path: pathlib.Path, line: int, row: dict[str, str], files: Mapping[str, Any]) -> None:
     folder = files[row["path"]][1]
     if row.get("class") and row["class"] != folder:
         raise UserError(f"{path}: line {line}: class {row['class']}, but {row['path']} lies in {folder}")
 
 
-def _split(path, line, row):
+def _split(path: pathlib.Path, line: int, row: dict[str, str]) -> str | None:
     split = row.get("split") or None
     if split not in (None, *_SPLITS):
         raise UserError(f"{path}: line {line}: split '{split}'; choose one of {', '.join(_SPLITS)}")
     return split
 
 
-def _box(path, line, row, options):
+def _box(path: pathlib.Path, line: int, row: dict[str, str], options: FolderOptions) -> tuple:
     """A tuple with the row's box, or empty."""
     if not any(row.get(side) for side in _SIDES):
         return ()
@@ -163,7 +164,7 @@ def _box(path, line, row, options):
     return ((x0, y0, x1 + last, y1 + last),)
 
 
-def _numbers(path, line, row, columns):
+def _numbers(path: pathlib.Path, line: int, row: dict[str, str], columns: Sequence[str]) -> list[float]:
     try:
         numbers = [float(row[column]) for column in columns]
         if not all(map(math.isfinite, numbers)):
@@ -173,7 +174,7 @@ def _numbers(path, line, row, columns):
         raise UserError(f"{path}: line {line}: expected numbers in {','.join(columns)}") from None
 
 
-def _read_outlines(path, files):
+def _read_outlines(path: pathlib.Path, files: Collection[str]) -> dict[str, Outlines]:
     if not path.is_file():
         return {}
     text = read_text(path)
@@ -187,7 +188,7 @@ def _read_outlines(path, files):
     return outlines
 
 
-def _polygons(entry):
+def _polygons(entry: Any) -> tuple[tuple[tuple[float, float], ...], ...]:
     """One polygon or a list of them, as nested tuples."""
     nested = isinstance(entry[0][0], list)
     polygons = tuple(tuple((float(x), float(y)) for x, y in polygon) for polygon in (entry if nested else [entry]))
@@ -198,6 +199,6 @@ def _polygons(entry):
     return polygons
 
 
-def _mask_file(folder, name, mask_rule):
+def _mask_file(folder: pathlib.Path, name: str, mask_rule: str) -> MaskFile | None:
     path = (folder / name).with_suffix(".png")
     return MaskFile(Location(str(path)), mask_rule) if path.is_file() else None

@@ -4,7 +4,7 @@
 ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, which are read in place without unpacking.
 
 The 50,000 validation pictures, which every localization paper scores, become split "test"; "val" is
-left for pictures that thresholds are chosen on (`--holdout`).
+left for pictures that thresholds are chosen on (`BuildOptions.holdout`).
 
 Boxes are the CLS-LOC PASCAL-VOC files (one XML a picture, any number of objects; those of the label's
 synset count), or a list in E2Net's form, lines of `name<tab>label<tab>x0 y0 x1 y1`. Corners are taken as
@@ -15,13 +15,16 @@ import dataclasses
 import io
 import pathlib
 import re
+import tarfile
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from e2wsol.config import option
 from e2wsol.data.images import is_picture
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError, UserError
 from tfrecords import archive
 from tfrecords.items import FileItem, Listing, Location, RawPicture, read_text
 
@@ -31,11 +34,12 @@ _WNID = re.compile(r"n\d{8}")
 _BOX_PLACES = ("ILSVRC2012_bbox_val_v3.tgz", "Annotations/CLS-LOC/val", "bbox_val", "val.txt")
 _TRAIN_BOX_PLACES = ("Annotations/CLS-LOC/train", "bbox_train")
 _WORD_PLACES = ("synset_words.txt", "LOC_synset_mapping.txt", "words.txt")
+_Named = tuple[str, Location]
 
 
 @dataclasses.dataclass(frozen=True)
 class IlsvrcOptions:
-    """Where the parts of ImageNet are when they do not lie in --input under their usual names."""
+    """Where the parts of ImageNet are when they do not lie in the input folder under their usual names."""
 
     ilsvrc_boxes: str = option(
         "", f"boxes of val: folder or archive of XML files, or a list; default: {', '.join(_BOX_PLACES)} in --input"
@@ -56,7 +60,7 @@ class VocItem(FileItem):
     annotation: str = ""
     wnid: str = ""
 
-    def read(self):
+    def read(self) -> RawPicture:
         """Reads picture and boxes."""
         found = parse_voc(Location(self.annotation).read(), self.annotation)
         return RawPicture(
@@ -64,18 +68,18 @@ class VocItem(FileItem):
         )
 
 
-def list_pictures(path, options):
+def list_pictures(path: pathlib.Path, options: IlsvrcOptions) -> Listing:
     """The `Listing` of ImageNet at `path`; splits "train" and "test", those that are there."""
     train = _train_files(path)
     val = _val_files(path)
     if not train and not val:
-        raise UserError(f"--input={path}: no train or val folder, no {_TRAIN_TAR}, no {_VAL_TAR}")
+        raise ArgumentError("input", path, f"no train or val folder, no {_TRAIN_TAR}, no {_VAL_TAR}")
     annotations = _val_annotations(path, options) if val else {}
     wnids = sorted(set(train) | {wnid for wnid, _ in annotations.values() if _WNID.fullmatch(str(wnid))})
     labels = {wnid: label for label, wnid in enumerate(wnids)}
-    splits = {}
+    splits: dict[str, list[FileItem]] = {}
     if train:
-        boxes = _place(path, options.ilsvrc_train_boxes, _TRAIN_BOX_PLACES, "--ilsvrc_train_boxes")
+        boxes = _place(path, options, "ilsvrc_train_boxes", _TRAIN_BOX_PLACES)
         splits["train"] = [
             _train_item(name, location, wnid, label, boxes)
             for wnid, label in labels.items()
@@ -86,16 +90,16 @@ def list_pictures(path, options):
     return Listing("ILSVRC2012", _class_names(path, options, wnids), splits, slack=float("inf"))
 
 
-def _place(root, given, places, flag):
-    """The path that a flag gives, else the first usual place in `root`, else None."""
-    if given:
+def _place(root: pathlib.Path, options: IlsvrcOptions, argument: str, places: Sequence[str]) -> pathlib.Path | None:
+    """The path that the options give, else the first usual place in `root`, else None."""
+    if given := getattr(options, argument):
         if not pathlib.Path(given).exists():
-            raise UserError(f"{flag}={given}: not found")
+            raise ArgumentError(argument, given, "not found", owner=IlsvrcOptions)
         return pathlib.Path(given)
     return next((root / place for place in places if (root / place).exists()), None)
 
 
-def _train_files(root):
+def _train_files(root: pathlib.Path) -> dict[str, list[_Named]]:
     """Maps wnid to [(name, Location)], from train/<wnid>/ or from the archive of archives."""
     if (root / "train").is_dir():
         folders = [folder for folder in sorted((root / "train").iterdir()) if folder.is_dir()]
@@ -110,12 +114,12 @@ def _train_files(root):
     return files
 
 
-def _files_in(folder, split):
+def _files_in(folder: pathlib.Path, split: str) -> list[_Named]:
     found = sorted(file for file in folder.iterdir() if is_picture(file))
     return [(f"{split}/{folder.name}/{file.name}", Location(str(file))) for file in found]
 
 
-def _nested_tar(path):
+def _nested_tar(path: pathlib.Path) -> dict[str, list[_Named]]:
     """The train archive holds one archive a class; a picture is a range of bytes of the outer file."""
     files = {}
     with archive.open_tar(path, "r:") as outer:
@@ -128,7 +132,7 @@ def _nested_tar(path):
     return files
 
 
-def _tar_files(tar, path, start, prefix):
+def _tar_files(tar: tarfile.TarFile, path: str, start: int, prefix: str) -> list[_Named]:
     members = [member for member in tar if member.isfile() and is_picture(pathlib.PurePosixPath(member.name))]
     return [
         (f"{prefix}/{pathlib.PurePosixPath(m.name).name}", Location(path, start + m.offset_data, m.size))
@@ -136,7 +140,7 @@ def _tar_files(tar, path, start, prefix):
     ]
 
 
-def _val_files(root):
+def _val_files(root: pathlib.Path) -> list[_Named]:
     """[(name, Location)] of the validation pictures, in order of name."""
     if (root / "val").is_dir():
         found = sorted((file for file in (root / "val").rglob("*") if is_picture(file)), key=lambda file: file.name)
@@ -149,14 +153,16 @@ def _val_files(root):
     return []
 
 
-def _train_item(name, location, wnid, label, boxes):
+def _train_item(name: str, location: Location, wnid: str, label: int, boxes: pathlib.Path | None) -> FileItem:
     path = boxes and boxes / wnid / f"{pathlib.PurePosixPath(name).stem}.xml"
     if path and path.is_file():
         return VocItem(name, label, location, annotation=str(path), wnid=wnid)
     return FileItem(name, label, location)
 
 
-def _val_item(name, location, annotations, labels):
+def _val_item(
+    name: str, location: Location, annotations: dict[str, tuple[Any, tuple]], labels: dict[str, int]
+) -> FileItem:
     stem = pathlib.PurePosixPath(name).stem
     if stem not in annotations:
         raise UserError(f"{name}: no box annotation; are the boxes of all validation pictures there?")
@@ -167,19 +173,19 @@ def _val_item(name, location, annotations, labels):
     return FileItem(name, label, location, boxes)
 
 
-def _val_annotations(root, options):
+def _val_annotations(root: pathlib.Path, options: IlsvrcOptions) -> dict[str, tuple[Any, tuple]]:
     """Stem of a validation picture -> (wnid or label number, boxes)."""
-    place = _place(root, options.ilsvrc_boxes, _BOX_PLACES, "--ilsvrc_boxes")
+    place = _place(root, options, "ilsvrc_boxes", _BOX_PLACES)
     if place is None:
-        raise UserError(
-            f"--input={root}: no boxes of the validation pictures; put {_BOX_PLACES[0]} there or give --ilsvrc_boxes"
+        raise ArgumentError(
+            "input", root, f"no boxes of the validation pictures; put {_BOX_PLACES[0]} there or give ilsvrc_boxes"
         )
     if place.is_file() and not archive.is_archive(place):
         return _read_list(place)
     return {stem: _labelled(parse_voc(data, stem), stem) for stem, data in _xml_files(place)}
 
 
-def _xml_files(place):
+def _xml_files(place: pathlib.Path) -> Iterator[tuple[str, bytes]]:
     """(stem, bytes) of each XML file in a folder or an archive."""
     if place.is_dir():
         for file in place.rglob("*.xml"):
@@ -192,7 +198,7 @@ def _xml_files(place):
                 yield pathlib.PurePosixPath(member.name).stem, content
 
 
-def _labelled(objects, name):
+def _labelled(objects: list[tuple[str, tuple]], name: str) -> tuple[str, tuple]:
     """The label's synset is that of the first object; boxes of other synsets are left out."""
     if not objects:
         raise UserError(f"{name}.xml: names no object")
@@ -200,10 +206,10 @@ def _labelled(objects, name):
     return wnid, tuple(box for owner, box in objects if owner == wnid)
 
 
-def parse_voc(data, name):
+def parse_voc(data: bytes, name: str) -> list[tuple[str, tuple]]:
     """Objects of a PASCAL-VOC annotation: [(name, (x0, y0, x1, y1))]."""
     try:
-        root = ElementTree.parse(io.BytesIO(data)).getroot()
+        root: Any = ElementTree.parse(io.BytesIO(data)).getroot()
         return [
             (entry.findtext("name").strip(), tuple(float(entry.find("bndbox").findtext(key)) for key in _VOC_SIDES))
             for entry in root.iter("object")
@@ -215,9 +221,9 @@ def parse_voc(data, name):
 _VOC_SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
-def _read_list(path):
+def _read_list(path: pathlib.Path) -> dict[str, tuple[Any, tuple]]:
     """E2Net's labels/ILSVRC/val.txt; a picture with several lines has several boxes."""
-    annotations = {}
+    annotations: dict[str, tuple[Any, tuple]] = {}
     for number, line in enumerate(read_text(path).splitlines(), 1):
         fields = line.split()
         try:
@@ -231,9 +237,9 @@ def _read_list(path):
     return annotations
 
 
-def _class_names(root, options, wnids):
+def _class_names(root: pathlib.Path, options: IlsvrcOptions, wnids: Sequence[str]) -> tuple[str, ...]:
     """`wnid first-name` for each class; bare wnids where no list of names is found."""
-    place = _place(root, options.ilsvrc_words, _WORD_PLACES, "--ilsvrc_words")
+    place = _place(root, options, "ilsvrc_words", _WORD_PLACES)
     if place is None:
         return tuple(wnids)
     lines = [line.split(maxsplit=1) for line in read_text(place).splitlines() if line.strip()]

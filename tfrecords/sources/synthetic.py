@@ -17,17 +17,17 @@ class SyntheticItem(Item):
     index: int
 
     @property
-    def filename(self):
+    def filename(self) -> str:
         """The name it would have as a file."""
         return f"{self.source_id.replace('/', '_')}.jpg"
 
-    def read(self):
+    def read(self) -> RawPicture:
         """Draws it."""
         made = synthetic.render(self.options, self.split, self.index)
         return RawPicture(made.image, np.asarray(made.boxes), lambda height, width: made.mask)
 
 
-def list_pictures(options):
+def list_pictures(options: synthetic.SyntheticOptions) -> Listing:
     """The `Listing` of the synthetic data set that `options` describe."""
     classes = tuple(synthetic.class_names(options))
     splits = {}
@@ -38,5 +38,5 @@ def list_pictures(options):
     return Listing("synthetic", classes, splits)
 
 
-def _item(options, split, index):
+def _item(options: synthetic.SyntheticOptions, split: str, index: int) -> SyntheticItem:
     return SyntheticItem(f"{split}/{index:06d}", index % options.synthetic_classes, options, split, index)

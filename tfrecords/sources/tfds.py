@@ -1,17 +1,19 @@
 """Any TensorFlow Datasets image classification set, with its boxes and masks where it has them.
 
 Features read: image, label, bbox or objects/bbox (fractions), segmentation_mask. Split "validation"
-becomes "val"; `--tfds_splits` chooses and renames.
+becomes "val"; `TfdsOptions.tfds_splits` chooses and renames.
 """
 
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from e2wsol.config import option
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError
 from tfrecords.items import Item, Listing, RawPicture
 from tfrecords.masks import sized_mask
 
@@ -34,9 +36,9 @@ class TfdsItem(Item):
     split: str
     index: int
     mask_rule: str
-    example: dict | None = dataclasses.field(default=None, repr=False, compare=False)
+    example: Any = dataclasses.field(default=None, repr=False, compare=False)
 
-    def read(self):
+    def read(self) -> RawPicture:
         """Turns boxes from y0, x0, y1, x1 to x0, y0, x1, y1 and the gray mask into object and background."""
         boxes = np.asarray(self.example["boxes"], np.float32).reshape(-1, 4)[:, [1, 0, 3, 2]]
         mask = self.example["mask"]
@@ -46,13 +48,13 @@ class TfdsItem(Item):
         return RawPicture(self.example["image"], boxes, render or None, boxes_are_fractions=True)
 
 
-def list_pictures(name, options, mask_rule):
+def list_pictures(name: str, options: TfdsOptions, mask_rule: str) -> Listing:
     """The `Listing` of the data set `name`, or of the prepared data set in the folder `name`."""
     builder = _builder(name, options)
     features = builder.info.features
     for needed in ("image", "label"):
         if needed not in features:
-            raise UserError(f"--input={name}: has no feature '{needed}' (has {', '.join(sorted(features))})")
+            raise ArgumentError("input", name, f"has no feature '{needed}' (has {', '.join(sorted(features))})")
     splits = {}
     for theirs, ours in _chosen_splits(name, builder, options).items():
         labels = _stream(builder, theirs, {"label": True})
@@ -61,33 +63,33 @@ def list_pictures(name, options, mask_rule):
             for index, example in enumerate(labels)
         ]
     fetch = functools.partial(_fetch, builder)
-    return Listing(builder.name, tuple(features["label"].names), splits, mixed=True, fetch=fetch)
+    return Listing(builder.name, tuple(features["label"].names), splits, shuffled=True, fetch=fetch)
 
 
-def _builder(name, options):
+def _builder(name: str, options: TfdsOptions) -> Any:
     tfds = _tfds()
     if (pathlib.Path(name) / "dataset_info.json").is_file():
         return tfds.builder_from_directory(name)
     try:
         builder = tfds.builder(name, data_dir=options.tfds_data_dir or None)
     except tfds.core.DatasetNotFoundError:
-        raise UserError(f"--input={name}: TensorFlow Datasets knows no such data set") from None
+        raise ArgumentError("input", name, "TensorFlow Datasets knows no such data set") from None
     if options.tfds_download:
         builder.download_and_prepare()
     if not builder.info.splits:
-        raise UserError(f"--input={name}: not prepared in {builder.data_dir}; add --tfds_download or --tfds_data_dir")
+        raise ArgumentError("input", name, f"not prepared in {builder.data_dir}; add tfds_download or tfds_data_dir")
     return builder
 
 
-def _tfds():
+def _tfds() -> Any:
     try:
         import tensorflow_datasets
     except ImportError:
-        raise UserError("--source=tfds needs tensorflow-datasets: pip install 'e2wsol[tfds]'") from None
+        raise ArgumentError("source", "tfds", "needs tensorflow-datasets: pip install 'e2wsol[tfds]'") from None
     return tensorflow_datasets
 
 
-def _chosen_splits(name, builder, options):
+def _chosen_splits(name: str, builder: Any, options: TfdsOptions) -> dict[str, str]:
     """Their split name -> our split name."""
     there = builder.info.splits
     if not options.tfds_splits:
@@ -96,12 +98,12 @@ def _chosen_splits(name, builder, options):
     for entry in options.tfds_splits:
         theirs, _, ours = entry.partition(":")
         if theirs not in there:
-            raise UserError(f"--tfds_splits={entry}: {name} has the splits {', '.join(sorted(there))}")
+            raise ArgumentError("tfds_splits", entry, f"{name} has the splits {', '.join(sorted(there))}")
         chosen[theirs] = ours or theirs
     return chosen
 
 
-def _stream(builder, split, wanted):
+def _stream(builder: Any, split: str, wanted: dict[str, Any]) -> Any:
     """Examples of `split` in stored order, as numpy, with the features `wanted`; pictures stay encoded."""
     tfds = _tfds()
     skip = {"image": tfds.decode.SkipDecoding()} if "image" in wanted else None
@@ -114,10 +116,10 @@ def _stream(builder, split, wanted):
     return tfds.as_numpy(dataset)
 
 
-def _fetch(builder, items):
+def _fetch(builder: Any, items: Sequence[Any]) -> Iterator[Item]:
     """The items, which are of one split and in order, with their examples."""
     features = builder.info.features
-    wanted = {"image": True}
+    wanted: dict[str, Any] = {"image": True}
     if "bbox" in features:
         wanted["bbox"] = True
     elif "objects" in features and "bbox" in features["objects"].feature:
@@ -131,6 +133,6 @@ def _fetch(builder, items):
             yield dataclasses.replace(by_index[index], example=_unpacked(example))
 
 
-def _unpacked(example):
+def _unpacked(example: dict[str, Any]) -> dict[str, Any]:
     boxes = example["bbox"] if "bbox" in example else example.get("objects", {}).get("bbox", ())
     return {"image": example["image"], "boxes": boxes, "mask": example.get("segmentation_mask")}

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from made_records import assert_equal, class_counts, made_picture, write_dataset, write_shard
 
-from e2wsol.data import broken_records, dataset, pipeline, record_streams, schema, skipped_records
-from e2wsol.errors import UserError
+from e2wsol.data import bad_records, dataset, pipeline, record_checks, record_streams, schema
+from e2wsol.errors import ArgumentError, UserError
 
 OPTIONS = pipeline.PipelineOptions(image_size=16, resize_size=20, shuffle_buffer=4)
 SPLITS = ("train",)
@@ -54,7 +54,7 @@ def broken(tmp_path_factory):
 
 
 def without_bad(folder, run_dir="nowhere"):
-    return skipped_records.leave_out(skipped_records.load(folder, "skip"), "skip", SPLITS, run_dir)
+    return dataset.load(folder, on_bad_record="skip").without_bad_records(SPLITS, run_dir)
 
 
 def train_batches(info, count=8, **settings):
@@ -95,16 +95,16 @@ def test_what_is_left_out_is_counted_and_named(broken, capsys):
 
 def test_the_same_set_is_used_again(broken, tmp_path, monkeypatch):
     first = without_bad(broken[0], tmp_path)
-    skipped_records.remember(first, tmp_path)
-    content = (tmp_path / skipped_records.FILE_NAME).read_text()
-    monkeypatch.setattr(broken_records, "bad_records", None)  # nobody looks again
+    first.save_bad_records(tmp_path)
+    content = (tmp_path / bad_records.FILE_NAME).read_text()
+    monkeypatch.setattr(record_checks, "find_bad_records", None)  # nobody looks again
     again = without_bad(broken[0], tmp_path)
     assert again == first
-    skipped_records.remember(again, tmp_path)
-    assert (tmp_path / skipped_records.FILE_NAME).read_text() == content
+    again.save_bad_records(tmp_path)
+    assert (tmp_path / bad_records.FILE_NAME).read_text() == content
     with pytest.raises(TypeError):
         without_bad(broken[1], tmp_path)  # other records have a list of their own
-    (tmp_path / skipped_records.FILE_NAME).write_text("[]")
+    (tmp_path / bad_records.FILE_NAME).write_text("[]")
     with pytest.raises(UserError, match=r"bad_records.json: not a list of bad records"):
         without_bad(broken[0], tmp_path)
 
@@ -114,7 +114,7 @@ def test_with_nothing_bad_nothing_changes(broken, capsys):
     info = without_bad(broken[1])
     assert info.split("train").left_out == () and not info.split("train").skipped
     assert_equal(train_batches(info), train_batches(dataset.load(broken[1])))
-    assert skipped_records.counts(info, ("train", None)) == {} and capsys.readouterr().out == ""
+    assert info.skipped(("train", None)) == {} and capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("records", [0, 3])
@@ -140,14 +140,38 @@ def test_nothing_left_is_an_error(tmp_path):
 
 @pytest.mark.slow
 def test_a_record_that_breaks_later_is_still_an_error(broken, tmp_path):
-    skipped_records.remember(without_bad(broken[0]), tmp_path)
-    document = json.loads((tmp_path / skipped_records.FILE_NAME).read_text())
+    without_bad(broken[0]).save_bad_records(tmp_path)
+    document = json.loads((tmp_path / bad_records.FILE_NAME).read_text())
     next(iter(document.values()))["train"].pop(1)
-    (tmp_path / skipped_records.FILE_NAME).write_text(json.dumps(document))
+    (tmp_path / bad_records.FILE_NAME).write_text(json.dumps(document))
     info = without_bad(broken[0], tmp_path)
     with (
         pytest.raises(UserError, match=r"record 2 \(made/2\) holds no readable JPEG"),
-        broken_records.guard(info, "train"),
+        info.reading("train"),
     ):
         for _ in pipeline.eval_dataset(info, OPTIONS, split="train", batch=3):
             pass
+
+
+def test_errors_are_the_default_and_write_nothing(broken, tmp_path, capsys):
+    info = dataset.load(broken[1])
+    assert info.without_bad_records(SPLITS, tmp_path) is info and capsys.readouterr().out == ""
+    info.save_bad_records(tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ArgumentError, match=r"on_bad_record=ignore: unknown; choose one of error, skip"):
+        dataset.load(broken[1], on_bad_record="ignore")
+
+
+def test_looking_writes_nothing_until_it_is_saved(broken, tmp_path):
+    info = without_bad(broken[0], tmp_path / "run")
+    assert not (tmp_path / "run").exists() and info.skipped(SPLITS) == {"train": 7}
+    info.save_bad_records(tmp_path)
+    (listed,) = json.loads((tmp_path / "bad_records.json").read_text()).values()
+    assert listed["train"][0] == {
+        "file": "part0",
+        "record": 0,
+        "picture": "made/0",
+        "reason": "holds no readable JPEG; replace the picture and run the builder again",
+        "count": 1,
+        "rest": False,
+    }

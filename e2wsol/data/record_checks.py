@@ -1,47 +1,47 @@
 """Finding the records that cannot be used."""
 
 import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from e2wsol.data import pipeline, schema
-from e2wsol.data.dataset import BadRecord
+from e2wsol.data.bad_records import BadRecord
 from e2wsol.errors import UserError
+
+if TYPE_CHECKING:
+    from e2wsol.data.dataset import Dataset
 
 
 @contextlib.contextmanager
-def guard(info, split):
-    """Names the file and picture when iterating over `split` inside this context hits a broken record.
-
-    tf.data's errors do not say which record they come from; so the split is read once more, picture by
-    picture, after a failure. Errors that have another cause pass through.
-    """
+def naming_bad_records(data: "Dataset", split: str) -> Iterator[None]:
+    """The context of `Dataset.reading`."""
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
-        left_out = {(bad.file, bad.record) for bad in info.split(split).left_out or ()}
-        found = (bad for bad in bad_records(info, split) if (bad.file, bad.record) not in left_out)
+        left_out = {(bad.file, bad.record) for bad in data.split(split).left_out or ()}
+        found = (bad for bad in find_bad_records(data, split) if (bad.file, bad.record) not in left_out)
         bad = next(found, None)
         if bad is None:
             raise
-        raise UserError(f"{in_words(bad)}; or leave such records out by --on_bad_record=skip") from None
+        raise UserError(f"{bad.describe()}; or leave such records out by on_bad_record=skip") from None
 
 
-def in_words(bad):
-    """One line about a BadRecord, without a full stop."""
-    return f"{bad.file}: record {bad.record}{f' ({bad.picture})' if bad.picture else ''} {bad.reason}"
+def find_bad_records(data: "Dataset", split: str) -> Iterator[BadRecord]:
+    """The bad records of a split, left out or not, in the order of its files; reads and decodes all of it.
+
+    Raises:
+      UserError: a shard holds more records than dataset.json says.
+    """
+    found = data.split(split)
+    for path, count in zip(found.files, found.shard_counts):
+        yield from _of_shard(path, count, data, split)
 
 
-def bad_records(info, split):
-    """Yields the `BadRecord`s of a split, left out or not, in the order of its files; reads and decodes all of it."""
-    split_info = info.split(split)
-    for path, count in zip(split_info.files, split_info.shard_counts):
-        yield from _of_shard(path, count, info, split)
-
-
-def _of_shard(path, count, info, split):
+def _of_shard(path: str, count: int, data: "Dataset", split: str) -> Iterator[BadRecord]:
     stored = tf.data.TFRecordDataset(path)
-    checked = iter(stored.map(lambda serialized: _check(serialized, info, split), num_parallel_calls=tf.data.AUTOTUNE))
+    checked = iter(stored.map(lambda serialized: _check(serialized, data, split), num_parallel_calls=tf.data.AUTOTUNE))
     number = 0
     while True:
         try:
@@ -51,7 +51,7 @@ def _of_shard(path, count, info, split):
             yield _rest(path, number, count, "is damaged; delete the shard and run the builder again")
             return
         except tf.errors.InvalidArgumentError:
-            yield _described(path, number, next(iter(stored.skip(number))), info, split)
+            yield _described(path, number, next(iter(stored.skip(number))), data, split)
         number += 1
     if number < count:
         yield _rest(path, number, count, f"is missing, of {count}; delete the shard and run the builder again")
@@ -59,40 +59,40 @@ def _of_shard(path, count, info, split):
         raise UserError(f"{path}: holds {number} records, dataset.json says {count}; run the builder again")
 
 
-def _rest(path, number, count, reason):
+def _rest(path: str, number: int, count: int, reason: str) -> BadRecord:
     return BadRecord(path, number, "", reason, count - number, rest=True)
 
 
-def _check(serialized, info, split):
+def _check(serialized: Any, data: "Dataset", split: str) -> Any:
     """A number that is only there where everything in the record can be read."""
-    record = pipeline.with_checked_boxes(pipeline.checked_record(serialized, info))
+    record = pipeline.with_checked_boxes(pipeline.checked_record(serialized, data))
     pictures = [pipeline.decode(record["jpeg"]), _decode_mask(record["mask"])]
-    if split in info.pseudo_mask_splits:
+    if split in data.pseudo_mask_splits:
         pictures.append(pipeline.decode_pseudo_mask(record["pseudo_mask"]))
     # The first value is enough to keep the decoders from being pruned.
     values = [tf.cast(picture[0, 0, 0], tf.int32) for picture in pictures]
     return tf.add_n([*values, record["label"], record["size"][0], tf.shape(record["boxes"])[0]])
 
 
-def _decode_mask(png):
+def _decode_mask(png: Any) -> Any:
     decode = lambda: tf.io.decode_png(png, channels=1)  # noqa: E731
     return tf.cond(tf.strings.length(png) > 0, decode, lambda: tf.zeros((1, 1, 1), tf.uint8))
 
 
-def _described(path, number, serialized, info, split):
+def _described(path: str, number: int, serialized: Any, data: "Dataset", split: str) -> BadRecord:
     """The BadRecord of a record that `_check` has refused."""
     try:
         record = schema.parse(serialized)
     except tf.errors.InvalidArgumentError:
         return BadRecord(path, number, "", "is not a picture record; run the builder again")
     picture = record["source_id"].numpy().decode(errors="replace")
-    return BadRecord(path, number, picture, _reason(record, info, split))
+    return BadRecord(path, number, picture, _reason(record, data, split))
 
 
-def _reason(record, info, split):
+def _reason(record: dict[str, Any], data: "Dataset", split: str) -> str:
     label = int(record["label"])
-    if not 0 <= label < len(info.classes):
-        return f"has label {label}; dataset.json names {len(info.classes)} classes, from 0"
+    if not 0 <= label < len(data.classes):
+        return f"has label {label}; dataset.json names {len(data.classes)} classes, from 0"
     try:
         pipeline.with_checked_boxes(record)
     except tf.errors.InvalidArgumentError:
@@ -102,7 +102,7 @@ def _reason(record, info, split):
         "JPEG; replace the picture and run the builder again": lambda: pipeline.decode(record["jpeg"]),
         "mask; replace it and run the builder again": lambda: _decode_mask(record["mask"]),
     }
-    if split in info.pseudo_mask_splits:
+    if split in data.pseudo_mask_splits:
         again = "pseudo mask; delete the shard and run python -m e2wsol.pseudo_masks again"
         parts[again] = lambda: pipeline.decode_pseudo_mask(record["pseudo_mask"])
     for part, read in parts.items():

@@ -1,6 +1,7 @@
-"""One annotated picture, and the rules its boxes must keep. Free of TensorFlow, for builder workers."""
+"""One annotated image, and the rules its boxes must keep. Free of TensorFlow, for builder workers."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -10,14 +11,14 @@ BACKGROUND, OBJECT, IGNORE = 0, 1, 255
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Picture:
-    """One picture as it goes into a record.
+class ImageRecord:
+    """One image as it goes into a record.
 
     Attributes:
-      jpeg: bytes of an RGB JPEG, upright. It may be smaller than height x width (`--store=resized`).
-      height, width: pixels of the picture that was annotated: the frame of `boxes` and `mask`.
-      filename: name of the picture's file.
-      source_id: what names the picture in messages and predictions; unique in its data set.
+      jpeg: bytes of an RGB JPEG, upright. It may be smaller than height x width, see `StoreOptions` of the builder.
+      height, width: pixels of the image that was annotated: the frame of `boxes` and `mask`.
+      filename: name of the image's file.
+      source_id: what names the image in messages and predictions; unique in its data set.
       label: class index from 0.
       class_name: name of that class.
       boxes: (n, 4) float32, pixels x0, y0, x1, y1, right and bottom edges exclusive, n >= 0.
@@ -35,12 +36,13 @@ class Picture:
     mask: np.ndarray | None = None
 
 
-def check_boxes(boxes, *, height, width, name, slack=0.0):
+def check_boxes(boxes: Any, *, height: int, width: int, name: str, slack: float = 0.0) -> np.ndarray:
     """Clips boxes to the picture and refuses those that cannot be right.
 
     Args:
       boxes: (n, 4) pixels x0, y0, x1, y1, ends exclusive.
-      height, width: pixels of the picture.
+      height: of the picture in pixels.
+      width: of the picture in pixels.
       name: names the picture in the message.
       slack: pixels that a box may stick out before it counts as an error; the part outside is cut.
 
