@@ -94,7 +94,11 @@ class TrainSteps:
             loss = sum(terms.values())
             # The optimizer sums gradients over replicas; the loss of the global batch is a mean.
             scaled = self.optimizer.scale_loss(loss / self.strategy.num_replicas_in_sync)
-        gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        # TensorFlow's own zeros for unconnected variables fail on Keras variables.
+        gradients = [
+            tf.zeros(variable.shape, variable.dtype) if gradient is None else gradient
+            for gradient, variable in zip(tape.gradient(scaled, variables), variables)
+        ]
         values = {"loss": loss}
         if self.model.classifies:
             correct = tf.equal(tf.argmax(outputs["logits"], axis=-1, output_type=tf.int32), batch["label"])
