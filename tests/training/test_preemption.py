@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from e2wsol import cli
 from e2wsol.errors import WorkerLostError
+from e2wsol.training.loop import LoopOptions
 from e2wsol.training.preemption import Preemption
 from e2wsol.training.workers import Workers
 
@@ -83,9 +84,9 @@ def test_exit_status_of_a_lost_worker(monkeypatch, capsys):
     monkeypatch.setattr(os, "_exit", sys.exit)
     monkeypatch.setattr(sys, "argv", ["train"])
 
-    def main(positional):
+    def main(flags, positional):
         raise WorkerLostError("worker 1 does not answer any more")
 
     with pytest.raises(SystemExit) as caught:
-        cli.run(main)
+        cli.run(main, LoopOptions)
     assert caught.value.code == 75 and capsys.readouterr().err == "error: worker 1 does not answer any more\n"
