@@ -124,11 +124,11 @@ def convert_model(options: ConvertOptions, settings: train.TrainFlags, target: s
         variables = releases.variables(model)
         for path, value in matching.values(source, report).items():
             variables[path].assign(value)
+        written = pathlib.Path(options.to)
         if target:
             with files.replacing(options.to) as temporary:
                 model.save(temporary)
-            written = pathlib.Path(options.to)
-        else:
+        elif info:
             written = _write_run_folder(options.to, model, info, settings)
         print(f"wrote {options.to}: {report.summary()}, {model.num_classes} classes")
         if options.verify:
@@ -226,8 +226,8 @@ def _show(options: ConvertOptions, source: OpenCheckpoint, report: ConversionRep
 
 def _class_counts(options: ConvertOptions, info: DatasetInfo | None) -> tuple[int, ...]:
     """The numbers of classes to try; without a given one those of all releases: some have 1000 outputs on CUB."""
-    if options.num_classes or info:
-        return (options.num_classes or len(info.classes),)
+    if given := options.num_classes or (len(info.classes) if info else 0):
+        return (given,)
     if not options.dataset:
         raise UserError("--num_classes is missing: give it, or --dataset=cub|ilsvrc, or --data_dir")
     return tuple(dict.fromkeys((releases.DATASET_CLASSES[options.dataset], *releases.DATASET_CLASSES.values())))

@@ -19,7 +19,7 @@ class CornerResize(keras.layers.Layer):
 
     def __init__(self, size: tuple[int, int], **kwargs: Any):
         super().__init__(**kwargs)
-        self.size = tuple(size)
+        self.size = (size[0], size[1])
 
     def call(self, x: Any) -> Any:
         """Returns x resized."""

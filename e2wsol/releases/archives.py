@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any
 
 from e2wsol.errors import UserError
 from e2wsol.releases.formats import kinds, zips
@@ -95,7 +95,7 @@ class _Member(tarfile.TarInfo):
 class _LimitedStream(io.RawIOBase):
     """A stream that ends in a UserError once more than `limit` bytes came out of it."""
 
-    def __init__(self, stream: BinaryIO, limit: int, path: pathlib.Path):
+    def __init__(self, stream: Any, limit: int, path: pathlib.Path):
         self._stream, self._left, self._limit, self._path = stream, limit, limit, path
 
     def read(self, size: int = -1) -> bytes:

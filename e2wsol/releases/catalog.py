@@ -62,7 +62,7 @@ def namings(method: str, backbone: str, variables: Shapes) -> tuple[TensorNaming
         known = "; ".join(f"{name} on {', '.join(each.backbones)}" for name, each in RELEASES.items())
         raise UserError(f"{method} on {backbone}: its authors released no such network; known are {known}")
     found = tuple(release.namings(backbone, variables))
-    lacking = [variables.keys() - {pair.ours for pair in naming.pairs} for naming in found]
+    lacking: list[set[str]] = [set(variables) - {pair.ours for pair in naming.pairs} for naming in found]
     if all(lacking):
         first, *more = sorted(min(lacking, key=len))
         others = f" and {len(more)} more" if more else ""

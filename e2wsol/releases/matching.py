@@ -141,8 +141,8 @@ def authors_tensors(naming: TensorNaming, variables: Mapping[str, np.ndarray]) -
     tensors: dict[str, np.ndarray] = {}
     for entry in naming.entries:
         if isinstance(entry, UnpairedTensor):
-            copied = tensors.get(naming.prefix + (entry.copy_of or ""))
-            value = np.zeros(entry.shape, np.int64) if entry.copy_of is None else copied
+            counter = entry.copy_of is None
+            value = np.zeros(entry.shape, np.int64) if counter else tensors[f"{naming.prefix}{entry.copy_of}"]
         else:
             value = entry.to_theirs(np.asarray(variables[entry.ours]))
         tensors[naming.prefix + entry.theirs] = value

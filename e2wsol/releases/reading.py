@@ -80,7 +80,8 @@ def _only_checkpoint(folder: pathlib.Path, label: str) -> tuple[pathlib.Path, st
         kind = kinds.TENSORFLOW if prefix else kinds.kind_of(file, f"{label} ({printable(file.relative_to(folder))})")
         if kind in _OPENERS:
             found[prefix or file] = kind
-    named = {tensorflow.latest(file.parent, label) for file in found} - {None} if len(found) > 1 else set()
+    latest = [tensorflow.latest(file.parent, label) for file in found] if len(found) > 1 else []
+    named = {file for file in latest if file is not None}
     chosen = list(named if len(named) == 1 else found)
     if len(chosen) == 1:
         return chosen[0], found[chosen[0]]

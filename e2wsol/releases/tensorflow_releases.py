@@ -102,7 +102,7 @@ def _dgl_slim(variables: Shapes) -> TensorNaming:
     naming = tensorflow_names.slim_naming("DGL's release (inception_v3_slim)", layers, variables)
     entries = tuple(
         dataclasses.replace(pair, shape=(1, 1, *pair.shape), unit_axes=2) if pair.ours == _DGL_CLASSIFIER else pair
-        for pair in naming.entries
+        for pair in naming.pairs
     )
     return dataclasses.replace(naming, entries=entries)
 

@@ -71,7 +71,8 @@ def _write(
     folder: pathlib.Path, model: keras.Model, optimizer: keras.optimizers.Optimizer, state: Mapping[str, Any]
 ) -> None:
     model.save(folder / "model.keras")
-    values = {f"{index:05d}": np.asarray(value) for index, value in enumerate(_extra_variables(model, optimizer))}
+    variables = _extra_variables(model, optimizer)
+    values: dict[str, Any] = {f"{index:05d}": np.asarray(value) for index, value in enumerate(variables)}
     np.savez(folder / "optimizer.npz", **values)
     checksums = {name: sha256(folder / name) for name in _FILES}
     (folder / "state.json").write_text(json.dumps({**state, "sha256": checksums}, indent=1) + "\n", encoding="utf-8")

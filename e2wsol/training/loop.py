@@ -289,6 +289,6 @@ class Loop:
     def _save(self, *, best: bool = False) -> None:
         if self.chief:
             # JSON knows no infinity: null stands for "not validated yet".
-            state = {"step": self.step, "best": self.best if math.isfinite(self.best) else None}
-            state |= {"sums": self.sums, "counted": self.counted}
+            best_score = self.best if math.isfinite(self.best) else None
+            state = {"step": self.step, "best": best_score, "sums": self.sums, "counted": self.counted}
             checkpoints.save(self.folder, self.model, self.optimizer, state, best=best)

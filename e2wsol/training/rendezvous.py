@@ -8,6 +8,7 @@ import contextlib
 import json
 import socket
 import time
+from collections.abc import Iterable
 
 from e2wsol.errors import UserError
 from e2wsol.training.clusters import Cluster
@@ -38,9 +39,10 @@ def wait_for_workers(cluster: Cluster, seconds: float) -> None:
 def _listen(cluster: Cluster, deadline: float) -> list[int]:
     """The first worker's part: returns the indices of those that did not call, and tells those that did."""
     port = int(cluster.addresses[0].rpartition(":")[2])
-    callers, missing = {}, set(range(1, len(cluster.addresses)))
+    callers: dict[int, socket.socket] = {}
+    missing = set(range(1, len(cluster.addresses)))
     with contextlib.ExitStack() as stack:
-        stack.callback(lambda: [caller.close() for caller in callers.values()])
+        stack.callback(lambda: _close(callers.values()))
         with _server(port) as server:
             while missing and time.monotonic() < deadline:
                 _accept(server, cluster, callers)
@@ -50,6 +52,11 @@ def _listen(cluster: Cluster, deadline: float) -> list[int]:
         for caller in callers.values():
             caller.sendall(json.dumps(sorted(missing)).encode() + b"\n")
     return sorted(missing)
+
+
+def _close(callers: Iterable[socket.socket]) -> None:
+    for caller in callers:
+        caller.close()
 
 
 def _server(port: int) -> socket.socket:

@@ -108,7 +108,7 @@ class RunFolder:
 
 def versions() -> dict[str, str | None]:
     """Installed versions of the packages that a result depends on."""
-    found = {}
+    found: dict[str, str | None] = {}
     for package in ("e2wsol", *PACKAGES):
         try:
             found[package] = importlib.metadata.version(package)

@@ -110,11 +110,12 @@ class Validation:
 
     def _replica(self, batch: dict[str, Any]) -> dict[str, Any]:
         labels, weight = batch["label"], batch["weight"]
-        if self.protocol is None:
+        protocol = self.protocol
+        if protocol is None:
             logits, located = self.model(batch["image"], training=False)["logits"], {}
         else:
             logits, maps = self.model.localize(batch["image"], labels)
-            located = self._located(maps, batch)
+            located = self._located(maps, batch, protocol)
         sums = {"pictures": tf.reduce_sum(weight), **located}
         if self.model.classifies:
             # Of equal logits the lowest class is first, as `prediction.classes.ranking` has it.
@@ -123,9 +124,8 @@ class Validation:
             sums |= {"top1": tf.reduce_sum(hits[:, 0]), "top5": tf.reduce_sum(hits)}
         return sums
 
-    def _located(self, maps: Any, batch: dict[str, Any]) -> dict[str, Any]:
+    def _located(self, maps: Any, batch: dict[str, Any], protocol: BoxProtocol) -> dict[str, Any]:
         """Hits of the boxes of maps (b, h, w), and pictures with a true box."""
-        protocol = self.protocol
         _, boxes = extract_boxes(
             maps, size=self.view.image_size, threshold=protocol.default_threshold, protocol=protocol
         )

@@ -21,7 +21,7 @@ def damage_reported(label: Any, others: tuple[type[Exception], ...] = ()) -> Ite
     """Turns what a damaged file makes readers raise (and `others`) into a UserError; a full disk stays an OSError."""
     try:
         yield
-    except (*_DAMAGE, *others) as error:
+    except _DAMAGE + others as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
             raise
         raise UserError(f"{label}: damaged or cut off ({printable(error) or type(error).__name__})") from None
