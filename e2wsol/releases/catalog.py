@@ -62,9 +62,10 @@ def namings(method: str, backbone: str, variables: Shapes) -> tuple[TensorNaming
         known = "; ".join(f"{name} on {', '.join(each.backbones)}" for name, each in RELEASES.items())
         raise UserError(f"{method} on {backbone}: its authors released no such network; known are {known}")
     found = tuple(release.namings(backbone, variables))
-    lacking: list[set[str]] = [set(variables) - {pair.ours for pair in naming.pairs} for naming in found]
+    lacking = [set(variables) - {pair.ours for pair in naming.pairs} for naming in found]
     if all(lacking):
-        first, *more = sorted(min(lacking, key=len))
+        fewest = min(lacking, key=len)
+        first, *more = sorted(fewest)
         others = f" and {len(more)} more" if more else ""
         raise UserError(f"{method} on {backbone}: the released network has no counterpart of {first}{others}")
     return tuple(naming for naming, left in zip(found, lacking) if not left)

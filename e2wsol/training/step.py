@@ -65,17 +65,17 @@ class TrainSteps:
         """How often TensorFlow made a graph of it."""
         return self._run.experimental_get_tracing_count()
 
-    def _steps(self, batches, number):
+    def _steps(self, batches: Iterator, number: Any) -> Any:
         values = tf.TensorArray(tf.float32, size=number)
         for step in tf.range(number):
             values = values.write(step, self._distributed_step(next(batches)))
         return values.stack()
 
-    def _distributed_step(self, batch):
+    def _distributed_step(self, batch: Any) -> Any:
         values = self.strategy.run(self._replica, args=(batch,))
         return self.strategy.reduce("MEAN", values, axis=None)
 
-    def _replica_step(self, batch):
+    def _replica_step(self, batch: dict[str, Any]) -> Any:
         variables = self.model.trainable_variables
         if self.micro_batches == 1:
             gradients, values = self._gradients(batch, variables)
@@ -84,7 +84,7 @@ class TrainSteps:
         self.optimizer.apply(gradients, variables)
         return values
 
-    def _accumulated(self, batch, variables):
+    def _accumulated(self, batch: dict[str, Any], variables: list[Any]) -> tuple[list[Any], Any]:
         """As `_gradients`, part after part, so that the features of one part alone are in memory."""
         parts = self.micro_batches
         cut = {name: tf.reshape(one, (parts, -1, *one.shape[1:])) for name, one in batch.items()}
@@ -100,7 +100,7 @@ class TrainSteps:
         )
         return sums, tf.reduce_mean(values.stack(), axis=0)
 
-    def _gradients(self, batch, variables):
+    def _gradients(self, batch: dict[str, Any], variables: list[Any]) -> tuple[list[Any], Any]:
         """Gradients of this replica's part of the mean loss, and the step's values in the order of `names`."""
         images, targets = batch["image"], self.model.targets(batch)
         with tf.GradientTape() as tape:

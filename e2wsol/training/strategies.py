@@ -1,3 +1,5 @@
+"""The tf.distribute strategies that training runs under, and evaluation by several processes."""
+
 import dataclasses
 import faulthandler
 import signal

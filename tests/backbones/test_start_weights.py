@@ -219,6 +219,14 @@ def test_inception_v3_slim_is_keras_applications_from_the_second_pool_on(incepti
         before, their_before = f"mixed_{name}_concat", f"mixed{number}"
 
 
+def test_errors_name_the_callers_argument():
+    """Those of a command name its flag, see test_cli_errors."""
+    with pytest.raises(ValueError, match=r"^weights=nowhere.npz: no such file"):
+        methods.METHODS["cam"](num_classes=3, backbone=VGG, image_size=32, weights="nowhere.npz")
+    with pytest.raises(ValueError, match=r"^backbone_weights=nowhere.npz: no such file"):
+        load_start_weights(network(), VGG, "nowhere.npz", argument="backbone_weights")
+
+
 @pytest.mark.slow
 def test_imagenet_does_not_fit_resnet50():
     """What the message says of keras.applications' ResNet50 holds."""
