@@ -17,8 +17,7 @@ import numpy as np
 import e2wsol.methods  # noqa: F401  # registers what model files are made of
 from e2wsol.data import dataset, pipeline
 from e2wsol.data.pipeline import PipelineOptions
-from e2wsol.layers.attention_dropout import AttentionDropout
-from e2wsol.layers.maxout_attention import MaxoutAttentionExcitation
+from e2wsol.layers import AttentionDropout, MaxoutAttentionExcitation
 
 PICTURES = 40
 

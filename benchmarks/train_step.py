@@ -43,7 +43,7 @@ from e2wsol.backbones import BackboneOptions
 from e2wsol.config import option
 from e2wsol.errors import UserError
 from e2wsol.methods.base import cross_entropy
-from e2wsol.training.optimizers import NesterovMomentum
+from e2wsol.training.optimizers import NesterovMomentum, optimizer_class
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +145,6 @@ def _tensorflow_step(model, images, targets, options, computing):
     """The step of the commands' loop, on one device."""
     import tensorflow as tf
 
-    from e2wsol.training.loss_scaling import optimizer_class
     from e2wsol.training.step import TrainSteps
 
     optimizer = optimizer_class(computing.precision)(1e-4)

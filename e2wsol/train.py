@@ -22,7 +22,6 @@ from e2wsol.trained_run import protocol_of
 from e2wsol.training import checkpoints, optimizers, strategies
 from e2wsol.training.callbacks import MetricsFile, TensorBoardLog
 from e2wsol.training.loop import Loop, LoopOptions, steps_per_epoch
-from e2wsol.training.loss_scaling import optimizer_class
 from e2wsol.training.run_folder import RunFolder
 from e2wsol.training.workers import Workers
 
@@ -75,9 +74,11 @@ def main(flags, positional):
 def _train(flags, strategy, folder, info):
     with strategy.scope():
         model = build(flags, len(info.classes), info.classes)
-        report = load_start_weights(model.backbone, flags.backbone, flags.run.backbone_weights)
+        report = load_start_weights(
+            model.backbone, flags.backbone, flags.run.backbone_weights, argument="backbone_weights"
+        )
         steps = steps_per_epoch(flags.loop, info)
-        rule = optimizers.create(flags.optimizer, steps, optimizer_class(flags.compute.precision))
+        rule = optimizers.create(flags.optimizer, steps, flags.compute.precision)
     protocol = protocol_of(model, flags.box)
     runner = Loop(
         model,

@@ -12,7 +12,6 @@ from made_runs import run
 from e2wsol import backbones, methods, releases
 from e2wsol.backbones import BackboneOptions
 from e2wsol.backbones.weights import load_start_weights
-from e2wsol.releases import origins
 from e2wsol.releases.reading import open_checkpoint
 from e2wsol.releases.writing import write_npz
 from e2wsol.trained_run import load_model
@@ -44,11 +43,11 @@ def made_up(release, seed=0, classes=3):
     options = BackboneOptions(
         backbone=backbone,
         backbone_width=0.03,
-        **origins.ORIGINS[method].flags,
+        **releases.RELEASES[method].backbone_options,
         **{name: int(value) for name, value in (flag[2:].split("=") for flag in more if "stride" in flag)},
     )
     own = methods.METHODS[method].Options
-    settings = {"bas_own": {"bas_erased_statistics": "own"}, "e2net_resnet50_se": {"ose_batch_norm": True}}
+    settings = {"bas_own": {"erased_statistics": "own"}, "e2net_resnet50_se": {"ose_batch_norm": True}}
     given = [own(**settings.get(release, {}))]
     model = methods.create(method, backbone=options, image_size=64, num_classes=classes, options=given)
     rng = np.random.default_rng(seed)
@@ -154,7 +153,7 @@ def test_a_run_folder_evaluates_exports_predicts_and_trains_on(files, tiny_recor
     cv2.imwrite(str(picture), np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8))
     assert run("predict", f"--model={folder}", f"--output={tmp_path / 'boxes.json'}", str(picture)) == 0
     capsys.readouterr()
-    origin = origins.ORIGINS["bas"].flags
+    origin = releases.RELEASES["bas"].backbone_options
     given = (*flags, *(f"--{name}={value}" for name, value in origin.items()))
     given = [flag for flag in given if not flag.startswith("--num_classes")]
     assert run("train", f"--run_dir={folder}", "--learning_rate=0", *given) == 2  # another rate than the folder's
@@ -268,9 +267,8 @@ def test_a_file_that_is_there_is_kept(files, tmp_path, capsys):
 
 def test_every_release_names_a_flagfile_that_agrees_with_its_weights():
     """But for the preprocessing, which follows the start weights that the flagfile takes (see --help)."""
-    for method in origins.ORIGINS:
-        release = releases._RELEASES[method]
-        for backbone in release.BACKBONES:
-            for dataset in origins.CLASSES:
-                text = pathlib.Path(origins.released_flagfile(method, backbone, dataset)).read_text()
+    for method, release in releases.RELEASES.items():
+        for backbone in release.backbones:
+            for dataset in releases.DATASET_CLASSES:
+                text = pathlib.Path(releases.released_flagfile(method, backbone, dataset)).read_text()
                 assert f"--method={method}\n" in text and f"--backbone={backbone}\n" in text

@@ -70,7 +70,7 @@ def test_real_process_with_a_flagfile(tiny_records, tmp_path):
     assert "Traceback" not in done.stderr and "Warning" not in done.stderr
     done = subprocess.run([*command, "--batch_size=4"], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert done.stderr.startswith("error:") and "--batch_size=4 (was 8)" in done.stderr
+    assert done.stderr.startswith("error:") and "with other flags: batch_size=4 (was 8)" in done.stderr
 
 
 def test_help_shows_every_flag(capsys):

@@ -1,6 +1,7 @@
-"""Backbones: functional Keras models from uint8 pictures to named end points."""
+"""Backbones: functional Keras models from uint8 images to named end points."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import keras
 
@@ -10,7 +11,7 @@ from e2wsol.backbones.inception import INCEPTION_V3, INCEPTION_V3_SLIM
 from e2wsol.backbones.mobilenet import MOBILENET_V1
 from e2wsol.backbones.resnet import RESNET50, RESNET50_SE
 from e2wsol.backbones.vgg import VGG16
-from e2wsol.errors import UserError, choose
+from e2wsol.errors import ArgumentError, choose
 from e2wsol.layers import Preprocessing
 
 ARCHITECTURES = {
@@ -27,12 +28,14 @@ ARCHITECTURES = {
 __all__ = ["ARCHITECTURES", "Architecture", "BackboneOptions", "architecture", "build", "scaled"]
 
 
-def architecture(name):
-    """The Architecture called `name`; a UserError lists the valid names."""
-    return ARCHITECTURES[choose(name, ARCHITECTURES, "backbone")]
+def architecture(name: str) -> Architecture:
+    """The Architecture called `name`; an ArgumentError lists the valid names."""
+    return ARCHITECTURES[choose(name, ARCHITECTURES, "backbone", owner=BackboneOptions)]
 
 
-def build(options, image_size, gates=None):
+def build(
+    options: BackboneOptions, image_size: int, gates: Mapping[str, keras.layers.Layer] | None = None
+) -> keras.Model:
     """Builds a backbone.
 
     Args:
@@ -56,15 +59,15 @@ def build(options, image_size, gates=None):
     return keras.Model(images, dict(end_points), name=options.backbone)
 
 
-def _resolved(options, family):
+def _resolved(options: BackboneOptions, family: Architecture) -> BackboneOptions:
     """The options with the family's own choices in place of "auto"."""
     scheme = family.preprocessing if options.preprocessing == "auto" else options.preprocessing
     conventions = family.conventions[0] if options.backbone_conventions == "auto" else options.backbone_conventions
     if conventions not in family.conventions:
-        raise UserError(
-            f"--backbone_conventions={conventions}: {options.backbone} follows {', '.join(family.conventions)} only"
-        )
+        problem = f"{options.backbone} follows {', '.join(family.conventions)} only"
+        raise ArgumentError("backbone_conventions", conventions, problem, owner=BackboneOptions)
     if options.output_stride not in family.output_strides:
         choices = ", ".join(map(str, family.output_strides))
-        raise UserError(f"--output_stride={options.output_stride}: {options.backbone} has {choices} only")
+        problem = f"{options.backbone} has {choices} only"
+        raise ArgumentError("output_stride", options.output_stride, problem, owner=BackboneOptions)
     return dataclasses.replace(options, preprocessing=scheme, backbone_conventions=conventions)

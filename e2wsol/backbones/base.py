@@ -1,7 +1,8 @@
 """What all backbones share: options, end points, the gates that methods insert."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 
@@ -63,7 +64,7 @@ class Architecture:
       applications_misfit: why a model of that name in keras.applications does not fit.
     """
 
-    build: Callable
+    build: Callable[[Any, BackboneOptions, "EndPoints"], None]
     preprocessing: str
     conv_bias: bool
     head_channels: int
@@ -87,12 +88,12 @@ class Architecture:
 class EndPoints(dict):
     """Named features of a backbone in the making; `gates` maps a name to the layer put behind it."""
 
-    def __init__(self, gates=None):
+    def __init__(self, gates: Mapping[str, keras.layers.Layer] | None = None):
         super().__init__()
         self.gates = dict(gates or {})
-        self.used = set()
+        self.used: set[str] = set()
 
-    def mark(self, name, x):
+    def mark(self, name: str, x: Any) -> Any:
         """Stores x under `name`, gated where a gate was asked for, and returns it."""
         if name in self.gates:
             x = self.gates[name](x)
@@ -100,14 +101,14 @@ class EndPoints(dict):
         self[name] = x
         return x
 
-    def check(self):
+    def check(self) -> None:
         """Raises a UserError when a gate's position does not exist."""
         for name in self.gates:
             if name not in self.used:
                 raise UserError(f"position {name}: no such end point; choose among {', '.join(self)}")
 
 
-def pad_window(x, size, stride, conventions):
+def pad_window(x: Any, size: int, stride: int, conventions: str) -> tuple[Any, str]:
     """Prepares x for a window of `size` with `stride` whose output has ceil(side / stride) positions.
 
     Returns:
@@ -119,6 +120,6 @@ def pad_window(x, size, stride, conventions):
     return x, "same"
 
 
-def scaled(channels, width):
+def scaled(channels: int, width: float) -> int:
     """`channels` times `width`, at least 4."""
     return max(4, round(channels * width))

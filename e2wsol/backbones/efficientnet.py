@@ -2,10 +2,11 @@
 
 import functools
 import math
+from typing import Any
 
 import keras
 
-from e2wsol.backbones.base import Architecture, scaled
+from e2wsol.backbones.base import Architecture, BackboneOptions, EndPoints, scaled
 from e2wsol.layers import BatchNormalization
 
 # Kernel, channels, blocks, stride of the first block and expansion of the seven stages of B0 (table 1).
@@ -20,13 +21,15 @@ _DROP_CONNECT = 0.2
 _FAN_OUT = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out"}}
 
 
-def build(x, options, end_points, *, width, depth):
+def build(x: Any, options: BackboneOptions, end_points: EndPoints, *, width: float, depth: float) -> None:
     """End points stem, blockSL (stage S from 1, block L from a), stageS and top, the last features.
 
     With output stride 32 the network as published; below, the last strides become 1.
 
     Args:
-      x, options, end_points: see Architecture.build.
+      x: normalised images (B, S, S, 3).
+      options: width, output stride and conventions.
+      end_points: where the features go.
       width: multiplies the channels of B0, which are rounded to multiples of 8.
       depth: multiplies the blocks of a stage, rounded up.
     """

@@ -5,10 +5,11 @@ Their layers have the same names, so that start weights of one fit the other but
 
 import dataclasses
 import functools
+from typing import Any
 
 import keras
 
-from e2wsol.backbones.base import Architecture, pad_window, scaled
+from e2wsol.backbones.base import Architecture, BackboneOptions, EndPoints, pad_window, scaled
 from e2wsol.layers import BatchNormalization
 
 # Pools, and convolutions as (name, channels, kernel size, stride, padding).
@@ -78,7 +79,7 @@ _MIXED = {
 
 
 @dataclasses.dataclass(frozen=True)
-class _Form:
+class _InceptionVariant:
     """What the two differ in.
 
     Attributes:
@@ -98,30 +99,30 @@ class _Form:
     momentum: float
 
 
-def build(x, options, end_points, *, form):
+def build(x: Any, options: BackboneOptions, end_points: EndPoints, *, variant: _InceptionVariant) -> None:
     """End points conv2d_1a .. conv2d_4a, pool1, pool2, mixed_5b .. the last; 14x14 at 224 pixels, output stride 16."""
-    convolution = functools.partial(_convolution, width=options.backbone_width, form=form)
+    convolution = functools.partial(_convolution, width=options.backbone_width, variant=variant)
     for step in _STEM:
         name = step if isinstance(step, str) else step[0]
-        x = _pool(x, name, form) if isinstance(step, str) else convolution(x, *step)
+        x = _pool(x, name, variant) if isinstance(step, str) else convolution(x, *step)
         x = end_points.mark(name, x)
     for name, branches in _MIXED.items():
-        stride = 2 if name == form.strided and options.output_stride == 16 else 1
-        outputs = [feature for steps in branches for feature in _branch(x, name, steps, stride, convolution, form)]
+        stride = 2 if name == variant.strided and options.output_stride == 16 else 1
+        outputs = [feature for steps in branches for feature in _branch(x, name, steps, stride, convolution, variant)]
         x = keras.layers.Concatenate(name=f"{name}_concat")(outputs)
         x = end_points.mark(name, x)
-        if name == form.last:
+        if name == variant.last:
             break
 
 
-def _branch(x, block, steps, stride, convolution, form):
+def _branch(x, block, steps, stride, convolution, variant):
     """Features at the end of one branch, in a list; the last step has the block's stride."""
     for number, step in enumerate(steps, start=1):
         last_stride = stride if number == len(steps) else 1
         if step == _AVERAGE:
-            x = _average(x, form)
+            x = _average(x, variant)
         elif step == _MAXIMUM:
-            x, padding = pad_window(x, 3, last_stride, _conventions(form))
+            x, padding = pad_window(x, 3, last_stride, _conventions(variant))
             x = keras.layers.MaxPooling2D(3, last_stride, padding=padding, name=f"{block}_branch_pool")(x)
         elif isinstance(step, list):
             return [convolution(x, f"{block}_{name}", *rest) for name, *rest in step]
@@ -131,32 +132,32 @@ def _branch(x, block, steps, stride, convolution, form):
     return [x]
 
 
-def _convolution(x, name, channels, size, stride=1, padding=None, *, width, form):
-    if padding is None or form.same_padding:
-        x, padding = pad_window(x, size, stride, _conventions(form))
+def _convolution(x, name, channels, size, stride=1, padding=None, *, width, variant):
+    if padding is None or variant.same_padding:
+        x, padding = pad_window(x, size, stride, _conventions(variant))
     x = keras.layers.Conv2D(scaled(channels, width), size, stride, padding=padding, use_bias=False, name=name)(x)
-    x = BatchNormalization(momentum=form.momentum, epsilon=1e-3, scale=form.gamma, name=f"{name}_bn")(x)
+    x = BatchNormalization(momentum=variant.momentum, epsilon=1e-3, scale=variant.gamma, name=f"{name}_bn")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
-def _conventions(form):
-    return "tensorflow" if form.same_padding else "torch"
+def _conventions(variant):
+    return "tensorflow" if variant.same_padding else "torch"
 
 
-def _pool(x, name, form):
+def _pool(x, name, variant):
     """Max pooling 3x3 with stride 2: "same", or padding 1 and the ceiling: side // 2 + 1 windows from -1 on.
 
     Zeros serve as padding because the features are not negative.
     """
-    if form.same_padding:
+    if variant.same_padding:
         return keras.layers.MaxPooling2D(3, 2, padding="same", name=name)(x)
     x = keras.layers.ZeroPadding2D(((1, 2), (1, 2)))(x)
     return keras.layers.MaxPooling2D(3, 2, name=name)(x)
 
 
-def _average(x, form):
+def _average(x, variant):
     """Mean over 3x3 pixels; a padded Keras layer does not count those outside, as TensorFlow, PyTorch counts zeros."""
-    if form.same_padding:
+    if variant.same_padding:
         return keras.layers.AveragePooling2D(3, 1, padding="same")(x)
     x = keras.layers.ZeroPadding2D(1)(x)
     return keras.layers.AveragePooling2D(3, 1)(x)
@@ -175,7 +176,8 @@ _APPLICATIONS_ORDER = (
 
 INCEPTION_V3 = Architecture(
     build=functools.partial(
-        build, form=_Form(same_padding=False, last="mixed_7c", strided="mixed_7a", gamma=True, momentum=0.9)
+        build,
+        variant=_InceptionVariant(same_padding=False, last="mixed_7c", strided="mixed_7a", gamma=True, momentum=0.9),
     ),
     preprocessing="imagenet",
     conv_bias=False,
@@ -194,7 +196,8 @@ INCEPTION_V3 = Architecture(
 
 INCEPTION_V3_SLIM = Architecture(
     build=functools.partial(
-        build, form=_Form(same_padding=True, last="mixed_6e", strided="mixed_6a", gamma=False, momentum=0.999)
+        build,
+        variant=_InceptionVariant(same_padding=True, last="mixed_6e", strided="mixed_6a", gamma=False, momentum=0.999),
     ),
     preprocessing="imagenet_bgr",
     conv_bias=False,

@@ -3,9 +3,11 @@
 As TensorFlow has it (keras.applications, whose weights fit) or as PyTorch's ports and BAS have it.
 """
 
+from typing import Any
+
 import keras
 
-from e2wsol.backbones.base import Architecture, pad_window, scaled
+from e2wsol.backbones.base import Architecture, BackboneOptions, EndPoints, pad_window, scaled
 from e2wsol.layers import BatchNormalization
 
 # Channels and stride of blocks 1 .. 13. Block 6 has stride 2 in the classification network.
@@ -19,7 +21,7 @@ _EPSILON = {"tensorflow": 1e-3, "torch": 1e-5}
 _CEILING = {"tensorflow": 6.0, "torch": None}
 
 
-def build(x, options, end_points):
+def build(x: Any, options: BackboneOptions, end_points: EndPoints) -> None:
     """End points conv1 and block1 .. block13; 14x14 at 224 pixels with output stride 16."""
     conventions = options.backbone_conventions
     x, padding = pad_window(x, 3, 2, conventions)

@@ -5,10 +5,11 @@ With output stride 8 and TensorFlow's conventions they are the networks of DGL, 
 
 import dataclasses
 import functools
+from typing import Any
 
 import keras
 
-from e2wsol.backbones.base import Architecture, pad_window, scaled
+from e2wsol.backbones.base import Architecture, BackboneOptions, EndPoints, pad_window, scaled
 from e2wsol.layers import BatchNormalization
 
 # Channels inside the bottlenecks and number of blocks.
@@ -21,7 +22,7 @@ _FAN_OUT = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "f
 
 
 @dataclasses.dataclass(frozen=True)
-class _Form:
+class _ResNetVariant:
     """What the two differ in.
 
     Attributes:
@@ -35,8 +36,8 @@ class _Form:
     squeeze_excitation: bool
 
 
-def build(x, options, end_points, *, form):
-    """End points conv0, pool0, groupG_blockB, groupG and, with form.pool, pool1 behind group2.
+def build(x: Any, options: BackboneOptions, end_points: EndPoints, *, variant: _ResNetVariant) -> None:
+    """End points conv0, pool0, groupG_blockB, groupG and, with variant.pool, pool1 behind group2.
 
     14x14 at 224 pixels with output stride 16. With 32 it is the classification network, without pool1.
     """
@@ -48,15 +49,15 @@ def build(x, options, end_points, *, form):
     x = end_points.mark("pool0", x)
     total_stride = 4
     full = options.output_stride == 32
-    for group, ((channels, blocks), stride) in enumerate(zip(_GROUPS, _FULL_STRIDES if full else form.strides)):
+    for group, ((channels, blocks), stride) in enumerate(zip(_GROUPS, _FULL_STRIDES if full else variant.strides)):
         stride = stride if total_stride * stride <= options.output_stride else 1
         total_stride *= stride
         for block in range(blocks):
             name = f"group{group}_block{block}"
-            x = _bottleneck(x, scaled(channels, width), stride if block == 0 else 1, name, form, conventions)
+            x = _bottleneck(x, scaled(channels, width), stride if block == 0 else 1, name, variant, conventions)
             x = end_points.mark(name, x)
         x = end_points.mark(f"group{group}", x)
-        if form.pool and not full and group == 2:
+        if variant.pool and not full and group == 2:
             if 2 * total_stride <= options.output_stride:
                 x = keras.layers.MaxPooling2D(2, name="pool1")(x)
             x = end_points.mark("pool1", x)
@@ -71,12 +72,12 @@ def _conv_bn(x, channels, size, stride, name, conventions, *, activation="relu",
     return keras.layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
 
 
-def _bottleneck(x, channels, stride, name, form, conventions):
+def _bottleneck(x, channels, stride, name, variant, conventions):
     shortcut = x
     x = _conv_bn(x, channels, 1, 1, f"{name}_conv1", conventions)
     x = _conv_bn(x, channels, 3, stride, f"{name}_conv2", conventions)
     x = _conv_bn(x, 4 * channels, 1, 1, f"{name}_conv3", conventions, activation=None, gamma=_LAST_GAMMA[conventions])
-    if form.squeeze_excitation:
+    if variant.squeeze_excitation:
         x = _squeeze_excite(x, channels, name)
     if stride != 1 or shortcut.shape[-1] != 4 * channels:
         shortcut = _conv_bn(shortcut, 4 * channels, 1, stride, f"{name}_convshortcut", conventions, activation=None)
@@ -92,7 +93,7 @@ def _squeeze_excite(x, channels, name):
 
 
 RESNET50 = Architecture(
-    build=functools.partial(build, form=_Form(strides=(1, 2, 1, 1), pool=True, squeeze_excitation=False)),
+    build=functools.partial(build, variant=_ResNetVariant(strides=(1, 2, 1, 1), pool=True, squeeze_excitation=False)),
     preprocessing="imagenet",
     conv_bias=False,
     head_channels=0,
@@ -111,7 +112,7 @@ RESNET50 = Architecture(
 )
 
 RESNET50_SE = Architecture(
-    build=functools.partial(build, form=_Form(strides=(1, 2, 2, 1), pool=False, squeeze_excitation=True)),
+    build=functools.partial(build, variant=_ResNetVariant(strides=(1, 2, 2, 1), pool=False, squeeze_excitation=True)),
     preprocessing="imagenet_bgr",
     conv_bias=False,
     head_channels=0,

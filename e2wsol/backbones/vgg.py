@@ -1,14 +1,16 @@
 """VGG16 in its GAP form: five blocks, no pool5, no fully connected layers."""
 
+from typing import Any
+
 import keras
 
-from e2wsol.backbones.base import Architecture, scaled
+from e2wsol.backbones.base import Architecture, BackboneOptions, EndPoints, scaled
 from e2wsol.layers import BatchNormalization
 
 _BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
 
-def build(x, options, end_points):
+def build(x: Any, options: BackboneOptions, end_points: EndPoints) -> None:
     """End points conv1_1 .. conv5_3 and pool1 .. pool4; 14x14 at 224 pixels with output stride 16."""
     for block, (channels, repeats) in enumerate(_BLOCKS, start=1):
         for unit in range(1, repeats + 1):

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -14,13 +16,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
     statistics follow the mean over the replicas. Inputs (B, H, W, C); arithmetic in at least float32.
     """
 
-    def add_weight(self, *args, trainable=True, **kwargs):
+    def add_weight(self, *args: Any, trainable: bool = True, **kwargs: Any) -> Any:
+        """As Keras has it; the moving statistics of the replicas stay the same."""
         if not trainable:
             # Keras' default lets the replicas' copies of the moving statistics drift apart.
             kwargs["aggregation"] = "mean"
         return super().add_weight(*args, trainable=trainable, **kwargs)
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalises `inputs` by batch statistics in training, by the moving ones otherwise."""
         dtype = "float64" if keras.backend.standardize_dtype(inputs.dtype) == "float64" else "float32"
         x = ops.cast(inputs, dtype)
@@ -35,7 +38,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             outputs = self._normalized(x, mean, variance, scale, offset)
         return ops.cast(outputs, self.compute_dtype)
 
-    def _by_batch(self, x, scale, offset):
+    def _by_batch(self, x: Any, scale: Any, offset: Any) -> tuple[Any, Any, Any]:
         """(normalised x, mean and unbiased variance) by the batch's own statistics."""
         if not self.synchronized and keras.backend.standardize_dtype(x.dtype) == "float32":
             fused = normalize_batch(x, scale, offset, self.epsilon)
@@ -46,8 +49,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         unbiased = variance * (count / ops.maximum(count - 1, 1))
         return self._normalized(x, mean, variance, scale, offset), mean, unbiased
 
-    def _normalized(self, x, mean, variance, scale, offset):
+    def _normalized(self, x: Any, mean: Any, variance: Any, scale: Any, offset: Any) -> Any:
         return ops.batch_normalization(x, mean, variance, axis=-1, offset=offset, scale=scale, epsilon=self.epsilon)
 
-    def _track(self, moving, value):
+    def _track(self, moving: Any, value: Any) -> None:
         moving.assign(moving * self.momentum + ops.cast(value, moving.dtype) * (1.0 - self.momentum))

@@ -6,8 +6,13 @@ from keras import ops
 
 from e2wsol.backbones import Architecture
 from e2wsol.config import option
-from e2wsol.layers import ORIENTATIONS, BatchNormalization, MaxoutAttentionExcitation, orientation_conv
-from e2wsol.layers.maxout_attention import NORMALIZATIONS
+from e2wsol.layers import (
+    NORMALIZATIONS,
+    ORIENTATIONS,
+    BatchNormalization,
+    MaxoutAttentionExcitation,
+    orientation_conv,
+)
 from e2wsol.methods.base import Method, Tensors, class_activation_maps, classifier, head_features, register
 
 FUSIONS = ("feature_max", "cam_max", "cam_max_shared")

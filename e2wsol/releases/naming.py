@@ -2,17 +2,20 @@
 
 import dataclasses
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
+Shapes = Mapping[str, tuple[int, ...]]  # {path of our variable: shape}
+
 
 @dataclasses.dataclass(frozen=True)
-class Pair:
+class TensorPair:
     """One of their tensors and the variable of ours that holds it.
 
     Attributes:
       theirs: name in their file, without "module." and ":0".
-      ours: path of our variable, as checkpoints.variables has it.
+      ours: path of our variable, as releases.variables has it.
       shape: in their layout.
       axes: their array, transposed so, is ours; None: as it is.
       unit_axes: leading axes of length 1 that ours does without (slim's classifier is a 1x1 convolution).
@@ -24,14 +27,14 @@ class Pair:
     axes: tuple[int, ...] | None = None
     unit_axes: int = 0
 
-    def to_ours(self, value):
+    def to_ours(self, value: np.ndarray) -> np.ndarray:
         """Their array, of `shape`, in our layout."""
         value = np.asarray(value)
         if self.axes:
             return np.ascontiguousarray(value.transpose(self.axes))
         return value.reshape(self.shape[self.unit_axes :])
 
-    def to_theirs(self, value):
+    def to_theirs(self, value: np.ndarray) -> np.ndarray:
         """The inverse of to_ours, to the bit."""
         value = np.asarray(value)
         if self.axes:
@@ -40,11 +43,11 @@ class Pair:
 
 
 @dataclasses.dataclass(frozen=True)
-class Beside:
-    """A tensor of their file that holds nothing of ours: written, so that their loader finds it; ignored when read.
+class UnpairedTensor:
+    """A tensor of their file that no variable of ours takes: written, so that their loader finds it; ignored when read.
 
     Attributes:
-      theirs: as in Pair.
+      theirs: as in TensorPair.
       shape: in their layout.
       copy_of: name of their tensor whose value it repeats; None for an int64 counter, 0.
     """
@@ -54,19 +57,19 @@ class Beside:
     copy_of: str | None = None
 
     @property
-    def reason(self):
+    def why_ignored(self) -> str:
         """Why nothing is read from it."""
         return f"{self.copy_of} stands in its place" if self.copy_of else "a counter of batches, which nothing uses"
 
 
 @dataclasses.dataclass(frozen=True)
-class Naming:
+class TensorNaming:
     """How one released file calls the tensors of one network.
 
     Attributes:
       title: for messages, e.g. "BAS's release for ImageNet (vgg16)".
       container: "pytorch", or "tensorflow" (.npz and TF1 checkpoints).
-      entries: Pairs and Besides in the order in which the authors' network registers them.
+      entries: TensorPairs and UnpairedTensors in the order in which the authors' network registers them.
       ignored: (regular expression for a whole name, why): what else may be in such a file.
       ordered: whether their files keep the order of `entries`; PyTorch's do.
       prefix: what their files put before each name: "module." where trained under DataParallel.
@@ -75,29 +78,53 @@ class Naming:
 
     title: str
     container: str
-    entries: tuple[Pair | Beside, ...]
+    entries: tuple[TensorPair | UnpairedTensor, ...]
     ignored: tuple[tuple[str, str], ...] = ()
     ordered: bool = True
     prefix: str = ""
     wrapper: str = ""
 
     @property
-    def pairs(self):
-        """The Pairs alone."""
-        return tuple(entry for entry in self.entries if isinstance(entry, Pair))
+    def pairs(self) -> tuple[TensorPair, ...]:
+        """The TensorPairs alone."""
+        return tuple(entry for entry in self.entries if isinstance(entry, TensorPair))
 
-    def reason(self, name):
+    def why_ignored(self, name: str) -> str | None:
         """Why a tensor called `name` may be in a file without being read; None if it may not."""
-        besides = (entry for entry in self.entries if isinstance(entry, Beside))
+        unpaired = (entry for entry in self.entries if isinstance(entry, UnpairedTensor))
         reasons = (
-            *(entry.reason for entry in besides if entry.theirs == name),
+            *(entry.why_ignored for entry in unpaired if entry.theirs == name),
             *(reason for pattern, reason in self.ignored if re.fullmatch(pattern, name)),
         )
         return next(iter(reasons), None)
 
 
-def pair_up(layers, endings, variables):
-    """Pairs, both layouts alike, of all variables that belong to one of the layers.
+@dataclasses.dataclass(frozen=True)
+class Release:
+    """What the authors of a method released, and how images reach their network.
+
+    Attributes:
+      backbones: names of the architectures.
+      namings: f(backbone, variables) -> a TensorNaming for each kind of file of that network.
+      preprocessing: the scheme of BackboneOptions that its weights were trained with.
+      conventions: whose padding and epsilons it has.
+      resize: the library that its evaluation resizes with: "pillow" (antialiased) or "opencv" (not).
+    """
+
+    backbones: tuple[str, ...]
+    namings: Callable[[str, Shapes], Iterable[TensorNaming]]
+    preprocessing: str
+    conventions: str
+    resize: str
+
+    @property
+    def backbone_options(self) -> dict[str, str]:
+        """{field of BackboneOptions: value} that a model with these weights must have."""
+        return {"preprocessing": self.preprocessing, "backbone_conventions": self.conventions}
+
+
+def pair_up(layers: Mapping[str, str], endings: Mapping[str, str], variables: Shapes) -> Iterator[TensorPair]:
+    """TensorPairs, both layouts alike, of all variables that belong to one of the layers.
 
     Args:
       layers: {our layer: theirs}, in their order.
@@ -108,4 +135,4 @@ def pair_up(layers, endings, variables):
         for ending, their_ending in endings.items():
             path = layer + ending
             if path in variables:
-                yield Pair(theirs + their_ending, path, tuple(variables[path]))
+                yield TensorPair(theirs + their_ending, path, tuple(variables[path]))

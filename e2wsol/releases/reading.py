@@ -6,13 +6,12 @@ before memory or disk is taken.
 
 import contextlib
 import pathlib
+from collections.abc import Iterator
 
 from e2wsol.errors import UserError
 from e2wsol.releases import archives
 from e2wsol.releases.formats import kinds, npz, pytorch, tensorflow
-from e2wsol.releases.formats.source import Source, shown
-
-__all__ = ["Source", "open_checkpoint"]
+from e2wsol.releases.formats.source import OpenCheckpoint, printable
 
 _OPENERS = {
     kinds.PYTORCH: pytorch.opened,
@@ -25,8 +24,8 @@ _WANTED = "give a PyTorch file, an .npz file, a TensorFlow checkpoint, or a .tar
 
 
 @contextlib.contextmanager
-def open_checkpoint(path):
-    """Yields the Source of a checkpoint.
+def open_checkpoint(path: str | pathlib.Path) -> Iterator[OpenCheckpoint]:
+    """Yields a checkpoint, opened.
 
     Args:
       path: a PyTorch file (either container), an .npz file, a TensorFlow checkpoint (prefix, one of
@@ -41,13 +40,13 @@ def open_checkpoint(path):
         if kind in archives.KINDS:
             folder = stack.enter_context(archives.extracted(path, kind))
             file, kind = _only_checkpoint(folder, label)
-            label = f"{path} ({shown(file.relative_to(folder))})"
+            label = f"{path} ({printable(file.relative_to(folder))})"
         source = stack.enter_context(_OPENERS[kind](file, label))
         source.path = path
         yield source
 
 
-def _located(path, label):
+def _located(path: pathlib.Path, label: str) -> tuple[pathlib.Path, str, str]:
     """(file or prefix, kind, label) of what the user named."""
     try:
         file = tensorflow.latest(path, label) if path.is_dir() else path
@@ -71,23 +70,24 @@ def _located(path, label):
     return file, kind, label
 
 
-def _only_checkpoint(folder, label):
+def _only_checkpoint(folder: pathlib.Path, label: str) -> tuple[pathlib.Path, str]:
     """(file, kind) of the one checkpoint under `folder`; of several, the one that a `checkpoint` file names."""
-    found = {}
+    found: dict[pathlib.Path, str] = {}
     for file in sorted(folder.rglob("*")):
         if not file.is_file() or file.stat().st_size == 0:
             continue
         prefix = tensorflow.prefix_of(file)
-        kind = kinds.TENSORFLOW if prefix else kinds.kind_of(file, f"{label} ({shown(file.relative_to(folder))})")
+        kind = kinds.TENSORFLOW if prefix else kinds.kind_of(file, f"{label} ({printable(file.relative_to(folder))})")
         if kind in _OPENERS:
             found[prefix or file] = kind
-    named = {tensorflow.latest(file.parent, label) for file in found} - {None} if len(found) > 1 else set()
+    latest = [tensorflow.latest(file.parent, label) for file in found] if len(found) > 1 else []
+    named = {file for file in latest if file is not None}
     chosen = list(named if len(named) == 1 else found)
     if len(chosen) == 1:
         return chosen[0], found[chosen[0]]
-    names = ", ".join(shown(file.relative_to(folder)) for file in found)
+    names = ", ".join(printable(file.relative_to(folder)) for file in found)
     raise UserError(
-        f"{label}: holds several checkpoints ({shown(names)}); unpack it and name one"
+        f"{label}: holds several checkpoints ({printable(names)}); unpack it and name one"
         if found
         else f"{label}: an archive that holds no checkpoint; {_WANTED}"
     )

@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,18 +10,31 @@ from PIL import Image
 
 from e2wsol import releases
 from e2wsol.data import images, pipeline
+from e2wsol.data.pipeline import PipelineOptions
 from e2wsol.localization.iou import pairwise_iou
+from e2wsol.localization.protocols import BoxProtocol
 from e2wsol.prediction.predictors import MethodPredictor
+from e2wsol.releases.formats.source import OpenCheckpoint
+from e2wsol.releases.matching import ConversionReport
 from e2wsol.trained_run import load_model
 
 
-def verify(model_file, source, account, picture, *, view, protocol, resize):
+def verify(
+    model_file: str | pathlib.Path,
+    source: OpenCheckpoint,
+    report: ConversionReport,
+    picture: str | pathlib.Path,
+    *,
+    view: PipelineOptions,
+    protocol: BoxProtocol,
+    resize: str,
+) -> str:
     """Checks the written file against its source, and our view of a picture against the authors'.
 
     Args:
       model_file: the written .keras file.
-      source: the open Source it was made of.
-      account: the source's Account.
+      source: the open file that it was made of.
+      report: what became of the source's tensors.
       picture: file of the picture.
       view: PipelineOptions of the evaluation.
       protocol: BoxProtocol.
@@ -30,7 +44,7 @@ def verify(model_file, source, account, picture, *, view, protocol, resize):
       Lines of text: the model difference and the preprocessing difference.
     """
     model = load_model(model_file)
-    differing = different_tensors(model, source, account)
+    differing = different_tensors(model, source, report)
     data = pathlib.Path(picture).read_bytes()
     pixels, _ = images.decode(data, picture)
     ours = pipeline.eval_view(pixels, view).numpy()
@@ -41,7 +55,7 @@ def verify(model_file, source, account, picture, *, view, protocol, resize):
     moved = np.abs(one.map - other.map).max()
     overlap = pairwise_iou(one.boxes, other.boxes, protocol.iou_extent)[0, 0]
     lines = [
-        f"model difference: {len(differing)} of {len(account.used)} tensors differ from the file's in any bit"
+        f"model difference: {len(differing)} of {len(report.used)} tensors differ from the file's in any bit"
         + (f" ({', '.join(differing[:3])}, ...)" if differing else ""),
         f"preprocessing difference (the authors resize with {resize}): at most {levels.max()}, on average "
         f"{levels.mean():.2f} of 255 gray levels",
@@ -52,17 +66,17 @@ def verify(model_file, source, account, picture, *, view, protocol, resize):
     return "\n".join(lines)
 
 
-def different_tensors(model, source, account):
+def different_tensors(model: Any, source: OpenCheckpoint, report: ConversionReport) -> list[str]:
     """Their names of the tensors that the model does not hold to the bit."""
     held = releases.variables(model)
     return [
         pair.theirs
-        for pair in account.used
+        for pair in report.used
         if not np.array_equal(pair.to_theirs(np.asarray(held[pair.ours])), source.read(pair.theirs))
     ]
 
 
-def authors_view(data, view, resize):
+def authors_view(data: bytes, view: PipelineOptions, resize: str) -> np.ndarray:
     """A picture as the authors' evaluation shows it to their network: uint8 RGB (S, S, 3).
 
     Args:

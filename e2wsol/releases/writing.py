@@ -4,6 +4,8 @@ import collections
 import contextlib
 import pathlib
 import zipfile
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from e2wsol import files
 from e2wsol.releases.formats import pytorch
 
 
-def write_pytorch(path, tensors, wrapper=""):
+def write_pytorch(path: str | pathlib.Path, tensors: Mapping[str, np.ndarray], wrapper: str = "") -> None:
     """Writes a state_dict as torch.save does, whole or not at all; the folder is made where it is missing.
 
     Args:
@@ -31,7 +33,7 @@ def write_pytorch(path, tensors, wrapper=""):
         torch.save({wrapper: content} if wrapper else content, stream)
 
 
-def write_npz(path, tensors):
+def write_npz(path: str | pathlib.Path, tensors: Mapping[str, np.ndarray]) -> None:
     """Writes arrays of numbers as np.savez_compressed does, whole or not at all.
 
     Not by np.savez_compressed itself, which takes names as keywords: `file` would be none.
@@ -50,7 +52,7 @@ def write_npz(path, tensors):
 
 
 @contextlib.contextmanager
-def _whole(path):
+def _whole(path: str | pathlib.Path) -> Iterator[BinaryIO]:
     """A binary stream whose content becomes `path` when the block succeeds."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

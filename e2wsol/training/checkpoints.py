@@ -12,7 +12,10 @@ import pathlib
 import shutil
 import sys
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
+import keras
 import numpy as np
 
 from e2wsol import files
@@ -22,7 +25,14 @@ from e2wsol.errors import UserError
 _FILES = ("model.keras", "optimizer.npz")
 
 
-def save(folder, model, optimizer, state, *, best=False):
+def save(
+    folder: str | pathlib.Path,
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    state: Mapping[str, Any],
+    *,
+    best: bool = False,
+) -> None:
     """Writes a checkpoint and points `last`, and with `best` also `best`, at it.
 
     Args:
@@ -57,29 +67,32 @@ def save(folder, model, optimizer, state, *, best=False):
     _remove_old(folder, name)
 
 
-def _write(folder, model, optimizer, state):
+def _write(
+    folder: pathlib.Path, model: keras.Model, optimizer: keras.optimizers.Optimizer, state: Mapping[str, Any]
+) -> None:
     model.save(folder / "model.keras")
-    values = {f"{index:05d}": np.asarray(value) for index, value in enumerate(_extra_variables(model, optimizer))}
+    variables = _extra_variables(model, optimizer)
+    values: dict[str, Any] = {f"{index:05d}": np.asarray(value) for index, value in enumerate(variables)}
     np.savez(folder / "optimizer.npz", **values)
     checksums = {name: sha256(folder / name) for name in _FILES}
     (folder / "state.json").write_text(json.dumps({**state, "sha256": checksums}, indent=1) + "\n", encoding="utf-8")
 
 
-def _extra_variables(model, optimizer):
+def _extra_variables(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> list[Any]:
     """What a .keras file leaves out: optimizer variables, and the state of random layers."""
     weights = {id(variable) for variable in model.weights}
     random_state = [variable for variable in model.variables if id(variable) not in weights]
     return [*optimizer.variables, *random_state]
 
 
-def _point(link, name):
+def _point(link: pathlib.Path, name: str) -> None:
     temporary = link.with_name(f".tmp-{link.name}")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(name)
     os.replace(temporary, link)
 
 
-def _remove_old(folder, newest):
+def _remove_old(folder: pathlib.Path, newest: str) -> None:
     """Keeps the newest checkpoint, the one before it, and the best."""
     steps = sorted(path.name for path in folder.glob("step-*"))
     kept = {newest, *steps[-2:]}
@@ -89,8 +102,8 @@ def _remove_old(folder, newest):
         shutil.rmtree(folder / name)
 
 
-def last(folder):
-    """Path of the last good checkpoint, None when there is none. A torn one is passed over."""
+def last(folder: str | pathlib.Path) -> pathlib.Path | None:
+    """Path of the last good checkpoint, None when there is none. A damaged one is passed over."""
     folder = pathlib.Path(folder)
     for path in sorted(folder.glob("step-*"), reverse=True):
         if _intact(path):
@@ -99,7 +112,7 @@ def last(folder):
     return None
 
 
-def _intact(path):
+def _intact(path: pathlib.Path) -> bool:
     try:
         checksums = read_state(path)["sha256"]
         return all(sha256(path / name) == checksums[name] for name in _FILES)
@@ -107,12 +120,12 @@ def _intact(path):
         return False
 
 
-def read_state(path):
+def read_state(path: str | pathlib.Path) -> dict[str, Any]:
     """The state.json of a checkpoint."""
     return json.loads((pathlib.Path(path) / "state.json").read_text(encoding="utf-8"))
 
 
-def restore(path, model, optimizer):
+def restore(path: str | pathlib.Path, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
     """Fills model and optimizer from the checkpoint at `path` and returns its state.
 
     Raises:

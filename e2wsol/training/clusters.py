@@ -9,7 +9,7 @@ import os
 
 import tensorflow as tf
 
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError, UserError
 
 _JOBS = ("chief", "worker")
 
@@ -28,17 +28,17 @@ class Cluster:
     task_id: int
 
     @property
-    def addresses(self):
+    def addresses(self) -> list[str]:
         """["host:port"] of all, the one that writes files first."""
         return [address for job in _JOBS if job in self.spec.jobs for address in self.spec.job_tasks(job)]
 
     @property
-    def index(self):
+    def index(self) -> int:
         """Place of this process in `addresses`."""
         before = 1 if self.task_type == "worker" and "chief" in self.spec.jobs else 0
         return before + self.task_id
 
-    def resolver(self, gpus):
+    def resolver(self, gpus: int) -> tf.distribute.cluster_resolver.ClusterResolver:
         """The tf.distribute resolver of a strategy that uses so many GPUs of this process, or its CPU for 0."""
         return tf.distribute.cluster_resolver.SimpleClusterResolver(
             self.spec,
@@ -49,7 +49,7 @@ class Cluster:
         )
 
 
-def find(kind):
+def find(kind: str) -> Cluster:
     """The Cluster that this process belongs to.
 
     Args:
@@ -62,13 +62,15 @@ def find(kind):
         return _tf_config()
     if kind == "slurm" or "SLURM_STEP_NUM_TASKS" in os.environ:
         return _slurm()
-    raise UserError(
-        "--strategy=multi_worker_mirrored: nothing names the workers: set TF_CONFIG, start with srun, or, for "
-        "workers on this machine, with scripts/run_multi_worker.sh (docs/scale.md)"
+    raise ArgumentError(
+        "strategy",
+        "multi_worker_mirrored",
+        "nothing names the workers: set TF_CONFIG, start with srun, or, for workers on this machine, with "
+        "scripts/run_multi_worker.sh (docs/scale.md)",
     )
 
 
-def _tf_config():
+def _tf_config() -> Cluster:
     text = os.environ.get("TF_CONFIG", "")
     example = '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
     try:
@@ -86,7 +88,7 @@ def _tf_config():
     return cluster
 
 
-def _slurm():
+def _slurm() -> Cluster:
     """The tasks of this job step, as many ports of a node as it has tasks; each task has the GPUs that it sees."""
     try:
         # From 20000 on, by the job's number: two jobs that share a node then seldom meet.
@@ -99,12 +101,14 @@ def _slurm():
         )
         spec = resolver.cluster_spec()
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"--cluster=slurm: {error} (SLURM_ variables of a step; start with srun)") from None
+        raise ArgumentError("cluster", "slurm", f"{error} (SLURM_ variables of a step; start with srun)") from None
     cluster = Cluster(spec, resolver.task_type, resolver.task_id)
     node, expected = os.environ.get("SLURMD_NODENAME"), cluster.addresses[cluster.index].rpartition(":")[0]
     if node and node != expected:
-        raise UserError(
-            f"--cluster=slurm: task {cluster.index} runs on {node}, but TensorFlow, which sorts nodes by name, looks "
-            f"for it on {expected}; give TF_CONFIG and --cluster=tf_config"
+        raise ArgumentError(
+            "cluster",
+            "slurm",
+            f"task {cluster.index} runs on {node}, but TensorFlow, which sorts nodes by name, looks for it on "
+            f"{expected}; give TF_CONFIG and cluster=tf_config",
         )
     return cluster

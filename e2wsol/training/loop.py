@@ -2,6 +2,9 @@
 
 import dataclasses
 import math
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,10 +13,15 @@ from tqdm import tqdm
 
 from e2wsol.config import option
 from e2wsol.data import pipeline
-from e2wsol.errors import UserError
+from e2wsol.data.dataset import Dataset
+from e2wsol.data.pipeline import PipelineOptions
+from e2wsol.errors import ArgumentError, UserError
+from e2wsol.localization.protocols import BoxProtocol
+from e2wsol.methods import Method
 from e2wsol.training import checkpoints
+from e2wsol.training.optimizers import NesterovMomentum
 from e2wsol.training.preemption import Preemption
-from e2wsol.training.step import ALIKE, TrainSteps
+from e2wsol.training.step import EQUAL_LOGITS, TrainSteps
 from e2wsol.training.validation import Validation
 from e2wsol.training.workers import Workers
 
@@ -45,7 +53,7 @@ class LoopOptions:
     log_every: int = option(50, "steps between entries in metrics.jsonl and TensorBoard", minimum=1)
 
 
-def steps_per_epoch(options, info):
+def steps_per_epoch(options: LoopOptions, info: Dataset) -> int:
     """Steps that count as an epoch: as asked for, else one pass over split train."""
     return options.steps_per_epoch or max(1, info.split("train").count // options.batch_size)
 
@@ -70,17 +78,17 @@ class Loop:
 
     def __init__(
         self,
-        model,
-        optimizer,
-        strategy,
+        model: Method,
+        optimizer: NesterovMomentum,
+        strategy: Any,
         *,
-        info,
-        pipeline_options,
-        options,
-        folder,
-        jit=False,
-        protocol=None,
-        callbacks=(),
+        info: Dataset,
+        pipeline_options: PipelineOptions,
+        options: LoopOptions,
+        folder: pathlib.Path,
+        jit: bool = False,
+        protocol: BoxProtocol | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ):
         self.model, self.optimizer, self.strategy = model, optimizer, strategy
         self.info, self.pipeline_options, self.options = info, pipeline_options, options
@@ -90,8 +98,9 @@ class Loop:
         self.step = 0
         self.best = -math.inf
         # Of the steps of the present epoch: {name: sum of its values}, and how many they are.
-        self.sums, self.counted = {}, 0
-        self.dead = False
+        self.sums: dict[str, float] = {}
+        self.counted = 0
+        self.warned_of_dead_classifier = False
         self.preemption = Preemption(self.workers)
         self.callbacks = [*model.callbacks(), *callbacks]
         self._check_batch()
@@ -108,7 +117,7 @@ class Loop:
             optimizer.build(model.trainable_variables)
         self._train_steps = TrainSteps(model, optimizer, strategy, micro_batches=options.micro_batches, jit=jit)
 
-    def resume(self):
+    def resume(self) -> pathlib.Path | None:
         """Restores the last good checkpoint, if any; returns its path or None."""
         path = checkpoints.last(self.folder)
         if path is not None:
@@ -121,7 +130,7 @@ class Loop:
             raise UserError(f"{self.folder}: the workers find checkpoints of steps {steps}; they must share the folder")
         return path
 
-    def run(self):
+    def run(self) -> bool:
         """Trains until `epochs` are done, a callback stops it, or SIGTERM comes: then it saves the step that it is at.
 
         Returns:
@@ -139,7 +148,7 @@ class Loop:
         self.workers.gather(None)  # nobody leaves while the chief still writes
         return self.preemption.requested and self.step < total
 
-    def _epoch(self, batches, callbacks):
+    def _epoch(self, batches: Iterator, callbacks: keras.callbacks.CallbackList) -> None:
         epoch, done = divmod(self.step, self.steps_per_epoch)
         callbacks.on_epoch_begin(epoch)
         title = f"epoch {epoch + 1}/{self.options.epochs}"
@@ -167,7 +176,7 @@ class Loop:
         callbacks.on_epoch_end(epoch, {**logs, "step": self.step})
         self._save(best=improved)
 
-    def _stretches(self, done):
+    def _stretches(self, done: int) -> Iterator[int]:
         """Numbers of steps until the next log entry, checkpoint or end of the epoch."""
         marks = [self.options.log_every, self.options.checkpoint_steps or self.steps_per_epoch]
         while done < self.steps_per_epoch:
@@ -176,7 +185,9 @@ class Loop:
             yield steps
             done += steps
 
-    def _steps(self, batches, number, callbacks):
+    def _steps(
+        self, batches: Iterator, number: int, callbacks: keras.callbacks.CallbackList
+    ) -> tuple[dict[str, float], int]:
         """Runs `number` steps, fewer if SIGTERM comes; returns the sums of their values, and how many they were."""
         values, taken = [], 0
         while True:
@@ -185,37 +196,41 @@ class Loop:
             values.append(self._train_steps(batches, steps))
             self.step += steps
             taken += steps
-            if self.preemption.look() or taken == number:
+            if self.preemption.requested_everywhere() or taken == number:
                 break
             callbacks.on_train_batch_end(self.step - 1)
         table = np.concatenate([value.numpy() for value in values]).astype(np.float64)
         sums = {name: float(column.sum()) for name, column in zip(self._train_steps.names, table.T)}
         if not math.isfinite(sums["loss"]):
             raise self._not_finite(table[:, self._train_steps.names.index("loss")])
-        self._look_for_life(sums.pop(ALIKE, 0.0), taken)
+        self._check_classifier(sums.pop(EQUAL_LOGITS, 0.0), taken)
         logs = {name: value / taken for name, value in sums.items()}
         logs |= {"step": self.step, "learning_rate": self._learning_rate()}
         callbacks.on_train_batch_end(self.step - 1, logs)
         return sums, taken
 
-    def _look_for_life(self, alike, taken):
-        """Says so, once, where the last steps told no class from another: class maps that a ReLU shut do not recover.
+    def _check_classifier(self, equal_logits: float, taken: int) -> None:
+        """Warns, once, where the last steps told no class from another: class maps that a ReLU shut do not recover.
 
         Not of the first steps, since a classifier may start from zeros.
+
+        Args:
+          equal_logits: share of pictures whose logits are all equal, summed over the steps.
+          taken: number of these steps.
         """
-        if alike == taken < self.step and not self.dead:
-            self.dead = True
+        if equal_logits == taken < self.step and not self.warned_of_dead_classifier:
+            self.warned_of_dead_classifier = True
             if self.chief:
                 tqdm.write(
                     f"warning: step {self.step}: the classifier is dead, its logits are equal whatever the picture; "
-                    f"start again with less than --learning_rate={self._learning_rate():g}, or with lower rates of its "
-                    "head (--learning_rate_multipliers)"
+                    f"start again with less than learning_rate={self._learning_rate():g}, or with lower rates of its "
+                    "head (learning_rate_multipliers)"
                 )
 
-    def _learning_rate(self):
+    def _learning_rate(self) -> float:
         return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
 
-    def _not_finite(self, losses):
+    def _not_finite(self, losses: np.ndarray) -> UserError:
         """The UserError for the losses of the last steps, not all of them finite."""
         first = next((number for number, loss in enumerate(losses) if not math.isfinite(loss)), len(losses) - 1)
         step = self.step - len(losses) + first
@@ -225,25 +240,24 @@ class Loop:
         )
         good = checkpoints.last(self.folder)
         return UserError(
-            f"loss is {losses[first]} at step {step + 1}: lower --learning_rate={self._learning_rate():g}; last good "
+            f"loss is {losses[first]} at step {step + 1}: lower learning_rate={self._learning_rate():g}; last good "
             f"checkpoint: {good or 'none'}; pictures of the step: {', '.join(pictures)}"
         )
 
-    def _check_batch(self):
+    def _check_batch(self) -> None:
         batch, replicas, parts = (
             self.options.batch_size,
             self.strategy.num_replicas_in_sync,
             self.options.micro_batches,
         )
         if batch % replicas:
-            raise UserError(f"--batch_size={batch}: must be a multiple of the {replicas} devices")
+            problem = f"must be a multiple of the {replicas} devices"
+            raise ArgumentError("batch_size", batch, problem, owner=LoopOptions)
         if batch // replicas % parts:
-            raise UserError(
-                f"--micro_batches={parts}: must divide the {batch // replicas} pictures of --batch_size={batch} that "
-                "each device has"
-            )
+            problem = f"must divide the {batch // replicas} pictures of batch_size={batch} that each device has"
+            raise ArgumentError("micro_batches", parts, problem, owner=LoopOptions)
 
-    def _batches(self):
+    def _batches(self) -> Any:
         per_replica = self.options.batch_size // self.strategy.num_replicas_in_sync
 
         def make(context):
@@ -263,18 +277,18 @@ class Loop:
 
         return self.strategy.distribute_datasets_from_function(make)
 
-    def _validate(self, epoch):
+    def _validate(self, epoch: int) -> dict[str, float]:
         """The scores on split val, or {} where they are not due or there is none."""
         due = (epoch + 1) % self.options.validate_every == 0 or epoch + 1 == self.options.epochs
         return self.validation.scores() if due and self.validation.exists else {}
 
-    def _mid_epoch_checkpoint(self):
+    def _mid_epoch_checkpoint(self) -> bool:
         every = self.options.checkpoint_steps
-        return every and self.step % every == 0 and self.step % self.steps_per_epoch != 0
+        return every > 0 and self.step % every == 0 and self.step % self.steps_per_epoch != 0
 
-    def _save(self, *, best=False):
+    def _save(self, *, best: bool = False) -> None:
         if self.chief:
             # JSON knows no infinity: null stands for "not validated yet".
-            state = {"step": self.step, "best": self.best if math.isfinite(self.best) else None}
-            state |= {"sums": self.sums, "counted": self.counted}
+            best_score = self.best if math.isfinite(self.best) else None
+            state = {"step": self.step, "best": best_score, "sums": self.sums, "counted": self.counted}
             checkpoints.save(self.folder, self.model, self.optimizer, state, best=best)

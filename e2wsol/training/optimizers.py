@@ -1,13 +1,20 @@
+"""The optimizer: Nesterov momentum with multipliers by variable, its schedule, and loss scaling for float16."""
+
 import dataclasses
 import itertools
 import operator
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 from e2wsol.config import option
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError
+
+INITIAL_SCALE = 2.0**15  # of the loss in float16
+GROWTH_STEPS = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +55,14 @@ class NesterovMomentum(keras.optimizers.Optimizer):
     """
 
     def __init__(
-        self, learning_rate=0.01, momentum=0.9, l2=0.0, l2_pattern=".*kernel", multipliers=(), name="nesterov", **kwargs
+        self,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.01,
+        momentum: float = 0.9,
+        l2: float = 0.0,
+        l2_pattern: str = ".*kernel",
+        multipliers: Sequence[tuple[str, float]] = (),
+        name: str = "nesterov",
+        **kwargs: Any,
     ):
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.momentum = momentum
@@ -56,7 +70,7 @@ class NesterovMomentum(keras.optimizers.Optimizer):
         self.l2_pattern = l2_pattern
         self.multipliers = [(pattern, float(factor)) for pattern, factor in multipliers]
 
-    def build(self, variables):
+    def build(self, variables: Sequence[Any]) -> None:
         """Makes a velocity for each variable and looks its multiplier and decay up."""
         if self.built:
             return
@@ -65,21 +79,21 @@ class NesterovMomentum(keras.optimizers.Optimizer):
         self._factors = [self.multiplier(variable.path) for variable in variables]
         self._decays = [self.decay(variable.path) for variable in variables]
 
-    def multiplier(self, path):
+    def multiplier(self, path: str) -> float:
         """Learning-rate multiplier of the variable at `path`."""
         return next((factor for pattern, factor in self.multipliers if re.fullmatch(pattern, path)), 1.0)
 
-    def decay(self, path):
+    def decay(self, path: str) -> float:
         """L2 coefficient of the variable at `path`."""
         return self.l2 if re.fullmatch(self.l2_pattern, path) else 0.0
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One update of one variable."""
         velocity, new_velocity, change = self._changes(gradient, variable, learning_rate)
         self.assign(velocity, new_velocity)
         self.assign_sub(variable, change)
 
-    def _changes(self, gradient, variable, learning_rate):
+    def _changes(self, gradient: Any, variable: Any, learning_rate: Any) -> tuple[Any, Any, Any]:
         """(the velocity variable, its next value, what is taken from `variable`)."""
         index = self._get_variable_index(variable)
         velocity = self.velocities[index]
@@ -91,7 +105,8 @@ class NesterovMomentum(keras.optimizers.Optimizer):
         rate = ops.cast(learning_rate, variable.dtype)
         return velocity, new_velocity, rate * (direction + self.momentum * new_velocity)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
         return {
             **super().get_config(),
             "momentum": self.momentum,
@@ -101,9 +116,71 @@ class NesterovMomentum(keras.optimizers.Optimizer):
         }
 
 
-def create(options, steps_per_epoch, kind=NesterovMomentum):
-    """The optimizer that OptimizerOptions describe, of the class `kind`; epochs become steps by `steps_per_epoch`."""
-    return kind(
+@keras.saving.register_keras_serializable(package="e2wsol")
+class LossScaledNesterovMomentum(NesterovMomentum):
+    """NesterovMomentum on gradients of `scale_loss(loss)`.
+
+    A step whose gradient is not finite on any replica changes no weight and halves the scale; 2000 finite ones in
+    a row double it (Micikevicius et al., ICLR 2018). Skipped steps count for the learning rate's schedule. Keras' own
+    LossScaleOptimizer looks at the first replica's gradients alone, and at each worker's on that worker, so that
+    one infinite gradient ends up in all weights, or workers part ways.
+    """
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Makes the scale and the count of finite steps, beside the velocities."""
+        if self.built:
+            return
+        super().build(variables)
+        settings = {"shape": (), "dtype": "float32", "aggregation": "mean"}
+        self.loss_scale = self.add_variable(
+            initializer=keras.initializers.Constant(INITIAL_SCALE), name="loss_scale", **settings
+        )
+        self.finite_steps = self.add_variable(initializer="zeros", name="finite_steps", **settings)
+
+    def scale_loss(self, loss: Any) -> Any:
+        """The loss whose gradients `apply` takes."""
+        return loss * ops.cast(self.loss_scale, loss.dtype)
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
+        """Updates from gradients of the scaled loss; call it in replica context."""
+        import tensorflow as tf  # here alone: NesterovMomentum serves Keras' other backends too
+
+        infinite = 1.0 - tf.cast(tf.reduce_all([tf.reduce_all(tf.math.is_finite(one)) for one in grads]), tf.float32)
+        infinite = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, infinite)
+        scale = tf.convert_to_tensor(self.loss_scale)
+        # NaN in every gradient is how `update_step` knows of a step to be skipped.
+        factor = tf.where(infinite > 0, float("nan"), 1.0 / scale)
+        super().apply([one * tf.cast(factor, one.dtype) for one in grads], trainable_variables)
+        finite_steps = tf.where(infinite > 0, 0.0, tf.convert_to_tensor(self.finite_steps) + 1.0)
+        grown = tf.where(finite_steps >= GROWTH_STEPS, 2.0 * scale, scale)
+        self.loss_scale.assign(tf.where(infinite > 0, tf.maximum(scale / 2.0, 1.0), grown))
+        self.finite_steps.assign(tf.where(finite_steps >= GROWTH_STEPS, 0.0, finite_steps))
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One update of one variable, none where the gradient is not finite."""
+        finite = ops.isfinite(gradient)
+        velocity, new_velocity, change = self._changes(gradient, variable, learning_rate)
+        self.assign(velocity, ops.where(finite, new_velocity, velocity))
+        self.assign_sub(variable, ops.where(finite, change, ops.zeros_like(change)))
+
+
+def optimizer_class(precision: str) -> type[NesterovMomentum]:
+    """The optimizer's class for a ComputeOptions.precision: float16 alone runs out of small numbers."""
+    return LossScaledNesterovMomentum if precision == "mixed_float16" else NesterovMomentum
+
+
+def create(options: OptimizerOptions, steps_per_epoch: int, precision: str = "float32") -> NesterovMomentum:
+    """The optimizer that the options describe.
+
+    Args:
+      options: what the flags say.
+      steps_per_epoch: steps that count as an epoch, in which the schedule of the learning rate is given.
+      precision: that of ComputeOptions; "mixed_float16" scales the loss.
+
+    Raises:
+      ArgumentError: epochs that do not ascend, or a pattern that is no regular expression.
+    """
+    return optimizer_class(precision)(
         learning_rate=schedule(options, steps_per_epoch),
         momentum=options.momentum,
         l2=options.weight_decay,
@@ -112,7 +189,9 @@ def create(options, steps_per_epoch, kind=NesterovMomentum):
     )
 
 
-def schedule(options, steps_per_epoch):
+def schedule(
+    options: OptimizerOptions, steps_per_epoch: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """The learning rate: constant, or a Keras schedule of the step.
 
     Step decay: the base rate times factor ** (number of drops that lie at or before the step).
@@ -124,7 +203,7 @@ def schedule(options, steps_per_epoch):
         return options.learning_rate
     if list(options.learning_rate_steps) != sorted(set(options.learning_rate_steps)):
         given = ",".join(f"{epoch:g}" for epoch in options.learning_rate_steps)
-        raise UserError(f"--learning_rate_steps={given}: epochs must ascend, e.g. 30,60,90")
+        raise ArgumentError("learning_rate_steps", given, "epochs must ascend, e.g. 30,60,90", owner=OptimizerOptions)
     # Keras keeps the old value up to and including the boundary; the drop belongs to the first step
     # after the epoch, whose index is epochs * steps_per_epoch.
     boundaries = [round(epoch * steps_per_epoch) - 1 for epoch in options.learning_rate_steps]
@@ -132,30 +211,33 @@ def schedule(options, steps_per_epoch):
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
 
 
-def _product_decay(options, steps_per_epoch):
+def _product_decay(options: OptimizerOptions, steps_per_epoch: int) -> keras.optimizers.schedules.LearningRateSchedule:
     epochs = options.learning_rate_decay_epochs
     if options.learning_rate_steps:
-        raise UserError(f"--learning_rate_decay_epochs={epochs}: give it or --learning_rate_steps, not both")
+        problem = "give it or learning_rate_steps, not both"
+        raise ArgumentError("learning_rate_decay_epochs", epochs, problem, owner=OptimizerOptions)
     shares = itertools.accumulate((1 - epoch / epochs for epoch in range(epochs + 1)), operator.mul)
     boundaries = [epoch * steps_per_epoch - 1 for epoch in range(1, epochs + 1)]
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [options.learning_rate * s for s in shares])
 
 
-def parse_multiplier(text):
+def parse_multiplier(text: str) -> tuple[str, float]:
     """'PATTERN:FACTOR' -> (pattern, factor)."""
+    argument = "learning_rate_multipliers"
     pattern, _, factor = text.rpartition(":")
     try:
-        factor = float(factor)
+        number = float(factor) if pattern else None
     except ValueError:
-        factor = None
-    if not pattern or factor is None:
-        raise UserError(f"--learning_rate_multipliers={text}: expected PATTERN:FACTOR, e.g. conv.*:0.1")
-    return _pattern("learning_rate_multipliers", pattern), factor
+        number = None
+    if number is None:
+        raise ArgumentError(argument, text, "expected PATTERN:FACTOR, e.g. conv.*:0.1", owner=OptimizerOptions)
+    return _pattern(argument, pattern), number
 
 
-def _pattern(flag, text):
+def _pattern(argument: str, text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise UserError(f"--{flag}: '{text}' is no regular expression ({error}); e.g. conv.* is one") from None
+        problem = f"'{text}' is no regular expression ({error}); e.g. conv.* is one"
+        raise ArgumentError(argument, None, problem, owner=OptimizerOptions) from None
     return text

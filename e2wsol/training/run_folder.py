@@ -5,11 +5,13 @@ import json
 import pathlib
 import shutil
 import subprocess
+from typing import Any
 
 from e2wsol import files
 from e2wsol.config import to_mapping
 from e2wsol.data import dataset
-from e2wsol.errors import UserError
+from e2wsol.data.dataset import Dataset
+from e2wsol.errors import ArgumentError, UserError
 
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "absl-py")
 # Flags that say where and how long, not what: a run may go on with others.
@@ -23,7 +25,7 @@ FREE_FLAGS = (
 class RunFolder:
     """Paths and records of one run under `path`."""
 
-    def __init__(self, path):
+    def __init__(self, path: str | pathlib.Path):
         self.path = pathlib.Path(path)
         self.flags_file = self.path / "flags.json"
         self.metrics_file = self.path / "metrics.jsonl"
@@ -32,7 +34,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
 
-    def start(self, info, *options):
+    def start(self, info: Dataset, *options: Any) -> None:
         """Writes flags.json and the data set's description, or checks that a run goes on with its flags.
 
         Raises:
@@ -43,9 +45,11 @@ class RunFolder:
             self._compare(flags)
             self._compare_classes(info)
         elif self.path.exists() and not self.path.is_dir():
-            raise UserError(f"--run_dir={self.path}: is a file; give a folder")
+            raise ArgumentError("run_dir", self.path, "is a file; give a folder")
         elif self.path.exists() and any(self.path.iterdir()):
-            raise UserError(f"--run_dir={self.path}: holds other files and no flags.json; give an empty or new folder")
+            raise ArgumentError(
+                "run_dir", self.path, "holds other files and no flags.json; give an empty or new folder"
+            )
         self.path.mkdir(parents=True, exist_ok=True)
         files.remove_leftovers(self.path)
         record = {"flags": flags, "versions": versions(), "git_commit": git_commit()}
@@ -54,23 +58,23 @@ class RunFolder:
         with files.replacing(self.dataset_file) as temporary:
             shutil.copyfile(source, temporary)
 
-    def _compare(self, flags):
+    def _compare(self, flags: dict[str, Any]) -> None:
         before = self.flags()
         changed = [
-            f"--{name}={flags[name]} (was {before[name]})"
+            f"{name}={flags[name]} (was {before[name]})"
             for name in flags
             if name in before and name not in FREE_FLAGS and flags[name] != before[name]
         ]
         if changed:
-            raise UserError(
-                f"--run_dir={self.path}: was made with other flags: {'; '.join(changed)}; give these, or another folder"
-            )
+            problem = f"was made with other flags: {'; '.join(changed)}; give these, or another folder"
+            raise ArgumentError("run_dir", self.path, problem)
 
-    def _compare_classes(self, info):
+    def _compare_classes(self, info: Dataset) -> None:
         if self.dataset_file.exists() and self.classes() != list(info.classes):
-            raise UserError(f"--data_dir={info.folder}: other classes than those of the run ({self.dataset_file})")
+            problem = f"other classes than those of the run ({self.dataset_file})"
+            raise ArgumentError("data_dir", info.folder, problem)
 
-    def flags(self):
+    def flags(self) -> dict[str, Any]:
         """The flags of the run, as a mapping."""
         try:
             return json.loads(self.flags_file.read_text(encoding="utf-8"))["flags"]
@@ -81,11 +85,11 @@ class RunFolder:
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.flags_file}: not a valid run record ({error})") from None
 
-    def classes(self):
+    def classes(self) -> list[str]:
         """Class names in label order."""
         return dataset.read_document(self.dataset_file)["classes"]
 
-    def unfinished(self):
+    def unfinished(self) -> str:
         """Says "4 of 9 epochs" of a run that has not come to its last epoch; empty for others, converted ones too."""
         if not self.metrics_file.exists():
             return ""
@@ -93,7 +97,7 @@ class RunFolder:
         done, planned = sum(line.startswith('{"kind": "epoch"') for line in lines), self.flags()["epochs"]
         return f"{done} of {planned} epochs" if done < planned else ""
 
-    def model_file(self):
+    def model_file(self) -> pathlib.Path:
         """The best model, or the last where no validation chose one."""
         for name in ("best", "last"):
             path = self.checkpoints / name / "model.keras"
@@ -102,9 +106,9 @@ class RunFolder:
         raise UserError(f"{self.path}: no checkpoint in it yet; train first with python -m e2wsol.train")
 
 
-def versions():
+def versions() -> dict[str, str | None]:
     """Installed versions of the packages that a result depends on."""
-    found = {}
+    found: dict[str, str | None] = {}
     for package in ("e2wsol", *PACKAGES):
         try:
             found[package] = importlib.metadata.version(package)

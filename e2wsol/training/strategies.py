@@ -1,13 +1,16 @@
+"""The tf.distribute strategies that training runs under, and evaluation by several processes."""
+
 import dataclasses
 import faulthandler
 import signal
 import threading
+from typing import Any
 
 import tensorflow as tf
 
 from e2wsol.config import option
-from e2wsol.errors import UserError
-from e2wsol.training import clusters, meeting
+from e2wsol.errors import ArgumentError, UserError
+from e2wsol.training import clusters, rendezvous
 
 # TensorFlow's start after all workers have met; longer than that, one of them has died in it.
 _START_SECONDS = 300
@@ -50,7 +53,7 @@ class ShardOptions(ClusterOptions):
     )
 
 
-def make_deterministic():
+def make_deterministic() -> None:
     """The same bits from the same flags; call it before any other TensorFlow work.
 
     Op determinism alone does not do it: a sum of three or more tensors (AddN: the gradient of what is used three times)
@@ -61,7 +64,7 @@ def make_deterministic():
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def create(options):
+def create(options: StrategyOptions) -> Any:
     """The tf.distribute strategy that the options name; call it before any other TensorFlow work.
 
     Raises:
@@ -76,11 +79,8 @@ def create(options):
     return tf.distribute.get_strategy()
 
 
-def create_for_shards(options):
+def create_for_shards(options: ShardOptions) -> Any:
     """The strategy by which processes that only share pictures out speak to each other, over their CPUs alone.
-
-    Args:
-      options: ShardOptions.
 
     Raises:
       UserError: as `create`.
@@ -90,9 +90,9 @@ def create_for_shards(options):
     return _multi_worker(options, gpus=0)
 
 
-def _multi_worker(options, gpus):
+def _multi_worker(options: ClusterOptions, gpus: int) -> Any:
     cluster = clusters.find(options.cluster)
-    meeting.meet(cluster, options.cluster_wait)
+    rendezvous.wait_for_workers(cluster, options.cluster_wait)
     # A start that hangs holds the interpreter, so no Python code could end it.
     faulthandler.dump_traceback_later(_START_SECONDS, exit=True)
     try:
@@ -106,13 +106,13 @@ def _multi_worker(options, gpus):
         _restore_sigterm()
 
 
-def _restore_sigterm():
+def _restore_sigterm() -> None:
     """TensorFlow's server takes SIGTERM and keeps it to itself; back to what Python knows of."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
-def _mirrored_devices(replicas):
+def _mirrored_devices(replicas: int) -> list[str] | None:
     """All GPUs (None), or logical CPU devices where there are none."""
     if tf.config.list_physical_devices("GPU") or not replicas:
         return None
@@ -122,15 +122,17 @@ def _mirrored_devices(replicas):
     except RuntimeError:  # devices exist already; they do when there are as many
         found = len(tf.config.list_logical_devices("CPU"))
         if found < replicas:
-            raise UserError(f"--replicas={replicas}: this process has {found} CPU devices already") from None
+            problem = f"this process has {found} CPU devices already"
+            raise ArgumentError("replicas", replicas, problem, owner=StrategyOptions) from None
     return [f"CPU:{index}" for index in range(replicas)]
 
 
-def _tpu(name):
+def _tpu(name: str) -> Any:
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
     except (ValueError, KeyError, tf.errors.NotFoundError) as error:
-        raise UserError(f"--tpu={name}: no TPU found ({error}); give its name or address") from None
+        problem = f"no TPU found ({error}); give its name or address"
+        raise ArgumentError("tpu", name, problem, owner=StrategyOptions) from None
     tf.config.experimental_connect_to_cluster(resolver)
     tf.tpu.experimental.initialize_tpu_system(resolver)
     return tf.distribute.TPUStrategy(resolver)

@@ -1,13 +1,19 @@
 """Scores on split val while a method trains, on the devices that it trains on."""
 
 import math
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from e2wsol.data import pipeline
+from e2wsol.data.dataset import Dataset
+from e2wsol.data.pipeline import PipelineOptions
 from e2wsol.localization.frame import Frame, boxes_in_frame
 from e2wsol.localization.graph import best_ious, extract_boxes
+from e2wsol.localization.protocols import BoxProtocol
+from e2wsol.methods import Method
 
 IOU_THRESHOLD = 0.5
 
@@ -25,19 +31,28 @@ class Validation:
         and over pictures; None for classification alone.
     """
 
-    def __init__(self, model, strategy, *, info, view, batch_size, protocol=None):
+    def __init__(
+        self,
+        model: Method,
+        strategy: Any,
+        *,
+        info: Dataset,
+        view: PipelineOptions,
+        batch_size: int,
+        protocol: BoxProtocol | None = None,
+    ):
         self.model, self.strategy = model, strategy
         self.info, self.view, self.batch_size, self.protocol = info, view, batch_size, protocol
         self._step = tf.function(self._distributed)
 
     @property
-    def exists(self):
+    def exists(self) -> bool:
         """Whether the records hold a validation split with pictures."""
         return "val" in self.info.splits and self.info.split("val").count > 0
 
-    def scores(self):
+    def scores(self) -> dict[str, float]:
         """{"val_top1", "val_top5"} in [0, 1] of a classifier and, with a protocol and any true box, "val_gt_known"."""
-        totals = {}
+        totals: dict[str, float] = {}
         if not self.model.classifies and self.protocol is None:
             return totals
         with self.info.reading("val"):
@@ -49,7 +64,7 @@ class Validation:
             scores["val_gt_known"] = totals["gt_known"] / totals["located"]
         return scores
 
-    def _batches(self):
+    def _batches(self) -> Any:
         """Split val in equal batches for every replica; "weight" is 0 on the pictures that fill them up."""
         count = self.info.split("val").count
         replicas = self.strategy.num_replicas_in_sync
@@ -73,7 +88,7 @@ class Validation:
 
         return self.strategy.distribute_datasets_from_function(make)
 
-    def _item(self, item):
+    def _item(self, item: dict[str, Any]) -> dict[str, Any]:
         """A picture's view, label, weight of 1 and true boxes (n, 4) in the frame, n = 0 without a protocol."""
         boxes = tf.zeros((0, 4), tf.float64)
         if self.protocol is not None:
@@ -85,20 +100,21 @@ class Validation:
             "boxes": tf.ensure_shape(boxes, (None, 4)),
         }
 
-    def _true_boxes(self, boxes, size):
+    def _true_boxes(self, boxes: np.ndarray, size: np.ndarray) -> np.ndarray:
         return boxes_in_frame(boxes, size[::-1], Frame.of_view(self.view), self.protocol)
 
-    def _distributed(self, batch):
+    def _distributed(self, batch: Any) -> dict[str, Any]:
         sums = self.strategy.run(self._replica, args=(batch,))
         return {name: self.strategy.reduce("SUM", value, axis=None) for name, value in sums.items()}
 
-    def _replica(self, batch):
+    def _replica(self, batch: dict[str, Any]) -> dict[str, Any]:
         labels, weight = batch["label"], batch["weight"]
-        if self.protocol is None:
+        protocol = self.protocol
+        if protocol is None:
             logits, located = self.model(batch["image"], training=False)["logits"], {}
         else:
             logits, maps = self.model.localize(batch["image"], labels)
-            located = self._located(maps, batch)
+            located = self._located(maps, batch, protocol)
         sums = {"pictures": tf.reduce_sum(weight), **located}
         if self.model.classifies:
             # Of equal logits the lowest class is first, as `prediction.classes.ranking` has it.
@@ -107,9 +123,8 @@ class Validation:
             sums |= {"top1": tf.reduce_sum(hits[:, 0]), "top5": tf.reduce_sum(hits)}
         return sums
 
-    def _located(self, maps, batch):
+    def _located(self, maps: Any, batch: dict[str, Any], protocol: BoxProtocol) -> dict[str, Any]:
         """Hits of the boxes of maps (b, h, w), and pictures with a true box."""
-        protocol = self.protocol
         _, boxes = extract_boxes(
             maps, size=self.view.image_size, threshold=protocol.default_threshold, protocol=protocol
         )

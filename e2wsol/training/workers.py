@@ -3,6 +3,8 @@
 import contextlib
 import pickle
 import re
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +23,7 @@ class Workers:
       index: which of them this one is.
     """
 
-    def __init__(self, strategy=None):
+    def __init__(self, strategy: Any = None):
         """Takes the tf.distribute strategy; None for a process alone."""
         self.strategy, self.count, self.index = strategy, 1, 0
         if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
@@ -31,17 +33,17 @@ class Workers:
             self.index = (resolver.task_id or 0) + ("chief" in jobs and resolver.task_type == "worker")
 
     @property
-    def chief(self):
+    def chief(self) -> bool:
         """Whether this process is the one that writes files."""
         return self.index == 0
 
-    def any(self, flag):
+    def any(self, flag: bool) -> bool:
         """Whether the flag is set in any of them; all must ask together."""
         if self.count == 1:
             return flag
         return bool(self._sum(float(flag)) > 0)
 
-    def gather(self, thing):
+    def gather(self, thing: Any) -> list[Any]:
         """[thing of each], in the workers' order; all must call together, which makes it a barrier as well.
 
         Args:
@@ -55,11 +57,11 @@ class Workers:
         rows = [self._sum(_row(data if index == self.index else data[:0], size)) for index, size in enumerate(lengths)]
         return [pickle.loads(row.tobytes()) for row in rows]  # what follows the pickle is not read
 
-    def _sum(self, array):
+    def _sum(self, array: Any) -> Any:
         return self.strategy.reduce("SUM", tf.constant(array), axis=None).numpy()
 
     @contextlib.contextmanager
-    def watched(self, then):
+    def watched(self, then: Callable[[], str]) -> Iterator[None]:
         """Turns TensorFlow's errors about a worker that is gone into WorkerLostError.
 
         Args:
@@ -76,6 +78,6 @@ class Workers:
             raise WorkerLostError(f"{who} does not answer any more; {then()}") from None
 
 
-def _row(data, size):
+def _row(data: np.ndarray, size: int) -> np.ndarray:
     """Bytes, uint8 (n,), and zeros behind them as int64 that hold `size` bytes."""
     return np.pad(data, (0, size + -size % 8 - data.size)).view(np.int64)

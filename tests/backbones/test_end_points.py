@@ -83,7 +83,7 @@ def test_resnet50_at_stride_32_is_the_classification_network():
 
 
 def test_output_stride_that_a_backbone_does_not_have():
-    with pytest.raises(UserError, match="--output_stride=32: vgg16 has 8, 16 only"):
+    with pytest.raises(UserError, match=r"^output_stride=32: vgg16 has 8, 16 only"):
         build("vgg16", 32, width=0.05, output_stride=32)
 
 
@@ -227,7 +227,7 @@ def test_gate_at_a_wrong_position_lists_the_end_points():
 def test_unknown_backbone_lists_the_valid_ones():
     with pytest.raises(
         UserError,
-        match="--backbone=vgg: unknown; choose one of efficientnet_b0, efficientnet_b7, inception_v3, inception_v3_s",
+        match=r"^backbone=vgg: unknown; choose one of efficientnet_b0, efficientnet_b7, inception_v3, inception_v3_s",
     ):
         build("vgg")
 
@@ -246,7 +246,7 @@ def test_conventions_are_the_backbones_own_or_as_asked():
     assert epsilon() == epsilon(backbone_conventions="tensorflow") == 1e-3
     assert epsilon(backbone_conventions="torch") == 1e-5
     for backbone, other in (("inception_v3", "tensorflow"), ("inception_v3_slim", "torch"), ("resnet50_se", "torch")):
-        with pytest.raises(UserError, match=f"--backbone_conventions={other}: {backbone} follows .* only"):
+        with pytest.raises(UserError, match=rf"^backbone_conventions={other}: {backbone} follows .* only"):
             build(backbone, 32, width=0.05, backbone_conventions=other)
 
 

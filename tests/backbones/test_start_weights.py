@@ -69,7 +69,7 @@ def test_wrong_files_are_named(tmp_path):
     for name, expected in {
         "nowhere.npz": "no such file",
         "other.npz": r"no variable fits vgg16; it names stem/kernel, the network has conv1_1",
-        "shape.npz": r"conv1_1/kernel has shape \(3, 3, 3, 64\), the network needs \(3, 3, 3, 4\); check --backbone_w",
+        "shape.npz": r"conv1_1/kernel has shape \(3, 3, 3, 64\), the network needs \(3, 3, 3, 4\); check backbone_w",
         "cut.npz": "not a readable .npz",
         "text.npz": "not a readable .npz",
         "text.keras": "not a .keras model",
@@ -77,7 +77,7 @@ def test_wrong_files_are_named(tmp_path):
     }.items():
         with pytest.raises(UserError, match=expected) as caught:
             load_start_weights(network(), VGG, str(tmp_path / name))
-        assert f"--backbone_weights={tmp_path / name}" in str(caught.value)
+        assert str(caught.value).startswith(f"weights={tmp_path / name}: ")
 
 
 def test_wrong_shape_fills_nothing(tmp_path):
@@ -96,7 +96,7 @@ def test_imagenet_without_network_is_one_line(monkeypatch):
         raise Exception("URL fetch failure on https://storage.googleapis.com/x: None --\n[Errno -3] name resolution")
 
     monkeypatch.setattr(keras.applications, "VGG16", fetch)
-    with pytest.raises(UserError, match=r"--backbone_weights=imagenet: the file of keras.applications.VGG16 cannot"):
+    with pytest.raises(UserError, match=r"^weights=imagenet: the file of keras.applications.VGG16 cannot"):
         load_start_weights(network(), VGG, "imagenet")
 
 
@@ -219,6 +219,14 @@ def test_inception_v3_slim_is_keras_applications_from_the_second_pool_on(incepti
         before, their_before = f"mixed_{name}_concat", f"mixed{number}"
 
 
+def test_errors_name_the_callers_argument():
+    """Those of a command name its flag, see test_cli_errors."""
+    with pytest.raises(ValueError, match=r"^weights=nowhere.npz: no such file"):
+        methods.METHODS["cam"](num_classes=3, backbone=VGG, image_size=32, weights="nowhere.npz")
+    with pytest.raises(ValueError, match=r"^backbone_weights=nowhere.npz: no such file"):
+        load_start_weights(network(), VGG, "nowhere.npz", argument="backbone_weights")
+
+
 @pytest.mark.slow
 def test_imagenet_does_not_fit_resnet50():
     """What the message says of keras.applications' ResNet50 holds."""
@@ -227,7 +235,7 @@ def test_imagenet_does_not_fit_resnet50():
     assert strides == [(2, 2), (1, 1)]
     assert theirs.get_layer("conv1_conv").use_bias and theirs.get_layer("conv1_bn").epsilon == 1.001e-5
     options = BackboneOptions(backbone="resnet50", backbone_width=0.05)
-    with pytest.raises(UserError, match=r"--backbone_weights=imagenet: keras.applications.ResNet50 is another network"):
+    with pytest.raises(UserError, match=r"^weights=imagenet: keras.applications.ResNet50 is another network"):
         load_start_weights(network(options), options, "imagenet")
 
 

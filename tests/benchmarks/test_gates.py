@@ -5,8 +5,7 @@ import runpy
 
 import numpy as np
 
-from e2wsol.layers.attention_dropout import AttentionDropout
-from e2wsol.layers.maxout_attention import MaxoutAttentionExcitation
+from e2wsol.layers import AttentionDropout, MaxoutAttentionExcitation
 
 describe = runpy.run_path(str(pathlib.Path(__file__).parents[2] / "benchmarks" / "gates.py"))["description"]
 # Attention 1 to 16 of 4x4 places, the same in both channels.

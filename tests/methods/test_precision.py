@@ -10,7 +10,7 @@ from e2wsol import compute, methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.localizers import LOCALIZERS, Localizer, LocalizerOptions
 from e2wsol.methods.adl import ADLOptions
-from e2wsol.training.loss_scaling import optimizer_class
+from e2wsol.training.optimizers import optimizer_class
 
 SIZE, CLASSES = 32, 4
 IMAGES = tf.constant(np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8))

@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import dataclasses
 import io
 import pathlib
 import tempfile
@@ -64,9 +63,9 @@ def tensorflow_checkpoint(values, folder):
 
 
 def _converted(model, case, file):
-    options = dataclasses.asdict(model.options)
+    options = config.to_mapping(model.options)
     options |= {"image_size": model.image_size, "resize_size": model.image_size + 32}
-    flags = [f"--{name}={','.join(value) if isinstance(value, tuple) else value}" for name, value in options.items()]
+    flags = [f"--{name}={','.join(value) if isinstance(value, list) else value}" for name, value in options.items()]
     flags += [
         f"--method={model.key}",
         f"--backbone={model.backbone_options.backbone}",

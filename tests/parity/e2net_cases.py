@@ -15,7 +15,7 @@ from e2wsol.localization.boxes import boxes_at_levels, levels_at
 from e2wsol.localization.iou import pairwise_iou
 from e2wsol.localization.score_map import gray_table, to_gray, to_score_map
 from e2wsol.methods.e2net import E2NetOptions
-from e2wsol.releases.e2net import gating_position
+from e2wsol.releases import e2net_gating_position
 from e2wsol.training.optimizers import NesterovMomentum
 
 BACKBONES = {"vgg_gap": "vgg16", "resnet50_se": "resnet50_se"}
@@ -50,7 +50,7 @@ def check(case, arrays):
 def build(case, threshold):
     """E2Net as the case describes it with the case's weights, and {authors' name: our variable}."""
     config, backbone = case["config"], BACKBONES[case["backbone"]]
-    positions = [gating_position(number, backbone) for number in config["gating_position"]]
+    positions = [e2net_gating_position(number, backbone) for number in config["gating_position"]]
     options = E2NetOptions(
         mae_positions=tuple(positions),
         mae_threshold=threshold,
@@ -134,7 +134,7 @@ def _check_attention(report, prefix, arrays, model, case):
     """Attention, mask and output of every MAE layer."""
     close, trunk = _closer(report, prefix, arrays), model.backbone
     for number in case["config"]["gating_position"]:
-        position = gating_position(number, model.backbone_options.backbone)
+        position = e2net_gating_position(number, model.backbone_options.backbone)
         layer = trunk.get_layer(f"mae_{position}")
         part = keras.Model(trunk.inputs[0], [layer.input, layer.output])
         inputs, outputs = part(arrays["images_uint8"], training=False)

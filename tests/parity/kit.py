@@ -73,7 +73,7 @@ def _generated(listed, case):
 
 
 def pairs(model, parameters):
-    """{authors' name: checkpoints.Pair} of those of a case's `parameters` that the model has.
+    """{authors' name: TensorPair} of those of a case's `parameters` that the model has.
 
     Raises:
       ValueError: no release of the model's method calls its tensors so.
@@ -81,7 +81,7 @@ def pairs(model, parameters):
     names = {entry["name"] for entry in parameters}
     leftovers = {}
     for naming in releases.namings_of(model):
-        unknown = [name for name in names - {pair.theirs for pair in naming.pairs} if naming.reason(name) is None]
+        unknown = [name for name in names - {pair.theirs for pair in naming.pairs} if naming.why_ignored(name) is None]
         leftovers[naming] = unknown + [pair.ours for pair in naming.pairs if pair.theirs not in names]
     best = min(leftovers, key=lambda naming: (len(leftovers[naming]), len(naming.entries)))
     if leftovers[best]:

@@ -46,6 +46,6 @@ def released(name, **settings):
 
 
 def namings(name, **settings):
-    """The Namings of a network of RELEASED."""
+    """The TensorNamings of a network of RELEASED."""
     method, backbone, *_ = RELEASED[name]
     return releases.namings(method, backbone, shapes(released(name, **settings)))

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from made_networks import RELEASED, namings, released, shapes
 
 from e2wsol.errors import UserError
-from e2wsol.releases import accounting
-from e2wsol.releases.reading import Source
+from e2wsol.releases import matching
+from e2wsol.releases.formats.source import OpenCheckpoint
 
 pytestmark = pytest.mark.slow  # networks of ten kinds
 NAMES = [name for name in RELEASED if name not in ("mnpos", "spol_seg")]  # named as mnpo and spol_cam
 
 
 def source(naming, tensors):
-    """A Source of {name: array} without a file."""
-    return Source(
+    """An OpenCheckpoint of {name: array} without a file."""
+    return OpenCheckpoint(
         path=pathlib.Path("made_up"),
         container=naming.container,
         kind="made-up file",
@@ -35,16 +35,16 @@ def whole(naming):
 
 
 def drawn(data):
-    """(name of a network of RELEASED, one of its Namings)."""
+    """(name of a network of RELEASED, one of its TensorNamings)."""
     name = data.draw(st.sampled_from(NAMES))
     return name, data.draw(st.sampled_from(namings(name)))
 
 
 def refused(name, tensors, naming):
     """The UserError's text for a network of RELEASED and a file of these tensors."""
-    one = accounting.closest(source(naming, tensors), [naming], shapes(released(name)))
+    report = matching.best_match(source(naming, tensors), [naming], shapes(released(name)))
     with pytest.raises(UserError) as caught:
-        one.require("FILE")
+        report.require_no_faults("FILE")
     return str(caught.value)
 
 
@@ -52,11 +52,11 @@ def refused(name, tensors, naming):
 def test_a_whole_file_is_accounted_for(name):
     variables = shapes(released(name))
     for naming in namings(name):
-        one = accounting.account(source(naming, whole(naming)), naming, variables)
-        one.require("FILE")
-        assert {pair.ours for pair in one.used} == variables.keys()
-        assert {pair.theirs for pair in one.used} | one.ignored.keys() == whole(naming).keys()
-        assert len(one.text().splitlines()) == len(one.used) + len(one.ignored) + 1
+        report = matching.match(source(naming, whole(naming)), naming, variables)
+        report.require_no_faults("FILE")
+        assert {pair.ours for pair in report.used} == variables.keys()
+        assert {pair.theirs for pair in report.used} | report.ignored.keys() == whole(naming).keys()
+        assert len(report.text().splitlines()) == len(report.used) + len(report.ignored) + 1
 
 
 @settings(max_examples=40, deadline=None)
@@ -106,8 +106,8 @@ def test_exchanged_names_of_equal_shapes_are_named_in_pytorch_files(data):
     said = refused(name, tensors, naming)
     first = next(theirs for theirs in group if new_name[theirs] != theirs)
     assert f"{new_name[first]}: stands where {first} belongs" in said
-    one = accounting.account(source(naming, tensors), naming, shapes(released(name)), any_order=True)
-    assert not one.faults
+    report = matching.match(source(naming, tensors), naming, shapes(released(name)), any_order=True)
+    assert not report.faults
 
 
 @pytest.mark.parametrize("name", ["bas_resnet50", "mnpo"])
@@ -119,7 +119,7 @@ def test_statistics_may_stand_first_in_every_module_as_in_old_files(name):
     first = ("running_mean", "running_var", "weight", "bias")
     old = {f"{module}.{leaf}": leaves[leaf] for module, leaves in modules.items() for leaf in first if leaf in leaves}
     assert list(old) != [theirs for theirs in whole(naming) if theirs in old]
-    assert not accounting.account(source(naming, old), naming, shapes(released(name))).faults
+    assert not matching.match(source(naming, old), naming, shapes(released(name))).faults
     one = next(theirs for theirs in old if theirs.endswith("running_mean"))
     moved = {theirs: value for theirs, value in old.items() if theirs != one} | {one: old[one]}
     assert "stands where" in refused(name, moved, naming)
@@ -146,21 +146,21 @@ def test_integers_and_numbers_that_are_not_finite_are_refused():
         "mnpo", whole(naming) | {pair.theirs: np.zeros(pair.shape, np.int64)}, naming
     )
     tensors = whole(naming) | {pair.theirs: np.full(pair.shape, np.nan, np.float32)}
-    one = accounting.account(source(naming, tensors), naming, shapes(released("mnpo")))
+    report = matching.match(source(naming, tensors), naming, shapes(released("mnpo")))
     with pytest.raises(UserError, match=f"made_up: {pair.theirs} holds numbers that are not finite"):
-        accounting.values(source(naming, tensors), one)
+        matching.values(source(naming, tensors), report)
     pair = next(pair for pair in naming.pairs if pair.theirs.endswith("running_var"))
     tensors = whole(naming) | {pair.theirs: np.full(pair.shape, -0.1, np.float32)}
     with pytest.raises(UserError, match=f"{pair.theirs} holds negative variances; were names exchanged"):
-        accounting.values(source(naming, tensors), one)
+        matching.values(source(naming, tensors), report)
 
 
 def test_the_naming_with_the_fewest_faults_counts():
     names = namings("bas_inception_v3")
     assert len(names) == 2
     for naming in names:
-        one = accounting.closest(source(naming, whole(naming)), names, shapes(released("bas_inception_v3")))
-        assert one.naming == naming and not one.faults
+        report = matching.best_match(source(naming, whole(naming)), names, shapes(released("bas_inception_v3")))
+        assert report.naming == naming and not report.faults
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -173,7 +173,7 @@ def test_written_back_it_is_what_was_read(name):
             if hasattr(entry, "ours")
         }
         held = {pair.ours: pair.to_ours(tensors[pair.theirs]) for pair in naming.pairs}
-        back = accounting.authors_tensors(naming, held)
+        back = matching.authors_tensors(naming, held)
         assert list(back) == [naming.prefix + entry.theirs for entry in naming.entries]
         for theirs, value in tensors.items():
             np.testing.assert_array_equal(back[naming.prefix + theirs], value)

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from e2wsol.releases import Beside, Naming, Pair
+from e2wsol.releases import TensorNaming, TensorPair, UnpairedTensor
 
 ARRAYS = {
-    "convolution": Pair("a.weight", "a/kernel", (2, 3, 4, 5), axes=(2, 3, 1, 0)),
-    "depthwise": Pair("b.weight", "conv_dw_1/kernel", (7, 1, 3, 3), axes=(2, 3, 0, 1)),
-    "dense": Pair("c.weight", "c/kernel", (2, 3), axes=(1, 0)),
-    "as it is": Pair("d/W", "d/kernel", (3, 3, 2, 4)),
-    "bias": Pair("e.bias", "e/bias", (3,)),
-    "1x1 convolution": Pair("f/weights", "f/kernel", (1, 1, 3, 4), unit_axes=2),
+    "convolution": TensorPair("a.weight", "a/kernel", (2, 3, 4, 5), axes=(2, 3, 1, 0)),
+    "depthwise": TensorPair("b.weight", "conv_dw_1/kernel", (7, 1, 3, 3), axes=(2, 3, 0, 1)),
+    "dense": TensorPair("c.weight", "c/kernel", (2, 3), axes=(1, 0)),
+    "as it is": TensorPair("d/W", "d/kernel", (3, 3, 2, 4)),
+    "bias": TensorPair("e.bias", "e/bias", (3,)),
+    "1x1 convolution": TensorPair("f/weights", "f/kernel", (1, 1, 3, 4), unit_axes=2),
 }
 
 
@@ -45,15 +45,19 @@ def test_layouts():
 
 
 def test_reasons():
-    naming = Naming(
+    naming = TensorNaming(
         "a file",
         "pytorch",
-        (ARRAYS["dense"], Beside("n.num_batches_tracked", ()), Beside("copy.weight", (2, 3), "c.weight")),
+        (
+            ARRAYS["dense"],
+            UnpairedTensor("n.num_batches_tracked", ()),
+            UnpairedTensor("copy.weight", (2, 3), "c.weight"),
+        ),
         ignored=((r"fc\..*", "the head"),),
     )
     assert naming.pairs == (ARRAYS["dense"],)
-    assert naming.reason("fc.weight") == "the head"
-    assert "counter" in naming.reason("n.num_batches_tracked")
-    assert "c.weight" in naming.reason("copy.weight")
+    assert naming.why_ignored("fc.weight") == "the head"
+    assert "counter" in naming.why_ignored("n.num_batches_tracked")
+    assert "c.weight" in naming.why_ignored("copy.weight")
     for name in ("c.weight", "c", "xfc.weight", "fc", "copy.weight.x", ""):
-        assert naming.reason(name) is None, name
+        assert naming.why_ignored(name) is None, name

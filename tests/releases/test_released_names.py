@@ -105,7 +105,7 @@ E2NET = [
 def test_names(network, index, theirs, ours):
     naming = namings(network)[index]
     assert {pair.theirs: pair.ours for pair in naming.pairs}.get(theirs) == ours
-    assert (naming.reason(theirs) is None) == (ours is not None)
+    assert (naming.why_ignored(theirs) is None) == (ours is not None)
 
 
 @pytest.mark.parametrize(
@@ -143,4 +143,4 @@ def test_names(network, index, theirs, ours):
 )
 def test_foreign_names_belong_nowhere(network, name):
     for naming in namings(network):
-        assert naming.reason(name) is None and name not in {entry.theirs for entry in naming.entries}
+        assert naming.why_ignored(name) is None and name not in {entry.theirs for entry in naming.entries}

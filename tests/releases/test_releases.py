@@ -11,8 +11,7 @@ from made_networks import RELEASED, namings, network, released, shapes
 from e2wsol import releases
 from e2wsol.errors import UserError
 from e2wsol.methods.e2net import E2NetOptions
-from e2wsol.releases.dgl import end_point
-from e2wsol.releases.e2net import gating_position
+from e2wsol.releases import dgl_end_point, e2net_gating_position
 
 KIT = pathlib.Path(__file__).resolve().parents[3] / "shared" / "parity" / "public"
 # Case -> network of RELEASED.
@@ -43,7 +42,7 @@ def test_names_shapes_and_order_of_a_case(name):
     assert {pair.ours: pair.to_ours(np.empty(pair.shape)).shape for pair in naming.pairs} == ours
     if "target_layers" in case:
         points = {*model.backbone.output, *(layer.name for layer in model.layers)}
-        assert {end_point(layer) for layer in case["target_layers"]} <= points
+        assert {dgl_end_point(layer) for layer in case["target_layers"]} <= points
 
 
 @pytest.mark.parametrize(
@@ -56,7 +55,7 @@ def test_every_variable_has_one_name_and_every_name_one_tensor(name):
         theirs = [entry.theirs for entry in naming.entries]
         assert len(set(theirs)) == len(theirs)
         assert {pair.ours: pair.to_ours(np.empty(pair.shape)).shape for pair in naming.pairs} == ours
-        assert all(naming.reason(pair.theirs) is None for pair in naming.pairs)
+        assert all(naming.why_ignored(pair.theirs) is None for pair in naming.pairs)
         entries = {entry.theirs: entry for entry in naming.entries}
         for entry in naming.entries:
             if getattr(entry, "copy_of", None):
@@ -76,8 +75,8 @@ def test_batch_norms_averages_are_no_summaries():
     """name/EMA is a moving statistic, EMA/name a summary."""
     (naming,) = namings("e2net_resnet50_se")
     assert "conv0/bn/mean/EMA" in {pair.theirs for pair in naming.pairs}
-    assert naming.reason("conv0/bn/mean/EMA") is None
-    assert naming.reason("EMA/conv0/bn/mean") and naming.reason("conv0/bn/beta/Momentum")
+    assert naming.why_ignored("conv0/bn/mean/EMA") is None
+    assert naming.why_ignored("EMA/conv0/bn/mean") and naming.why_ignored("conv0/bn/beta/Momentum")
 
 
 def test_copies_of_the_erased_branch():
@@ -122,7 +121,7 @@ def test_how_the_files_wrap_the_tensors():
 @pytest.mark.parametrize("backbone", ["vgg16", "resnet50_se"])
 def test_gates_wherever_they_stand(backbone):
     numbers = {"vgg16": ("1", "22", "43"), "resnet50_se": ("0", "1", "4", "13")}[backbone]
-    positions = tuple(gating_position(number, backbone) for number in numbers)
+    positions = tuple(e2net_gating_position(number, backbone) for number in numbers)
     model = network("e2net", backbone, E2NetOptions(mae_positions=positions))
     (naming,) = releases.namings("e2net", backbone, shapes(model))
     found = {pair.theirs: pair.ours for pair in naming.pairs if "aware" in pair.theirs and pair.theirs.endswith("/W")}
@@ -134,13 +133,15 @@ def test_gates_wherever_they_stand(backbone):
 
 
 def test_gating_positions():
-    found = [gating_position(number, "vgg16") for number in (3, "4", 53)]
-    found += [gating_position(number, "resnet50_se") for number in (31, 41, 5)]
+    found = [e2net_gating_position(number, "vgg16") for number in (3, "4", 53)]
+    found += [e2net_gating_position(number, "resnet50_se") for number in (31, 41, 5)]
     assert found == ["pool3", "pool4", "conv5_3", "group2_block0", "group3_block0", "group3"]
 
 
 def test_layers_of_dgls_demo():
-    found = [end_point(name) for name in ("Conv2d_3b_1x1", "MaxPool_5a_3x3", "group1/block3_shortcut", "add", "pool4")]
+    found = [
+        dgl_end_point(name) for name in ("Conv2d_3b_1x1", "MaxPool_5a_3x3", "group1/block3_shortcut", "add", "pool4")
+    ]
     assert found == ["conv2d_3b", "pool2", "group1_block3", "features", "pool4"]
 
 

@@ -57,7 +57,7 @@ def test_every_variable_of_a_backbone_has_one_name(backbone):
 def test_names(backbone, index, theirs, ours):
     naming = releases.start_namings(backbone, backbone_shapes(backbone))[index]
     assert {pair.theirs: pair.ours for pair in naming.pairs}.get(theirs) == ours
-    assert (naming.reason(theirs) is None) == (ours is not None)
+    assert (naming.why_ignored(theirs) is None) == (ours is not None)
 
 
 def test_variables_that_no_start_file_has_are_left_out():

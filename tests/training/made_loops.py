@@ -11,7 +11,7 @@ from e2wsol.backbones import BackboneOptions
 from e2wsol.data import dataset
 from e2wsol.data.pipeline import PipelineOptions
 from e2wsol.training.loop import Loop, LoopOptions
-from e2wsol.training.loss_scaling import optimizer_class
+from e2wsol.training.optimizers import optimizer_class
 from e2wsol.training.strategies import StrategyOptions, create
 
 SIZE = 32

@@ -7,7 +7,7 @@ import tensorflow as tf
 from test_workers import free_ports
 
 from e2wsol.errors import UserError
-from e2wsol.training import clusters, meeting
+from e2wsol.training import clusters, rendezvous
 from e2wsol.training.strategies import ShardOptions, StrategyOptions, create, create_for_shards
 
 
@@ -68,7 +68,7 @@ def test_no_description_of_a_cluster():
         create(StrategyOptions(strategy="multi_worker_mirrored"))
     with pytest.raises(UserError, match="nothing names the workers"):
         create_for_shards(ShardOptions(strategy="multi_worker_mirrored"))
-    with pytest.raises(UserError, match="--cluster=slurm: SLURM_PROCID not found"):
+    with pytest.raises(UserError, match=r"^cluster=slurm: SLURM_PROCID not found"):
         clusters.find("slurm")
 
 
@@ -88,7 +88,7 @@ def test_slurm_step(monkeypatch):
 
 def test_slurm_step_that_makes_no_sense(monkeypatch):
     slurm(monkeypatch, PROCID=0, STEP_NUM_TASKS=3, STEP_NODELIST="n[1-2]", STEP_TASKS_PER_NODE="1(x2)")
-    with pytest.raises(UserError, match="--cluster=slurm: Requested 3 tasks but only 2 were assigned"):
+    with pytest.raises(UserError, match=r"^cluster=slurm: Requested 3 tasks but only 2 were assigned"):
         clusters.find("auto")
 
 
@@ -100,7 +100,7 @@ def met(addresses, seconds, started, delays=None):
     def worker(index):
         time.sleep((delays or {}).get(index, 0))
         try:
-            found[index] = meeting.meet(clusters.Cluster(spec, "worker", index), seconds)
+            found[index] = rendezvous.wait_for_workers(clusters.Cluster(spec, "worker", index), seconds)
         except UserError as error:
             found[index] = str(error)
 
@@ -123,7 +123,7 @@ def test_all_meet_whoever_comes_first(addresses):
 
 def test_who_did_not_come_is_named(addresses):
     found = met(addresses, 0.3, [0, 2])
-    said = f"worker 1 ({addresses[1]}): no answer within --cluster_wait=0.3 seconds; start it, or correct its address"
+    said = f"worker 1 ({addresses[1]}): no answer within cluster_wait=0.3 seconds; start it, or correct its address"
     assert found == {0: said, 2: said}
     assert f"worker 0 ({addresses[0]}): no answer" in met(addresses, 0.2, [2])[2]
 
@@ -135,12 +135,12 @@ def other_addresses(addresses):
 
 def test_workers_that_were_told_of_different_clusters(addresses, other_addresses):
     cluster = clusters.Cluster(tf.train.ClusterSpec({"worker": other_addresses}), "worker", 2)
-    caller = threading.Thread(target=meeting._call, args=(cluster, time.monotonic() + 0.5))
+    caller = threading.Thread(target=rendezvous._call, args=(cluster, time.monotonic() + 0.5))
     caller.start()
     assert "worker 2 was told of other workers" in met(addresses, 5, [0])[0]
     caller.join()
 
 
 def test_port_that_is_taken(addresses):
-    with meeting._server(int(addresses[0].rpartition(":")[2])):
+    with rendezvous._server(int(addresses[0].rpartition(":")[2])):
         assert "of worker 0: Address already in use" in met(addresses, 5, [0])[0]

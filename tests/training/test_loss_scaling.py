@@ -4,9 +4,8 @@ import pytest
 import tensorflow as tf
 from made_loops import made_strategy
 
-from e2wsol.training import loss_scaling
-from e2wsol.training.loss_scaling import LossScaledNesterovMomentum, optimizer_class
-from e2wsol.training.optimizers import NesterovMomentum
+from e2wsol.training import optimizers
+from e2wsol.training.optimizers import LossScaledNesterovMomentum, NesterovMomentum, optimizer_class
 
 VALUES = [np.array([[1.0, -2.0], [0.5, 3.0]], np.float32), np.array([0.25, -1.0], np.float32)]
 SETTINGS = {"learning_rate": 0.1, "momentum": 0.9, "l2": 0.01, "l2_pattern": ".*"}
@@ -59,7 +58,7 @@ def test_a_step_with_one_infinite_number_changes_nothing_but_the_scale(bad):
 
 
 def test_scale_doubles_after_enough_finite_steps_and_stays_at_least_1(monkeypatch):
-    monkeypatch.setattr(loss_scaling, "GROWTH_STEPS", 2)
+    monkeypatch.setattr(optimizers, "GROWTH_STEPS", 2)
     optimizer, variables = made()
     scales = []
     for seed in range(5):

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from e2wsol import cli
 from e2wsol.errors import WorkerLostError
+from e2wsol.training.loop import LoopOptions
 from e2wsol.training.preemption import Preemption
 from e2wsol.training.workers import Workers
 
@@ -24,30 +25,30 @@ class Several:
         return flag or self.other
 
 
-def looks_until_the_end(preemption):
-    return next(number for number in range(1, 1000) if preemption.look())
+def calls_until_the_end(preemption):
+    return next(number for number in range(1, 1000) if preemption.requested_everywhere())
 
 
 def test_a_process_alone_ends_at_once():
     preemption = Preemption()
     with preemption.watched():
-        assert not preemption.look()
+        assert not preemption.requested_everywhere()
         os.kill(os.getpid(), signal.SIGTERM)
-        assert preemption.look() and preemption.requested
+        assert preemption.requested_everywhere() and preemption.requested
 
 
 @pytest.mark.parametrize("mine", [True, False])
-def test_several_end_at_the_same_look(mine):
+def test_several_end_at_the_same_call(mine):
     """Whoever got the signal, and after however many steps since they last asked each other."""
     workers = Several()
     preemption = Preemption(workers)
     with preemption.watched():
-        assert not any(preemption.look() for _ in range(13)) and workers.asked == 1
+        assert not any(preemption.requested_everywhere() for _ in range(13)) and workers.asked == 1
         if mine:
             os.kill(os.getpid(), signal.SIGTERM)
         workers.other = not mine
         assert not preemption.requested
-        assert looks_until_the_end(preemption) == 7 and preemption.requested
+        assert calls_until_the_end(preemption) == 7 and preemption.requested
 
 
 def collective_error(kind, message):
@@ -83,9 +84,9 @@ def test_exit_status_of_a_lost_worker(monkeypatch, capsys):
     monkeypatch.setattr(os, "_exit", sys.exit)
     monkeypatch.setattr(sys, "argv", ["train"])
 
-    def main(positional):
+    def main(flags, positional):
         raise WorkerLostError("worker 1 does not answer any more")
 
     with pytest.raises(SystemExit) as caught:
-        cli.run(main)
+        cli.run(main, LoopOptions)
     assert caught.value.code == 75 and capsys.readouterr().err == "error: worker 1 does not answer any more\n"

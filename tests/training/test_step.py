@@ -91,15 +91,33 @@ def test_one_graph_for_a_whole_run(tiny_records, tmp_path):
     assert loop.step == 9 and loop._train_steps.steps.traces == 1
 
 
+@pytest.mark.parametrize("micro_batches", [1, 2])
+def test_variables_that_the_loss_does_not_depend_on_only_decay(tiny_records, tmp_path, micro_batches):
+    loop = made_loop(tiny_records, tmp_path, method="cam", backbone=PLAIN, micro_batches=micro_batches)
+    loop.model.loss_terms = lambda labels, outputs, training: {"": tf.reduce_mean(outputs["features"], (1, 2, 3))}
+    linear, connected = loop.model.get_layer("linear"), loop.model.get_layer("features").kernel
+    linear.bias.assign(np.arange(1, linear.bias.shape[0] + 1))
+    kernel, bias, before = (variable.numpy() for variable in (linear.kernel, linear.bias, connected))
+    loop.run()
+    velocity = np.zeros_like(kernel)
+    for _ in range(loop.step):
+        direction = 1e-4 * kernel
+        velocity = 0.9 * velocity + direction
+        kernel = kernel - 0.05 * (direction + 0.9 * velocity)
+    np.testing.assert_allclose(linear.kernel.numpy(), kernel, rtol=1e-6)
+    np.testing.assert_array_equal(linear.bias.numpy(), bias)
+    assert not np.array_equal(connected.numpy(), before)
+
+
 def test_batch_must_fit_the_micro_batches(tiny_records, tmp_path):
-    with pytest.raises(UserError, match="--micro_batches=3: must divide the 8 pictures of --batch_size=8 that each"):
+    with pytest.raises(UserError, match=r"^micro_batches=3: must divide the 8 pictures of batch_size=8 that each"):
         made_loop(tiny_records, tmp_path, micro_batches=3)
 
 
 def test_xla_for_several_cpus_is_refused(tiny_records, tmp_path):
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("for machines without GPU")
-    with pytest.raises(UserError, match="--jit: XLA compiles no step for several CPU devices"):
+    with pytest.raises(UserError, match=r"^jit: XLA compiles no step for several CPU devices"):
         made_loop(tiny_records, tmp_path, jit=True, strategy="mirrored", replicas=2)
 
 

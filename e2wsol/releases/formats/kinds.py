@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import pathlib
 import tarfile
 import zipfile
 
@@ -19,7 +20,7 @@ _TORCH_MAGIC = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")
 _TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
 
 
-def kind_of(file, label):
+def kind_of(file: pathlib.Path, label: str) -> str | None:
     """The kind of `file`, one of this module's names, or None for anything else.
 
     Raises:
@@ -33,7 +34,7 @@ def kind_of(file, label):
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip_kind(file, label)
     if head.startswith(b"\x1f\x8b"):
-        with zips.damage(label), gzip.open(file) as stream:
+        with zips.damage_reported(label), gzip.open(file) as stream:
             return TAR_GZ if _starts_tar(stream.read(tarfile.BLOCKSIZE)) else None
     if tail == _TABLE_MAGIC:
         return TENSORFLOW
@@ -42,15 +43,15 @@ def kind_of(file, label):
     return TAR if _starts_tar(head) else None
 
 
-def _zip_kind(file, label):
-    with zips.damage(label), zipfile.ZipFile(file) as archive:
+def _zip_kind(file: pathlib.Path, label: str) -> str:
+    with zips.damage_reported(label), zipfile.ZipFile(file) as archive:
         names = archive.namelist()
     if any(name.count("/") == 1 and name.endswith("/data.pkl") for name in names):
         return PYTORCH
     return NPZ if names and all(name.endswith(".npy") for name in names) else ZIP
 
 
-def _starts_tar(head):
+def _starts_tar(head: bytes) -> bool:
     try:
         tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
     except tarfile.HeaderError:

@@ -4,9 +4,11 @@ import collections
 import pickletools
 import re
 import warnings
+from collections.abc import Iterable
+from typing import Any
 
 from e2wsol.errors import UserError
-from e2wsol.releases.formats.source import shown
+from e2wsol.releases.formats.source import printable
 
 # What tensors, and the plain values beside them, are made of. PyTorch allows more, some of which allocates
 # what a number in the file asks for (bytearray, FloatTensor).
@@ -24,7 +26,7 @@ _MEMO_WRITES = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
 _MEMO_READS = {"GET", "BINGET", "LONG_BINGET"}
 
 
-def check_pickle(stream, size, label, old=False):
+def check_pickle(stream: Any, size: int, label: str, old: bool = False) -> None:
     """Raises a UserError when a pickle asks for more than tensors, or for a tensor larger than its file.
 
     Args:
@@ -39,11 +41,11 @@ def check_pickle(stream, size, label, old=False):
             warnings.simplefilter("ignore")  # pickletools resolves escapes in names, and damaged ones have odd ones
             _check_opcodes(pickletools.genops(stream), size, label, old)
     except (ValueError, OverflowError, IndexError, MemoryError) as error:
-        raise UserError(f"{label}: damaged or cut off ({shown(error)})") from None
+        raise UserError(f"{label}: damaged or cut off ({printable(error)})") from None
 
 
-def _check_opcodes(opcodes, size, label, old):
-    recent = collections.deque(maxlen=3)
+def _check_opcodes(opcodes: Iterable[tuple], size: int, label: str, old: bool) -> None:
+    recent: collections.deque[tuple[str, Any]] = collections.deque(maxlen=3)
     for opcode, argument, _ in opcodes:
         if opcode.name in _MEMO_WRITES:
             continue
@@ -57,15 +59,15 @@ def _check_opcodes(opcodes, size, label, old):
         recent.append((opcode.name, argument))
 
 
-def refusal(label, found):
+def refusal(label: str, found: str) -> UserError:
     """The UserError for a file that holds `found` beside its tensors."""
     return UserError(
-        f"{label}: holds more than tensors ({shown(found)}); files that would run code are not opened; "
+        f"{label}: holds more than tensors ({printable(found)}); files that would run code are not opened; "
         "save its state_dict with torch.save(model.state_dict(), ...)"
     )
 
 
-def _check_storage(recent, size, label, old):
+def _check_storage(recent: list[tuple[str, Any]], size: int, label: str, old: bool) -> None:
     """Checks ("storage", type, key, device, number of values), which the old container ends with None.
 
     The number must stand there itself, as torch.save writes it: one out of the memo would be unseen.

@@ -5,16 +5,19 @@ import hashlib
 import io
 import mmap
 import os
+import pathlib
 import re
 import warnings
 import zipfile
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
 from e2wsol.errors import UserError
 from e2wsol.releases.formats import kinds, zips
 from e2wsol.releases.formats.pickles import check_pickle, refusal
-from e2wsol.releases.formats.source import Source, dtype_as_read, shown, without
+from e2wsol.releases.formats.source import OpenCheckpoint, dtype_as_read, printable, stripped_names
 
 # Where training scripts put the state_dict, in place of the top level.
 WRAPPERS = ("state_dict", "model", "net", "network", "model_state_dict")
@@ -26,8 +29,8 @@ _SHARED_AT_MOST = 4
 
 
 @contextlib.contextmanager
-def opened(file, label):
-    """Yields the Source of a PyTorch file; the zip container's values stay in the file until they are read."""
+def opened(file: pathlib.Path, label: str) -> Iterator[OpenCheckpoint]:
+    """Yields the OpenCheckpoint of a PyTorch file; the zip container's values stay in the file until they are read."""
     kind = kinds.kind_of(file, label)
     _check_published_sum(file, label)
     if kind == kinds.PYTORCH:
@@ -35,14 +38,14 @@ def opened(file, label):
     else:
         _check_old(file, label, kind)
     tensors, notes = _state_dict(_load(file, label, lazy=kind == kinds.PYTORCH), label)
-    names = without(tensors, lambda name: name.removeprefix("module."), "module.", label)
+    names = stripped_names(tensors, lambda name: name.removeprefix("module."), "module.", label)
     claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     if claimed > _SHARED_AT_MOST * os.path.getsize(file):
         raise UserError(f"{label}: damaged; its tensors claim {claimed} bytes, far more than the file has")
-    yield Source(
+    yield OpenCheckpoint(
         path=file,
         container="pytorch",
-        kind=kind,
+        kind=str(kind),
         shapes={name: tuple(tensors[original].shape) for name, original in names.items()},
         dtypes={name: dtype_as_read(_dtype(tensors[original])) for name, original in names.items()},
         notes=notes,
@@ -50,7 +53,7 @@ def opened(file, label):
     )
 
 
-def import_torch(label, purpose):
+def import_torch(label: Any, purpose: str) -> Any:
     """The module torch, which is optional; without it a UserError says that `purpose` needs it."""
     try:
         import torch
@@ -65,7 +68,7 @@ def import_torch(label, purpose):
     return torch
 
 
-def _check_published_sum(file, label):
+def _check_published_sum(file: pathlib.Path, label: str) -> None:
     """PyTorch's published files carry the start of their SHA-256 in the name (resnet50-19c8e357.pth)."""
     expected = re.search(r"-([0-9a-f]{8})\.pth$", file.name)
     if not expected:
@@ -81,10 +84,10 @@ def _check_published_sum(file, label):
         )
 
 
-def _check_zip(file, label):
+def _check_zip(file: pathlib.Path, label: str) -> None:
     """Checks the zip container's members and its pickle before PyTorch sees them."""
     size = os.path.getsize(file)
-    with zips.damage(label), zipfile.ZipFile(file) as archive:
+    with zips.damage_reported(label), zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         if any("/code/" in name or name.endswith("/constants.pkl") for name in names):
             raise refusal(label, "a TorchScript archive")
@@ -95,7 +98,7 @@ def _check_zip(file, label):
         check_pickle(io.BytesIO(pickle), size, label)
 
 
-def _check_old(file, label, kind):
+def _check_old(file: pathlib.Path, label: str, kind: str | None) -> None:
     with open(file, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for _ in range(_OLD_PICKLES if kind == kinds.OLD_PYTORCH else 1):
             check_pickle(content, len(content), label, old=True)
@@ -103,7 +106,7 @@ def _check_old(file, label, kind):
         raise refusal(label, "a pickle that torch.save did not write")
 
 
-def _load(file, label, lazy):
+def _load(file: pathlib.Path, label: str, lazy: bool) -> Any:
     torch = import_torch(label, "reading")
     left = os.path.getsize(file)
 
@@ -122,18 +125,18 @@ def _load(file, label, lazy):
     except Exception as error:  # torch.load raises whatever a damaged pickle makes it meet
         reason = str(error).rpartition("WeightsUnpickler error:")[2]
         raise UserError(
-            f"{label}: damaged, or holds more than tensors ({shown(reason) or type(error).__name__})"
+            f"{label}: damaged, or holds more than tensors ({printable(reason) or type(error).__name__})"
         ) from None
 
 
-def _numpy_scalars():
+def _numpy_scalars() -> list[Any]:
     """What a NumPy number in a pickle is made of, under NumPy's names of before and after 2.0."""
     scalar = type(np.float64(0)).__reduce__(np.float64(0))[0]
     names = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     return [*names, np.dtype, *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4", "?"))]
 
 
-def _state_dict(content, label):
+def _state_dict(content: Any, label: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     """({name: tensor}, names of the rest) of what a file holds, the tensors at its top level or in a wrapper."""
     if not isinstance(content, dict):
         raise UserError(f"{label}: holds a {type(content).__name__}, not tensors by name; save a state_dict")
@@ -145,10 +148,10 @@ def _state_dict(content, label):
         raise UserError(f"{label}: holds no tensors by name; its keys are {_some(content)}")
     rest = [key for key in content if key not in wrappers] if wrappers else []
     rest += [key for key in inner if key not in _tensors(inner)]
-    return _tensors(inner), tuple(shown(key) for key in rest)
+    return _tensors(inner), tuple(printable(key) for key in rest)
 
 
-def _tensors(values):
+def _tensors(values: dict) -> dict[str, Any]:
     import torch
 
     return {
@@ -158,16 +161,16 @@ def _tensors(values):
     }
 
 
-def _some(keys, limit=6):
-    keys = [shown(key, 40) for key in keys]
+def _some(keys: Iterable[Any], limit: int = 6) -> str:
+    keys = [printable(key, 40) for key in keys]
     return ", ".join(keys[:limit]) + (f" and {len(keys) - limit} more" if len(keys) > limit else "") or "none"
 
 
-def _dtype(tensor):
+def _dtype(tensor: Any) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _to_numpy(tensor):
+def _to_numpy(tensor: Any) -> np.ndarray:
     # NumPy has no bfloat16 and no eighth-size floats.
     known = not tensor.is_floating_point() or _dtype(tensor) in ("float16", "float32", "float64")
     return (tensor if known else tensor.float()).numpy(force=True)

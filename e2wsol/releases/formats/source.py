@@ -2,7 +2,8 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ _EXPANDED_ALWAYS = 64 << 20  # zeros pack a thousandfold: harmless where they ar
 
 
 @dataclasses.dataclass
-class Source:
+class OpenCheckpoint:
     """An open checkpoint; `read` works while the block of `open_checkpoint` lasts.
 
     Attributes:
@@ -35,7 +36,7 @@ class Source:
     notes: tuple[str, ...]
     fetch: Callable[[str], np.ndarray] = dataclasses.field(repr=False)
 
-    def read(self, name):
+    def read(self, name: str) -> np.ndarray:
         """The tensor `name`: an own copy in native byte order, floats as float32.
 
         Raises:
@@ -47,11 +48,11 @@ class Source:
             try:
                 return np.array(value, dtype=self.dtypes[name], order="C")
             except FloatingPointError:
-                raise UserError(f"{self.path}: {shown(name)} holds {value.dtype} values beyond float32") from None
+                raise UserError(f"{self.path}: {printable(name)} holds {value.dtype} values beyond float32") from None
 
 
-def dtype_as_read(name):
-    """Name of the dtype that `Source.read` gives for the file's dtype `name`: integers and bool stay.
+def dtype_as_read(name: str) -> str:
+    """Name of the dtype that `OpenCheckpoint.read` gives for the file's dtype `name`: integers and bool stay.
 
     >>> dtype_as_read("float64"), dtype_as_read("bfloat16"), dtype_as_read("int64")
     ('float32', 'float32', 'int64')
@@ -59,7 +60,7 @@ def dtype_as_read(name):
     return "float32" if "float" in name else name
 
 
-def without(names, strip, added, label):
+def stripped_names(names: Iterable[str], strip: Callable[[str], str], added: str, label: str) -> dict[str, str]:
     """{name without what its container adds: name in the file}, in order.
 
     Args:
@@ -71,23 +72,23 @@ def without(names, strip, added, label):
     Raises:
       UserError: two names become one.
     """
-    originals = {}
+    originals: dict[str, str] = {}
     for name in names:
         if strip(name) in originals:
-            raise UserError(f"{label}: holds two tensors {shown(strip(name))} ({added} does not count)")
+            raise UserError(f"{label}: holds two tensors {printable(strip(name))} ({added} does not count)")
         originals[strip(name)] = name
     return originals
 
 
-def expanded_limit(size):
+def expanded_limit(size: int) -> int:
     """Bytes that a file of `size` bytes may unpack to: 200 times its size, 64 MiB in any case, never over 16 GiB."""
     return min(_EXPANDED_AT_MOST, max(_EXPANDED_TIMES * size, _EXPANDED_ALWAYS))
 
 
-def shown(text, limit=160):
+def printable(text: Any, limit: int = 160) -> str:
     r"""Foreign text (a name in a file, another library's error) as part of a one-line message.
 
-    >>> shown("first line\nsecond\x1b[31m")
+    >>> printable("first line\nsecond\x1b[31m")
     'first line second [31m'
     """
     text = str(text)[: 10 * limit]

@@ -5,9 +5,11 @@ import errno
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from typing import Any
 
 from e2wsol.errors import UserError
-from e2wsol.releases.formats.source import expanded_limit, shown
+from e2wsol.releases.formats.source import expanded_limit, printable
 
 _ENCRYPTED = 0x1
 # zipfile raises RuntimeError for what it does not do, ValueError, struct.error and OSError (a seek) for bad numbers.
@@ -15,21 +17,21 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, Runtim
 
 
 @contextlib.contextmanager
-def damage(label, others=()):
+def damage_reported(label: Any, others: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turns what a damaged file makes readers raise (and `others`) into a UserError; a full disk stays an OSError."""
     try:
         yield
-    except (*_DAMAGE, *others) as error:
+    except _DAMAGE + others as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
             raise
-        raise UserError(f"{label}: damaged or cut off ({shown(error) or type(error).__name__})") from None
+        raise UserError(f"{label}: damaged or cut off ({printable(error) or type(error).__name__})") from None
 
 
-def check_members(archive, size, label, packed=True):
+def check_members(archive: zipfile.ZipFile, size: int, label: Any, packed: bool = True) -> None:
     """Raises a UserError when the members claim more than a file of `size` bytes can hold or should unpack to.
 
     Args:
-      archive: zipfile.ZipFile.
+      archive: the open file.
       size: bytes of the file.
       label: the file, for the message.
       packed: whether members may be compressed.
@@ -38,9 +40,9 @@ def check_members(archive, size, label, packed=True):
     methods = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) if packed else (zipfile.ZIP_STORED,)
     for member in members:
         if member.flag_bits & _ENCRYPTED:
-            raise UserError(f"{label}: {shown(member.filename)} is encrypted; give a file without a password")
+            raise UserError(f"{label}: {printable(member.filename)} is encrypted; give a file without a password")
         if member.compress_type not in methods or (not packed and member.file_size != member.compress_size):
-            raise UserError(f"{label}: {shown(member.filename)} is compressed in a way that such files are not")
+            raise UserError(f"{label}: {printable(member.filename)} is compressed in a way that such files are not")
     claimed = sum(member.compress_size for member in members)
     if claimed > size:
         raise UserError(f"{label}: damaged; its members claim {claimed} bytes and the file has {size}")

@@ -1,11 +1,13 @@
 """Names and layouts that PyTorch's state_dicts have in common, and the trunks that torchvision gave to all."""
 
 import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from e2wsol.backbones import architecture
-from e2wsol.releases.naming import Beside, Naming, pair_up
+from e2wsol.releases.naming import Shapes, TensorNaming, TensorPair, UnpairedTensor, pair_up
 
 # In the order of a state_dict.
 _ENDINGS = {
@@ -16,19 +18,19 @@ _ENDINGS = {
 _CONVOLUTION, _DEPTHWISE, _DENSE = (2, 3, 1, 0), (2, 3, 0, 1), (1, 0)
 
 
-def naming(title, layers, variables, **settings):
-    """The Naming of a state_dict.
+def naming(title: str, layers: Mapping[str, str], variables: Shapes, **settings: Any) -> TensorNaming:
+    """The TensorNaming of a state_dict.
 
     Args:
-      title: see Naming.
+      title: see TensorNaming.
       layers: {our layer: their module}, in the order in which they are registered.
       variables: {our path: shape}.
-      **settings: further fields of Naming.
+      **settings: further fields of TensorNaming.
     """
-    return Naming(title, "pytorch", tuple(_entries(layers, variables)), **settings)
+    return TensorNaming(title, "pytorch", tuple(_entries(layers, variables)), **settings)
 
 
-def bottleneck(ours, theirs):
+def bottleneck(ours: str, theirs: str) -> Iterator[tuple[str, str]]:
     """(our layer, their module) of a ResNet block's convolutions and normalizations."""
     for number in (1, 2, 3):
         yield f"{ours}_conv{number}", f"{theirs}.conv{number}"
@@ -37,16 +39,16 @@ def bottleneck(ours, theirs):
     yield f"{ours}_convshortcut_bn", f"{theirs}.downsample.1"
 
 
-def _entries(layers, variables):
+def _entries(layers: Mapping[str, str], variables: Shapes) -> Iterator[TensorPair | UnpairedTensor]:
     for pair in pair_up(layers, _ENDINGS, variables):
         axes = _axes(pair)
         shape = tuple(pair.shape[axis] for axis in np.argsort(axes)) if axes else pair.shape
         yield dataclasses.replace(pair, shape=shape, axes=axes)
         if pair.theirs.endswith(".running_var"):
-            yield Beside(pair.theirs.replace(".running_var", ".num_batches_tracked"), ())
+            yield UnpairedTensor(pair.theirs.replace(".running_var", ".num_batches_tracked"), ())
 
 
-def _axes(pair):
+def _axes(pair: TensorPair) -> tuple[int, ...] | None:
     if pair.ours.startswith("conv_dw_") and len(pair.shape) == 4:
         return _DEPTHWISE
     return {4: _CONVOLUTION, 2: _DENSE}.get(len(pair.shape))

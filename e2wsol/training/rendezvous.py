@@ -8,18 +8,20 @@ import contextlib
 import json
 import socket
 import time
+from collections.abc import Iterable
 
 from e2wsol.errors import UserError
+from e2wsol.training.clusters import Cluster
 
 _PAUSE = 0.1  # seconds between two calls
 _GRACE = 5  # seconds that a caller waits longer than the first worker, which knows who is missing
 
 
-def meet(cluster, seconds):
+def wait_for_workers(cluster: Cluster, seconds: float) -> None:
     """Returns when every worker of the cluster has called this.
 
     Args:
-      cluster: Cluster.
+      cluster: who takes part.
       seconds: to wait at most.
 
     Raises:
@@ -31,19 +33,20 @@ def meet(cluster, seconds):
     missing = _listen(cluster, deadline) if cluster.index == 0 else _call(cluster, deadline)
     if missing:
         names = ", ".join(f"worker {index} ({cluster.addresses[index]})" for index in missing)
-        raise UserError(f"{names}: no answer within --cluster_wait={seconds} seconds; start it, or correct its address")
+        raise UserError(f"{names}: no answer within cluster_wait={seconds} seconds; start it, or correct its address")
 
 
-def _listen(cluster, deadline):
+def _listen(cluster: Cluster, deadline: float) -> list[int]:
     """The first worker's part: returns the indices of those that did not call, and tells those that did."""
     port = int(cluster.addresses[0].rpartition(":")[2])
-    callers, missing = {}, set(range(1, len(cluster.addresses)))
+    callers: dict[int, socket.socket] = {}
+    missing = set(range(1, len(cluster.addresses)))
     with contextlib.ExitStack() as stack:
-        stack.callback(lambda: [caller.close() for caller in callers.values()])
+        stack.callback(lambda: _close(callers.values()))
         with _server(port) as server:
             while missing and time.monotonic() < deadline:
                 _accept(server, cluster, callers)
-                for index in [index for index, caller in callers.items() if not _holds(caller)]:
+                for index in [index for index, caller in callers.items() if not _is_connected(caller)]:
                     callers.pop(index).close()
                 missing = set(range(1, len(cluster.addresses))) - set(callers)
         for caller in callers.values():
@@ -51,7 +54,12 @@ def _listen(cluster, deadline):
     return sorted(missing)
 
 
-def _server(port):
+def _close(callers: Iterable[socket.socket]) -> None:
+    for caller in callers:
+        caller.close()
+
+
+def _server(port: int) -> socket.socket:
     """A listening socket on all of this machine's addresses, as TensorFlow's server will be."""
     both = socket.has_dualstack_ipv6()
     try:
@@ -64,7 +72,7 @@ def _server(port):
     return server
 
 
-def _accept(server, cluster, callers):
+def _accept(server: socket.socket, cluster: Cluster, callers: dict[int, socket.socket]) -> None:
     """Takes one call, if one comes soon; what is no worker's is left alone."""
     try:
         caller, _ = server.accept()
@@ -84,8 +92,7 @@ def _accept(server, cluster, callers):
         raise UserError(f"worker {index} was told of other workers ({addresses}) than worker 0 ({cluster.addresses})")
 
 
-def _holds(caller):
-    """Whether a caller is still there."""
+def _is_connected(caller: socket.socket) -> bool:
     caller.setblocking(False)
     try:
         return caller.recv(1, socket.MSG_PEEK) != b""
@@ -97,7 +104,7 @@ def _holds(caller):
         caller.setblocking(True)
 
 
-def _call(cluster, deadline):
+def _call(cluster: Cluster, deadline: float) -> list[int]:
     """The part of the others: returns what the first one tells, [0] where it is not to be found."""
     host, _, port = cluster.addresses[0].rpartition(":")
     said = json.dumps([cluster.index, cluster.addresses]).encode() + b"\n"
