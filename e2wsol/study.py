@@ -1,8 +1,8 @@
 """Trains and evaluates every method on one data set with several seeds, and says what came out.
 
-python -m e2wsol.study --suite=synthetic --start_weights=mobilenet_v1_imagenet.npz
-python -m e2wsol.study --suite=animals --input=photos/animals --start_weights=mobilenet_v1_imagenet.npz --jobs=2
-python -m e2wsol.study --suite=cub --input=CUB_200_2011.tgz --start_weights=imagenet
+python -m e2wsol.study --suite=synthetic --backbone_weights=mobilenet_v1_imagenet.npz
+python -m e2wsol.study --suite=animals --input=photos/animals --backbone_weights=mobilenet_v1_imagenet.npz --jobs=2
+python -m e2wsol.study --suite=cub --input=CUB_200_2011.tgz --backbone_weights=imagenet
 
 Every row and seed is a cell: commands of this project with a run folder of their own, printed by --dry_run. All have
 the same start weights, budget, size and box protocol, those of flags/study/SUITE.cfg, and their own

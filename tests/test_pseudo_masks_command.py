@@ -22,7 +22,7 @@ from e2wsol.methods.cam import CAM
 from e2wsol.prediction.mask_maker import MaskMaker
 from e2wsol.trained_run import load_model
 
-FLAGS = ("--mask_size=64", "--mask_min_area=4", "--batch=3", "--threads=2", "--samples=5")
+FLAGS = ("--mask_size=64", "--mask_min_area=4", "--batch_size=3", "--threads=2", "--samples=5")
 TRAIN = [f"train-{index:05d}-of-00003.tfrecord" for index in range(3)]
 
 

@@ -41,8 +41,11 @@ def run(*arguments):
         ([SUITE, "--report_only"], "no finished cell in it"),
         ([SUITE], "--input is missing: records/cub10 holds no records yet; give the pictures of Ten classes of CUB"),
         ([SUITE, "--input=nowhere"], "--input=nowhere: not found"),
-        ([SUITE, "--input=.", "--start_weights=no.npz"], "--start_weights=no.npz: not found; give a file, imagenet or"),
-        (["--suite=synthetic", "--start_weights="], "--start_weights=: not found; give a file, imagenet or none"),
+        (
+            [SUITE, "--input=.", "--backbone_weights=no.npz"],
+            "--backbone_weights=no.npz: not found; give a file, imagenet",
+        ),
+        (["--suite=synthetic", "--backbone_weights="], "--backbone_weights=: not found; give a file, imagenet or none"),
     ],
 )
 def test_bad_flags_are_named(tmp_path, monkeypatch, capsys, flags, expected):
@@ -78,8 +81,8 @@ def test_a_tiny_study(tiny_records, tmp_path, monkeypatch, capsys):
     """CAM and DGL, two steps of a narrow network; again it runs nothing, and CAM's score is evaluate's."""
     monkeypatch.setenv("PYTHONPATH", str(pathlib.Path.cwd()))
     output = tmp_path / "study"
-    flags = [SUITE, f"--records={tiny_records}", f"--output={output}", "--rows=cam,dgl", "--seeds=4"]
-    flags += ["--start_weights=none", "--", *TINY]
+    flags = [SUITE, f"--data_dir={tiny_records}", f"--output={output}", "--rows=cam,dgl", "--seeds=4"]
+    flags += ["--backbone_weights=none", "--", *TINY]
     assert run(*flags) == 0, capsys.readouterr()
     assert f"wrote {output / 'index.html'}, results.csv" in capsys.readouterr().out
     cells = {path: path.stat().st_mtime_ns for path in (output / "cells").iterdir() if path.name != "lock"}
