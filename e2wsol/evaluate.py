@@ -40,8 +40,7 @@ from e2wsol.trained_run import TrainedRun
 from e2wsol.training import strategies
 from e2wsol.training.run_folder import RunFolder
 from e2wsol.training.workers import Workers
-from e2wsol.visualize.layer_table import layer_rows, layer_table
-from e2wsol.visualize.table import score_table
+from e2wsol.visualize.text_tables import layer_rows, layer_table, score_table
 
 
 @dataclasses.dataclass(frozen=True)

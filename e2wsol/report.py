@@ -9,9 +9,9 @@ from e2wsol import cli, files
 from e2wsol.config import option
 from e2wsol.errors import UserError
 from e2wsol.visualize import results
-from e2wsol.visualize.comparison import Run, check_comparable, comparison_page
-from e2wsol.visualize.page import page
-from e2wsol.visualize.pseudo_masks import SHEET
+from e2wsol.visualize.comparison import EvaluatedRun, check_comparable, comparison_page
+from e2wsol.visualize.overlay import PSEUDO_MASK_SHEET
+from e2wsol.visualize.report_page import report_page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ def write_report(result_file, output=None, *, pictures=48):
       UserError: a file is missing or malformed.
     """
     run = _run(pathlib.Path(result_file), "")
-    document = page(run.result, run.samples, run.classes, pictures=pictures, pseudo_masks=_sheet(run.result))
+    document = report_page(run.result, run.samples, run.classes, pictures=pictures, pseudo_masks=_sheet(run.result))
     return _written(document, output, pathlib.Path(result_file), "index.html")
 
 
@@ -71,13 +71,13 @@ def run_names(first, second):
 def _run(result_file, name):
     folder = result_file.parent
     result = results.load_result(result_file)
-    return Run(name, result, results.load_samples(folder / "samples.npz"), results.class_names(folder))
+    return EvaluatedRun(name, result, results.load_samples(folder / "samples.npz"), results.class_names(folder))
 
 
 def _sheet(result):
     """The sheet of pseudo masks beside the records that the run learned from; None where there is none."""
     folder = (result.get("flags") or {}).get("data_dir")
-    file = pathlib.Path(folder if isinstance(folder, str) else "") / SHEET
+    file = pathlib.Path(folder if isinstance(folder, str) else "") / PSEUDO_MASK_SHEET
     sheet = cv2.imread(str(file)) if file.is_file() else None
     return None if sheet is None else sheet[..., ::-1]
 

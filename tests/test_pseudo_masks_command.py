@@ -103,8 +103,8 @@ def test_training_reads_the_masks(masked):
 
 
 def test_the_folder_holds_the_records_and_the_sheet(masked, tiny_records):
-    assert sorted(contents(masked)) == sorted([*contents(tiny_records), pseudo_masks.SHEET])
-    sheet = cv2.imread(str(masked / pseudo_masks.SHEET))
+    assert sorted(contents(masked)) == sorted([*contents(tiny_records), pseudo_masks.PSEUDO_MASK_SHEET])
+    sheet = cv2.imread(str(masked / pseudo_masks.PSEUDO_MASK_SHEET))
     assert sheet.shape == (24 + 5 * 196, 4 * 196, 3)
 
 

@@ -6,7 +6,7 @@ import json
 import pathlib
 
 from e2wsol import config, files
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError, UserError
 from e2wsol.studies.suites import ROWS, Suite
 from e2wsol.training.run_folder import RunFolder
 
@@ -35,14 +35,14 @@ class Plan:
 
     Attributes:
       suite: Suite.
-      rows: Rows of the table, in its order.
+      rows: StudyRows of the table, in its order.
       seeds: of every row.
       folder: the study's.
       records: folder of records.
       input: folder or archive of pictures to make them from; empty where they are there.
       flags_dir: folder of the suites' flagfiles, with methods/ in it.
       start_weights: as --backbone_weights of e2wsol.train.
-      middle_layer, last_layer: end points that other localizers look at.
+      middle_layer, last_layer: end points that other localizers take.
       more: further flags of every training.
     """
 
@@ -63,13 +63,13 @@ class Plan:
         return self.folder / "runs" / trained_name(row, seed)
 
     def result_dir(self, row, seed):
-        """Folder of result.json, samples.npz and outcomes.npz of a Row."""
+        """Folder of result.json, samples.npz and outcomes.npz of a StudyRow."""
         if not row.of:
             return self.run_dir(row.name, seed)
         return self.run_dir(row.of, seed) / "localizers" / row.localizer / self.layer(row)
 
     def layer(self, row):
-        """The end point that a Row with another's network looks at."""
+        """The end point that a StudyRow with another's network takes."""
         return self.middle_layer if row.middle else self.last_layer
 
     def cells(self):
@@ -78,11 +78,11 @@ class Plan:
         cells = list(records)
         for seed in self.seeds:
             cells += [self._trained(row, seed, records) for row in self.rows if not row.of]
-            cells += self._looks(seed)
+            cells += self._localizers(seed)
         return cells
 
     def cell_of(self, row, seed):
-        """Name of the cell that makes a Row's result."""
+        """Name of the cell that makes a StudyRow's result."""
         return f"{row.of}_localizers-seed{seed}" if row.of else trained_name(row.name, seed)
 
     def _records_cells(self):
@@ -120,8 +120,8 @@ class Plan:
             *self.more,
         )
 
-    def _looks(self, seed):
-        """A cell for each trained network that other rows look at; it makes all of them, whichever the table has."""
+    def _localizers(self, seed):
+        """A cell for each trained network with other rows' localizers; it evaluates all, whichever the table has."""
         for of in dict.fromkeys(row.of for row in self.rows if row.of):
             rows = [row for row in ROWS if row.of == of]
             localizers = ",".join(dict.fromkeys(row.localizer for row in rows))
@@ -158,7 +158,7 @@ class Plan:
                 changed = [flag for flag in now if flag not in before] or [flag for flag in before if flag not in now]
                 raise UserError(
                     f"{file}: was made by another command, the difference is {' '.join(changed or now)}; give the "
-                    "flags of that study, or another --output"
+                    "flags of that study, or another output folder"
                 )
         return True
 
@@ -199,15 +199,15 @@ def written_out(cell):
 
 
 def choose_rows(names):
-    """The Rows of some names with those that they need before them, in the table's order; all for no name.
+    """The StudyRows of some names with those that they need before them, in the table's order; all for no name.
 
     Raises:
-      UserError: no such row.
+      ArgumentError: no such row.
     """
     known = {row.name: row for row in ROWS}
     for name in names:
         if name not in known:
-            raise UserError(f"--rows={','.join(names)}: no row {name}; choose among {', '.join(known)}")
+            raise ArgumentError("rows", names, f"no row {name}; choose among {', '.join(known)}")
     wanted, open_names = set(), list(names or known)
     while open_names:
         row = known[open_names.pop()]

@@ -13,7 +13,7 @@ from concurrent import futures
 
 from tqdm import tqdm
 
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError
 
 _LAST_WORDS = 4000  # bytes of a log in which the reason of a failure is looked for
 _COMMAND = "$ "  # what the line of a log begins with that names the command
@@ -171,15 +171,15 @@ def locked(folder):
     """Holds the folder's lock; yields its open file.
 
     Raises:
-      UserError: another process has it.
+      ArgumentError: another process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(
-                f"--output={folder.parent}: another study, or a training of one, is at work there; wait for its end"
+            raise ArgumentError(
+                "output", folder.parent, "another study, or a training of one, is at work there; wait for its end"
             ) from None
         yield file
 

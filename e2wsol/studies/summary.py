@@ -6,7 +6,7 @@ import statistics
 from e2wsol.errors import UserError
 from e2wsol.localization import bootstrap
 from e2wsol.localization.baselines import CENTRE_BOX, CENTRE_GAUSSIAN
-from e2wsol.studies import claims, paired, papers, scores
+from e2wsol.studies import paired, papers, scores
 from e2wsol.studies.suites import REFERENCE
 
 
@@ -18,7 +18,7 @@ class Summary:
       failed: {name of a cell: why it has no result}, as a Runner found them.
 
     Attributes:
-      found: {name of a row: {seed: Scored}}, rows without any left out.
+      found: {name of a row: {seed: EvaluatedCell}}, rows without any left out.
 
     Raises:
       UserError: results were not scored on the same pictures by the same rules.
@@ -45,12 +45,12 @@ class Summary:
                 if own != first:
                     raise UserError(
                         f"{self.plan.folder}: {name}, seed {seed}, was not scored as the others (protocol, average, "
-                        "side or pictures differ); use another --output for other settings"
+                        "side or pictures differ); use another output folder for other settings"
                     )
 
     @property
     def any(self):
-        """One Scored, for what is the same in all."""
+        """One EvaluatedCell, for what is the same in all."""
         return next(iter(next(iter(self.found.values())).values()))
 
     def document(self):
@@ -65,7 +65,7 @@ class Summary:
             ],
             "rows": [*(self._row(row) for row in self.plan.rows if row.name in self.found), *self._baselines()],
             "missing": self._missing(),
-            "claims": [entry for claim in claims.CLAIMS for entry in self._claim(claim)],
+            "claims": [entry for claim in papers.CLAIMS for entry in self._claim(claim)],
             "papers": [self._paper(paper) for paper in papers.load()],
         }
 

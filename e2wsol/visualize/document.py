@@ -4,8 +4,7 @@ import base64
 import hashlib
 from html import escape
 
-from e2wsol.visualize.page_script import SCRIPT
-from e2wsol.visualize.page_style import CSS
+from e2wsol.visualize.page_assets import CSS, SCRIPT
 
 
 def document(title, sections, css=""):
@@ -31,9 +30,9 @@ def definitions(pairs, css_class):
     return f'<dl class="{css_class}">\n{entries}\n</dl>'
 
 
-def tile(name, figure, note):
-    """One of the figures to read first: its name, the figure in large letters, a note."""
-    return f'<div class="stat">{escape(name)}<b>{escape(figure)}</b><small>{escape(note)}</small></div>'
+def tile(name, value, note):
+    """One of the scores to read first: its name, the value in large letters, a note."""
+    return f'<div class="stat">{escape(name)}<b>{escape(value)}</b><small>{escape(note)}</small></div>'
 
 
 def table(label, heads, bodies, css=""):

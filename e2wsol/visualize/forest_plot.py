@@ -59,7 +59,7 @@ def forest_plot(found, title):
     """
     left = _MARGIN + _LETTER * min(_MOST_LETTERS, max(len(difference.name) for difference in found))
     ticks = _ticks([100 * value for item in found for value in (0, item.value, *item.interval, *item.by_seed)])
-    axis = _Axis(left, ticks[0], ticks[-1])
+    axis = _PointsAxis(left, ticks[0], ticks[-1])
     bottom = _TOP + _ROW * len(found)
     return "\n".join(
         [
@@ -74,7 +74,7 @@ def forest_plot(found, title):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Axis:
+class _PointsAxis:
     """Points to view box coordinates: `low` stands at `left`, `high` at the right margin."""
 
     left: float

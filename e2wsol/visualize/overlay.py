@@ -1,6 +1,6 @@
-"""Pictures with boxes and maps drawn on them.
+"""Images with boxes and maps drawn on them.
 
-Pictures are uint8 RGB (H, W, 3), boxes float (n, 4) as x0, y0, x1, y1 in pixels with exclusive right
+Images are uint8 RGB (H, W, 3), boxes float (n, 4) as x0, y0, x1, y1 in pixels with exclusive right
 and bottom edges; nothing is drawn in place. Predicted boxes are solid orange, true boxes dashed blue:
 the two differ in colour (also for colour-blind readers) and in line.
 """
@@ -10,12 +10,18 @@ import unicodedata
 import cv2
 import numpy as np
 
+from e2wsol.localization.pseudo_mask import targets
+
 PREDICTED_COLOR = (255, 122, 0)
 TRUE_COLOR = (64, 190, 255)
 _OUTLINE = (16, 16, 16)
 _STRIP = (24, 24, 27)
 _INK = (235, 235, 235)
 _GAP = 4
+# File of the sheet in a folder of records with pseudo masks.
+PSEUDO_MASK_SHEET = "pseudo_masks.png"
+_SHEET_TITLES = ("picture", "foreground", "prior", "orange: object, dark: ignored")
+_SHEET_TITLE_ROWS = 24
 
 
 def of_localization(image, found, *, side):
@@ -110,7 +116,8 @@ def tile(image, score_map, *, predicted=(), true=(), side=None, caption=None):
     Args:
       image: uint8 RGB (H, W, 3).
       score_map: (h, w), as in `heat_overlay`; covers the whole picture.
-      predicted, true: boxes (n, 4) in the picture's pixels.
+      predicted: predicted boxes (n, 4) in the picture's pixels.
+      true: true boxes, likewise.
       side: scale the picture so that its longer side has this many pixels; None keeps its size.
       caption: text of the strip under the tile, which is also the legend; None leaves the strip out.
 
@@ -179,3 +186,40 @@ def _text(strip, text, x, y, unit):
     (width, height), _ = cv2.getTextSize(text, font, size, 1)
     cv2.putText(strip, text, (x, y + height // 2), font, size, _INK, max(1, round(unit)), cv2.LINE_AA)
     return x + width
+
+
+def pseudo_mask_sheet(samples, *, side=192):
+    """Pictures beside their foreground, prior and training target.
+
+    Args:
+      samples: list of (picture uint8 RGB (H, W, 3), pseudo mask uint8 (H', W', 2)), not empty.
+      side: of a tile, pixels; the aspect ratio is not kept, as in training.
+
+    Returns:
+      uint8 RGB picture.
+    """
+    rows = [_sheet_titles(side), *(_sheet_row(*sample, side) for sample in samples)]
+    return np.concatenate(rows, axis=0)
+
+
+def _sheet_row(picture, mask, side):
+    small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+    foreground, prior = (np.ascontiguousarray(mask[..., channel]) for channel in (0, 1))
+    tiles = small, heat_overlay(small, foreground), heat_overlay(small, prior), _target_overlay(small, mask)
+    return np.concatenate([np.pad(tile, ((0, _GAP), (0, _GAP), (0, 0))) for tile in tiles], axis=1)
+
+
+def _target_overlay(picture, mask):
+    """The picture with its object pixels tinted and the ignored ones darkened."""
+    target, weight = targets(mask, picture.shape[0])
+    tinted = cv2.addWeighted(picture, 0.5, np.full_like(picture, PREDICTED_COLOR), 0.5, 0.0)
+    kept = np.where(weight[..., None] == 1, picture, picture // 4)
+    return np.where(target[..., None] == 1, tinted, kept)
+
+
+def _sheet_titles(side):
+    row = np.full((_SHEET_TITLE_ROWS, len(_SHEET_TITLES) * (side + _GAP), 3), 24, np.uint8)
+    for column, title in enumerate(_SHEET_TITLES):
+        start = column * (side + _GAP) + 4, _SHEET_TITLE_ROWS - 8
+        cv2.putText(row, title, start, cv2.FONT_HERSHEY_SIMPLEX, 0.38, (235, 235, 235), 1, cv2.LINE_AA)
+    return row

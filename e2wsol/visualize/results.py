@@ -11,7 +11,7 @@ import numpy as np
 from e2wsol.data import dataset
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization.baselines import CENTRE_BOX
-from e2wsol.visualize.result_shape import RESULT, mismatch
+from e2wsol.visualize.result_schema import RESULT, mismatch
 
 THRESHOLD_KINDS = ("protocol", "validation", "best")
 _SAMPLE_KEYS = (

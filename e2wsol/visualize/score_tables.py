@@ -11,7 +11,7 @@ KIND_HEADS = {
     "validation": "threshold chosen on validation",
     "best": "best threshold on this split",
 }
-_PIXEL_FIGURES = {"pxap": "PxAP, all thresholds", "piou": "PIoU, peak over thresholds"}
+_PIXEL_METRICS = {"pxap": "PxAP, all thresholds", "piou": "PIoU, peak over thresholds"}
 _MAIN_IOU = 0.5
 _MISSING = "-"
 _MINUS = "\N{MINUS SIGN}"
@@ -30,7 +30,8 @@ def comparison_tables(first, second, names):
     """The methods' scores of two results beside each other, with the differences in points.
 
     Args:
-      first, second: the two results.
+      first: the first result.
+      second: the other one.
       names: what the runs are called.
     """
     heads = ("threshold", *names, "difference")
@@ -53,7 +54,7 @@ def percent(value):
 def points(first, second):
     """What the second share has more than the first, in points, as +1.2; '-' where one is None.
 
-    The difference is that of the figures as they are shown, so that a reader who subtracts agrees.
+    The difference is that of the numbers as they are shown, so that a reader who subtracts agrees.
     """
     if first is None or second is None:
         return _MISSING
@@ -130,11 +131,11 @@ def _kinds(scores):
 
 
 def _sizes(result):
-    rows = [_row(f"{name}: {_pictures(scores)}", _kinds(scores)) for name, scores in size_rows(result)]
+    rows = [_row(f"{name}: {_counted_images(scores)}", _kinds(scores)) for name, scores in size_rows(result)]
     return _body(f"GT-known Loc, IoU 0.5, {result['method']} by size of the object", rows) if rows else ""
 
 
-def _pictures(scores):
+def _counted_images(scores):
     count = max(score["pictures"] for score in scores.values())
     return f"{count} picture{'' if count == 1 else 's'}"
 
@@ -160,7 +161,7 @@ def _mean_cell(scores):
 
 
 def _pixels(result):
-    for key, title in _PIXEL_FIGURES.items():
+    for key, title in _PIXEL_METRICS.items():
         rows = [
             _row(
                 name, [_MISSING, _MISSING, _pixel_cell(result, key, name)], "method" if name == result["method"] else ""
@@ -219,17 +220,17 @@ def _paired_sizes(first, second):
     theirs = dict(size_rows(second))
     for name, scores in size_rows(first):
         if name in theirs:
-            yield _body(f"GT-known Loc, IoU 0.5, {name}", _paired_kinds(scores, theirs[name]), _pictures(scores))
+            yield _body(f"GT-known Loc, IoU 0.5, {name}", _paired_kinds(scores, theirs[name]), _counted_images(scores))
 
 
 def _paired_summaries(first, second):
-    """MaxBoxAcc's means and the pixel figures that both results have."""
+    """MaxBoxAcc's means and the pixel scores that both results have."""
     methods = first["method"], second["method"]
     if _mean_title(first) and _mean_title(first) == _mean_title(second):
         ours, theirs = (result["max_box_acc"][name] for result, name in zip((first, second), methods))
         cells = [_mean_cell(ours), _mean_cell(theirs), points(ours["mean"], theirs["mean"])]
         yield _body(_mean_title(first), [_row("best of each IoU", cells)])
-    for key, title in _PIXEL_FIGURES.items():
+    for key, title in _PIXEL_METRICS.items():
         if first.get(key) and second.get(key):
             cells = [_pixel_cell(result, key, name) for result, name in zip((first, second), methods)]
             difference = points(first[key].get(methods[0]), second[key].get(methods[1]))

@@ -1,4 +1,4 @@
-"""The study page's tables: scores, differences to CAM, the papers' claims, published figures beside ours."""
+"""The study page's tables: scores, differences to CAM, the papers' claims, published scores beside ours."""
 
 import itertools
 from html import escape
@@ -15,7 +15,7 @@ _VERDICTS = {
     "not measured": _NOT_MEASURED,
 }
 # By column: the key of a published row, and of our scores beside it.
-_PAPER_FIGURES = {
+_PAPER_METRICS = {
     "gt_known": "GT-known Loc",
     "top1_loc": "Top-1 Loc",
     "top5_loc": "Top-5 Loc",
@@ -120,7 +120,7 @@ def _absent_row(study, title):
 
 
 def difference_table(found, title):
-    """The figures of a forest plot.
+    """The numbers of a forest plot.
 
     Args:
       found: list of forest_plot.Difference.
@@ -162,9 +162,9 @@ def claims_table(study):
 
 
 def papers_table(study):
-    """The published figures by method, and below those of one setting of ours what was measured here."""
+    """The published scores by method, and below those of one setting of ours what was measured here."""
     titles = {row["entry"]: row["title"] for row in study["rows"]}
-    heads = ["", "backbone", "data set", *_PAPER_FIGURES.values(), "source"]
+    heads = ["", "backbone", "data set", *_PAPER_METRICS.values(), "source"]
     methods = {}
     for paper in study["papers"]:
         methods.setdefault(paper["method"], []).append(paper)
@@ -183,24 +183,24 @@ def _paper_lines(papers, columns):
 
 
 def _published(paper):
-    figures = "".join(f"<td>{_figure(paper.get(key), 'not given')}</td>" for key in _PAPER_FIGURES)
+    cells = "".join(f"<td>{_percent(paper.get(key), 'not given')}</td>" for key in _PAPER_METRICS)
     note = f"<small>{escape(paper['protocol_note'])}</small>" if paper.get("protocol_note") else ""
     return (
         f'<tr><th scope="row">paper</th><td>{escape(paper["backbone"])}</td><td>{escape(paper["dataset"])}</td>'
-        f"{figures}<td>{escape(paper['source'])}{note}</td></tr>"
+        f"{cells}<td>{escape(paper['source'])}{note}</td></tr>"
     )
 
 
 def _ours(ours, columns):
     if ours is None:
         return f'<tr class="ours"><th scope="row">ours</th><td colspan="{columns - 1}">{_NOT_MEASURED}</td></tr>'
-    shares = {key: None if ours.get(key) is None else 100 * ours[key] for key in _PAPER_FIGURES}
-    figures = "".join(f"<td>{_figure(share, 'not measured')}</td>" for share in shares.values())
+    shares = {key: None if ours.get(key) is None else 100 * ours[key] for key in _PAPER_METRICS}
+    cells = "".join(f"<td>{_percent(share, 'not measured')}</td>" for share in shares.values())
     return (
-        f'<tr class="ours"><th scope="row">ours</th><td colspan="2">{escape(ours["setting"])}</td>{figures}'
+        f'<tr class="ours"><th scope="row">ours</th><td colspan="2">{escape(ours["setting"])}</td>{cells}'
         "<td>this study</td></tr>"
     )
 
 
-def _figure(value, absent):
+def _percent(value, absent):
     return f'<span class="soft">{absent}</span>' if value is None else f"{value:.1f}"

@@ -15,8 +15,7 @@ from e2wsol.errors import UserError
 from e2wsol.localizers import LOCALIZERS
 from e2wsol.methods import MethodOptions
 from e2wsol.studies import cells
-from e2wsol.studies.claims import CLAIMS
-from e2wsol.studies.papers import METHODS
+from e2wsol.studies.papers import CLAIMS, METHODS
 from e2wsol.studies.scores import BY_KEY
 from e2wsol.studies.suites import REFERENCE, ROWS, SUITES
 from e2wsol.training.loop import LoopOptions
@@ -99,7 +98,7 @@ def test_rows_bring_what_they_need(names, expected):
 
 
 def test_an_unknown_row():
-    with pytest.raises(UserError, match=r"--rows=cam,cma: no row cma; choose among cam, has, acol"):
+    with pytest.raises(UserError, match=r"rows=cam,cma: no row cma; choose among cam, has, acol"):
         cells.choose_rows(("cam", "cma"))
 
 

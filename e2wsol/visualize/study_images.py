@@ -48,7 +48,7 @@ def _original(arrays, index, classes):
     """The picture with its true box, its class and its id."""
     name = gallery.class_name(int(arrays["labels"][index]), classes)
     image, factors = _small(arrays["images"][index])
-    view = gallery.picture(image, name) + gallery.boxes_over(
+    view = gallery.image_tag(image, name) + gallery.boxes_over(
         image.shape, (), _boxes(arrays["true_boxes"], index, factors)
     )
     return (
@@ -64,7 +64,7 @@ def _tile(title, arrays, index):
     boxes = (_boxes(arrays[kind], index, factors) for kind in ("predicted_boxes", "true_boxes"))
     css, verdict = ("good", "✓ hit") if arrays["hits"][index] else ("bad", "✗ miss")
     name, iou = escape(title), float(arrays["ious"][index])
-    view = gallery.picture(heat, f"map of {name}") + gallery.boxes_over(image.shape, *boxes)
+    view = gallery.image_tag(heat, f"map of {name}") + gallery.boxes_over(image.shape, *boxes)
     return (
         f'<td><span class="view">{view}</span>'
         f'<small aria-hidden="true">{name}</small><span class="{css}">{verdict} · {iou:.2f}</span></td>'

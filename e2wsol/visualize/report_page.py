@@ -4,10 +4,9 @@ from html import escape
 
 from e2wsol.localization.baselines import CENTRE_BOX
 from e2wsol.visualize import gallery
-from e2wsol.visualize.curves import charts
+from e2wsol.visualize.charts import charts, overlap_chart
 from e2wsol.visualize.document import definitions, document, folded_table, tile
-from e2wsol.visualize.histogram import overlap_chart
-from e2wsol.visualize.outcomes import OUTCOMES
+from e2wsol.visualize.gallery import OUTCOMES
 from e2wsol.visualize.results import averaging, cropping, leaving_out, score_rows, skipping, value_of
 from e2wsol.visualize.score_tables import KIND_HEADS, method_rows, percent, score_tables
 
@@ -31,7 +30,7 @@ _GLOSSARY = {
 }
 
 
-def page(result, samples, names, *, pictures=48, pseudo_masks=None):
+def report_page(result, samples, names, *, pictures=48, pseudo_masks=None):
     """The report of one run as an HTML document.
 
     Args:
@@ -50,7 +49,7 @@ def page(result, samples, names, *, pictures=48, pseudo_masks=None):
         score_note(result),
         score_tables(result),
         chart_section(charts(result), overlap_chart(result)),
-        _pictures(result, samples, names, pictures),
+        _images(result, samples, names, pictures),
         _pseudo_masks(pseudo_masks),
         glossary(result),
         _settings(result),
@@ -102,7 +101,7 @@ def classification(result):
 
 
 def _tiles(result):
-    """The figures to read first: localization against the centre box, and classification."""
+    """The scores to read first: localization against the centre box, and classification."""
     boxes = {(row.metric, row.iou): row for row in score_rows(result) if row.localizer == CENTRE_BOX}
     tiles = []
     for row in first_rows(result):
@@ -117,7 +116,7 @@ def _tiles(result):
 
 
 def score_note(result, more=""):
-    """What the tables' figures are."""
+    """What the tables' numbers are."""
     averaged = f", {averaging(result)}" if averaging(result) else ""
     level = (result.get("bootstrap") or {}).get("level")
     spread = f" Under a score stands its {level:.0%} confidence interval over pictures, then" if level else " Under it"
@@ -155,7 +154,7 @@ def shown_at(result):
     return "the protocol's threshold" + ("" if default is None else f", {default:.3f}")
 
 
-def picture_key(text):
+def image_key(text):
     """The pictures' heading, what stands in them, and the colours."""
     return (
         "<h2>Pictures</h2>\n"
@@ -178,7 +177,7 @@ def outcome_rules():
     )
 
 
-def _pictures(result, samples, names, count):
+def _images(result, samples, names, count):
     if samples is None or not len(samples["ids"]) or not count:
         return ""
     several = (
@@ -186,7 +185,7 @@ def _pictures(result, samples, names, count):
         if result.get("every_contour")
         else ""
     )
-    key = picture_key(escape(f"Boxes at {shown_at(result)}.{several}"))
+    key = image_key(escape(f"Boxes at {shown_at(result)}.{several}"))
     return key + outcome_rules() + gallery.single(samples, names, count)
 
 
@@ -203,7 +202,7 @@ def _pseudo_masks(sheet):
 
 
 def glossary(result):
-    """What the figures mean; those that the result does not hold are left out."""
+    """What the scores mean; those that the result does not hold are left out."""
     absent = {name for name in ("PxAP", "PIoU") if not result.get(name.lower())}
     return "<h2>What the figures mean</h2>" + definitions(
         [(term, text) for term, text in _GLOSSARY.items() if term not in absent], "glossary"
