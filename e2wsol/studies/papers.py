@@ -7,6 +7,7 @@ Grad-CAM and Grad-CAM++ have no row: no absolute score of theirs was found in a 
 import csv
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 from e2wsol.errors import UserError
 
@@ -61,7 +62,7 @@ _COLUMNS = [field.name for field in dataclasses.fields(PublishedScores)]
 SCORES = ("top1_loc", "top5_loc", "gt_known", "top1_class")
 
 
-def load(path=PATH):
+def load(path: pathlib.Path = PATH) -> list[PublishedScores]:
     """The rows of a file like papers.csv, in its order.
 
     Raises:
@@ -123,7 +124,7 @@ class Claim:
     score: str = ""
     not_below: bool = False
 
-    def verdict(self, interval, by_seed=()):
+    def verdict(self, interval: Sequence[float], by_seed: Sequence[float] = ()) -> tuple[str, str]:
         """What a study says of it: ("yes", "no" or "open", why).
 
         Args:

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -25,11 +27,11 @@ class EvaluatedCell:
     result: dict
     outcomes: outcomes.Outcomes
 
-    def entry(self, metric, iou, kind, localizer=None):
+    def entry(self, metric: str, iou: float, kind: str, localizer: str | None = None) -> dict[str, Any] | None:
         """The score in result.json, by default that of the method; None where it has none."""
         return find_score(self.result, localizer or self.result["method"], metric, iou, kind)
 
-    def column(self, entry):
+    def column(self, entry: Mapping[str, Any]) -> int | None:
         """The place of a score of result.json in the outcomes' IoU thresholds.
 
         None where it is not the mean of the outcomes: it averages over classes, leaves pictures out or has a threshold
@@ -125,7 +127,7 @@ SCORES = (
 BY_KEY = {score.key: score for score in SCORES}
 
 
-def load(folder):
+def load(folder: pathlib.Path) -> EvaluatedCell:
     """The EvaluatedCell of a folder with result.json and outcomes.npz.
 
     Raises:
@@ -141,7 +143,7 @@ def load(folder):
     return EvaluatedCell(result, outcomes.load(folder / outcomes.FILE_NAME))
 
 
-def describe_bootstrap():
+def describe_bootstrap() -> dict[str, Any]:
     """How intervals and p-values are made, ready for JSON."""
     return {
         "method": "percentile bootstrap over pictures, the same drawn pictures for all rows",

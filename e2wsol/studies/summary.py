@@ -2,11 +2,17 @@
 
 import dataclasses
 import statistics
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 from e2wsol.errors import UserError
 from e2wsol.localization import bootstrap
 from e2wsol.localization.baselines import CENTRE_BOX, CENTRE_GAUSSIAN
 from e2wsol.studies import paired, papers, scores
+from e2wsol.studies.cells import Plan
+from e2wsol.studies.scores import EvaluatedCell, ScoreColumn
 from e2wsol.studies.suites import REFERENCE
 
 
@@ -24,15 +30,15 @@ class Summary:
       UserError: results were not scored on the same pictures by the same rules.
     """
 
-    def __init__(self, plan, failed=()):
-        self.plan, self.failed = plan, dict(failed)
+    def __init__(self, plan: Plan, failed: Mapping[str, str] | None = None):
+        self.plan, self.failed = plan, dict(failed or {})
         self.found = {}
         for row in plan.rows:
             seeds = [seed for seed in plan.seeds if plan.done_file(plan.cell_of(row, seed)).exists()]
             if seeds:
                 self.found[row.name] = {seed: scores.load(plan.result_dir(row, seed)) for seed in seeds}
         self._check()
-        self._draws = {}
+        self._draws: dict[str, dict[str, np.ndarray]] = {}
 
     def _check(self):
         """Scores compare only on the same pictures, under the same rules."""
@@ -49,11 +55,11 @@ class Summary:
                     )
 
     @property
-    def any(self):
+    def any(self) -> EvaluatedCell:
         """One EvaluatedCell, for what is the same in all."""
         return next(iter(next(iter(self.found.values())).values()))
 
-    def document(self):
+    def document(self) -> dict[str, Any]:
         """study.json."""
         return {
             "suite": self._suite(),
@@ -144,7 +150,7 @@ class Summary:
         entries = {score.key: self.difference(row.name, REFERENCE, score) for score in scores.SCORES}
         return {key: entry for key, entry in entries.items() if entry} or None
 
-    def difference(self, name, than, score):
+    def difference(self, name: str, than: str, score: ScoreColumn) -> dict[str, Any] | None:
         """{"difference", "by_seed", "interval", "p"} of a row's mean less another's, None without both."""
         if name not in self.found or than not in self.found:
             return None

@@ -5,10 +5,11 @@ Colours come from the page: lines carry the classes `method`, `second`, `baselin
 """
 
 import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from e2wsol.localization.baselines import CENTRE_BOX
-from e2wsol.visualize.results import THRESHOLD_KINDS, score_rows, value_of
+from e2wsol.visualize.results import THRESHOLD_KINDS, Result, score_rows, value_of
 
 _METRICS = {"gt_known": "GT-known Loc", "top1": "Top-1 Loc", "top5": "Top-5 Loc"}
 _WIDTH, _HEIGHT = 480, 346
@@ -43,7 +44,7 @@ class ThresholdMark:
     value: float
 
 
-def charts(result, second=None, names=()):
+def charts(result: Result, second: Result | None = None, names: Sequence[str] = ()) -> list[tuple[float, str]]:
     """Charts of the metrics whose curves the result holds: a list of (IoU threshold, SVG).
 
     Each shows the method's curve with its marked thresholds and the baselines' curves; the centre
@@ -110,7 +111,7 @@ def _marks(row):
     ]
 
 
-def chart(lines, marks, *, title):
+def chart(lines: Sequence[Curve], marks: Sequence[ThresholdMark], *, title: str) -> str:
     """One line chart as an SVG element.
 
     Args:
@@ -130,7 +131,7 @@ def chart(lines, marks, *, title):
     return drawing(title, parts, [(line.name, line.kind) for line in lines], marks=bool(marks))
 
 
-def drawing(title, parts, entries, *, marks=False):
+def drawing(title: str, parts: Iterable[str], entries: Sequence[tuple[str, str]], *, marks: bool = False) -> str:
     """The SVG of a plot: its title, its parts and, below them, a legend of (name, CSS class).
 
     Without marks there is no room for their names above the plot.
@@ -156,16 +157,16 @@ class PlotAxes:
     end: float
     top: float = 1.0
 
-    def x(self, threshold):
+    def x(self, threshold: float) -> float:
         """The place of a threshold, or an IoU, from the left."""
         return _LEFT + (_RIGHT - _LEFT) * threshold / self.end
 
-    def y(self, value):
+    def y(self, value: float) -> float:
         """The place of a share from above."""
         return _BOTTOM - (_BOTTOM - _TOP) * value / self.top
 
 
-def grid(axis, label):
+def grid(axis: PlotAxes, label: str) -> Iterator[str]:
     """Yields the lines and numbers behind a plot whose vertical axis is in per cent."""
     for step in range(6):
         value = axis.top * step / 5
@@ -214,7 +215,7 @@ def _legend_entry(name, kind, x, row):
     )
 
 
-def overlap_chart(result, second=None, names=()):
+def overlap_chart(result: Result, second: Result | None = None, names: Sequence[str] = ()) -> str:
     """The SVG of the shares of pictures by IoU with the true box; empty where the result has no such counts.
 
     The method stands against the centre box or, with `second`, against that run's method; arguments as

@@ -2,6 +2,7 @@
 
 import dataclasses
 from html import escape
+from typing import Any
 
 from e2wsol.errors import ArgumentError
 from e2wsol.visualize import gallery
@@ -41,7 +42,7 @@ class EvaluatedRun:
     classes: list
 
 
-def check_comparable(first, second):
+def check_comparable(first: EvaluatedRun, second: EvaluatedRun) -> None:
     """Raises an ArgumentError unless both runs were scored on the same pictures and classes."""
     for text, key in _SAME.items():
         ours, theirs = (run.result["dataset"].get(key) for run in (first, second))
@@ -56,13 +57,13 @@ def check_comparable(first, second):
         raise ArgumentError("compare", None, "other classes than those of run_dir, or in another order (dataset.json)")
 
 
-def different_rules(first, second):
+def different_rules(first: EvaluatedRun, second: EvaluatedRun) -> dict[str, tuple[Any, Any]]:
     """{fact: (first's, second's)} where the two scores do not mean the same, such as the protocol."""
     ours, theirs = facts(first.result), facts(second.result)
     return {name: (ours[name], theirs[name]) for name in ours if name not in _FREE and ours[name] != theirs[name]}
 
 
-def comparison_page(first, second, *, pictures=48):
+def comparison_page(first: EvaluatedRun, second: EvaluatedRun, *, pictures: int = 48) -> str:
     """The comparison as an HTML document.
 
     Args:

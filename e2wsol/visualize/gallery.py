@@ -2,15 +2,18 @@
 
 import base64
 import dataclasses
+from collections.abc import Sequence
 from html import escape
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from e2wsol.visualize import overlay
+from e2wsol.visualize.results import Samples
 
 _JPEG_QUALITY = 85
-# Boxes are drawn this share of the picture's side inside it, so that an edge along the border is runs whole.
+# Boxes are drawn this share of the picture's side inside it, so that an edge along the border is seen whole.
 _INSET = 0.008
 # Two boxes of one size that share so much have an IoU of 0.5: what misses with more differs in size.
 SHARE = 2 / 3
@@ -48,7 +51,7 @@ class ImageGroup:
     rows: list
 
 
-def single(samples, names, count):
+def single(samples: Samples, names: Sequence[str], count: int) -> str:
     """The gallery of one run: its worst, best and random pictures, no picture twice.
 
     Args:
@@ -66,7 +69,7 @@ def single(samples, names, count):
     return gallery([RunSamples("", samples)], groups, names)
 
 
-def paired(first, second, names, count):
+def paired(first: RunSamples, second: RunSamples, names: Sequence[str], count: int) -> str:
     """The gallery of two runs: pictures that both kept, under both.
 
     Args:
@@ -86,7 +89,7 @@ def paired(first, second, names, count):
     return gallery([first, second], groups, names)
 
 
-def choose(ious, random, per_group):
+def choose(ious: np.ndarray, random: np.ndarray, per_group: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Indices of the worst, the best and the randomly drawn pictures.
 
     Args:
@@ -105,7 +108,7 @@ def choose(ious, random, per_group):
     return worst, best, np.sort(rest[random[rest]])[:count]
 
 
-def split_by_gain(gains, per_group):
+def split_by_gain(gains: np.ndarray, per_group: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Indices of the pictures that gain most, that lose most, and of others, each group at most `per_group`.
 
     Args:
@@ -120,13 +123,13 @@ def split_by_gain(gains, per_group):
     return better, worse, rest[:per_group]
 
 
-def common(first, second):
+def common(first: np.ndarray, second: np.ndarray) -> list[tuple[int, int]]:
     """Index pairs of the ids that both arrays hold, in the first one's order."""
     places = {name: place for place, name in enumerate(second.tolist())}
     return [(place, places[name]) for place, name in enumerate(first.tolist()) if name in places]
 
 
-def gallery(runs, groups, names):
+def gallery(runs: Sequence[RunSamples], groups: Sequence[ImageGroup], names: Sequence[str]) -> str:
     """Filter, groups of figures and the dialog as HTML.
 
     Args:
@@ -207,13 +210,13 @@ def _run(run, index, word, names):
     )
 
 
-def image_tag(image, text):
-    """The <img> of a uint8 RGB picture; `text` stands for it where it is not runs, as HTML."""
+def image_tag(image: np.ndarray, text: str) -> str:
+    """The <img> of a uint8 RGB picture; `text` stands for it where it is not seen, as HTML."""
     height, width = image.shape[:2]
     return f'<img src="{jpeg_uri(image)}" width="{width}" height="{height}" alt="{text}" decoding="async">'
 
 
-def boxes_over(shape, predicted, true):
+def boxes_over(shape: Sequence[int], predicted: ArrayLike, true: ArrayLike) -> str:
     """Boxes as SVG over the picture, so that they stay sharp where it is enlarged."""
     height, width = shape[:2]
     rectangles = [_box(box, "predicted", width, height) for box in np.reshape(predicted, (-1, 4)) if box[2] >= 0]
@@ -245,18 +248,18 @@ def _verdict(run, index, word, names):
     )
 
 
-def class_name(label, names):
+def class_name(label: int, names: Sequence[str]) -> str:
     """The class's name as HTML; its number where it has none."""
     return escape(names[label] if 0 <= label < len(names) else f"class {label}")
 
 
-def jpeg_uri(image):
+def jpeg_uri(image: np.ndarray) -> str:
     """A uint8 RGB picture as a data: URI that holds it as JPEG."""
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
 
 
-def outcome(predicted, true_boxes, *, hit, label, prediction):
+def outcome(predicted: ArrayLike, true_boxes: ArrayLike, *, hit: bool, label: int, prediction: int) -> str:
     """The key in OUTCOMES of one picture.
 
     A miss is judged by the true box of the highest IoU with the predicted one: where they share at
@@ -294,7 +297,7 @@ def _shared(box, others):
     return _area(np.concatenate([low, high], axis=1))
 
 
-def outcomes(samples):
+def outcomes(samples: Samples) -> list[str]:
     """The outcome of every picture in the arrays of samples.npz, as a list."""
     names = ("predicted_boxes", "true_boxes", "hits", "labels", "predictions")
     return [

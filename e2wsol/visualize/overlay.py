@@ -6,9 +6,12 @@ the two differ in colour (also for colour-blind readers) and in line.
 """
 
 import unicodedata
+from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from e2wsol.localization.pseudo_mask import targets
 
@@ -18,13 +21,14 @@ _OUTLINE = (16, 16, 16)
 _STRIP = (24, 24, 27)
 _INK = (235, 235, 235)
 _GAP = 4
+Color = tuple[int, int, int]
 # File of the sheet in a folder of records with pseudo masks.
 PSEUDO_MASK_SHEET = "pseudo_masks.png"
 _SHEET_TITLES = ("picture", "foreground", "prior", "orange: object, dark: ignored")
 _SHEET_TITLE_ROWS = 24
 
 
-def of_localization(image, found, *, side):
+def of_localization(image: np.ndarray, found: Any, *, side: int | None) -> np.ndarray:
     """The `tile` of an image with what was found in it: box, map, class and score of the first class.
 
     Args:
@@ -42,7 +46,7 @@ def of_localization(image, found, *, side):
     )
 
 
-def heat_overlay(image, score_map, *, opacity=0.6):
+def heat_overlay(image: np.ndarray, score_map: np.ndarray, *, opacity: float = 0.6) -> np.ndarray:
     """A picture under its score map, coloured from dark violet (0) over orange to pale yellow (1).
 
     Args:
@@ -62,7 +66,9 @@ def heat_overlay(image, score_map, *, opacity=0.6):
     return cv2.addWeighted(np.ascontiguousarray(colors), opacity, image, 1.0 - opacity, 0.0)
 
 
-def draw_boxes(image, boxes, color, *, dashed=False, thickness=None):
+def draw_boxes(
+    image: np.ndarray, boxes: ArrayLike, color: Color, *, dashed: bool = False, thickness: int | None = None
+) -> np.ndarray:
     """A copy of the picture with the boxes' edges drawn just inside them.
 
     Args:
@@ -105,12 +111,20 @@ def _dashes(start, end, length):
     return [(tuple(points[i]), tuple(points[i + 1])) for i in range(0, count, 2)]
 
 
-def picture_with_boxes(image, predicted=(), true=()):
+def picture_with_boxes(image: np.ndarray, predicted: ArrayLike = (), true: ArrayLike = ()) -> np.ndarray:
     """The picture with predicted boxes (solid orange) and true boxes (dashed blue)."""
     return draw_boxes(draw_boxes(image, predicted, PREDICTED_COLOR), true, TRUE_COLOR, dashed=True)
 
 
-def tile(image, score_map, *, predicted=(), true=(), side=None, caption=None):
+def tile(
+    image: np.ndarray,
+    score_map: np.ndarray,
+    *,
+    predicted: Any = (),
+    true: Any = (),
+    side: int | None = None,
+    caption: str | None = None,
+) -> np.ndarray:
     """The picture with its boxes beside the picture under its map.
 
     Args:
@@ -139,7 +153,7 @@ def _boxes(boxes):
     return np.asarray(boxes, np.float64).reshape(-1, 4)
 
 
-def scaled(image, side):
+def scaled(image: np.ndarray, side: int | None) -> tuple[np.ndarray, np.ndarray]:
     """(picture with `side` pixels along its longer side, (4,) factors of its boxes); None keeps the size."""
     height, width = image.shape[:2]
     if side is None:
@@ -188,7 +202,7 @@ def _text(strip, text, x, y, unit):
     return x + width
 
 
-def pseudo_mask_sheet(samples, *, side=192):
+def pseudo_mask_sheet(samples: Sequence[tuple[np.ndarray, np.ndarray]], *, side: int = 192) -> np.ndarray:
     """Pictures beside their foreground, prior and training target.
 
     Args:

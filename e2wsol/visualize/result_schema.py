@@ -1,6 +1,7 @@
 """The schema of result.json, as data, and where a value differs from it."""
 
 import dataclasses
+from typing import Any
 
 NUMBER = (int, float)
 MAYBE_NUMBER = (int, float, type(None))
@@ -69,7 +70,7 @@ RESULT = {
 }
 
 
-def mismatch(value, schema, place=""):
+def mismatch(value: Any, schema: Any, place: str = "") -> str | None:
     """Where a value read from JSON differs from a schema.
 
     Args:

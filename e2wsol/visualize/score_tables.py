@@ -1,10 +1,20 @@
 """The report's tables of scores, of one run and of two."""
 
 import itertools
+from collections.abc import Sequence
 from html import escape
 
 from e2wsol.visualize.document import table
-from e2wsol.visualize.results import THRESHOLD_KINDS, interval_of, score_rows, size_rows, threshold_of, value_of
+from e2wsol.visualize.results import (
+    THRESHOLD_KINDS,
+    Result,
+    ScoreRow,
+    interval_of,
+    score_rows,
+    size_rows,
+    threshold_of,
+    value_of,
+)
 
 KIND_HEADS = {
     "protocol": "protocol's threshold",
@@ -18,7 +28,7 @@ _MINUS = "\N{MINUS SIGN}"
 _TO = "\N{EN DASH}"
 
 
-def score_tables(result):
+def score_tables(result: Result) -> str:
     """All scores of a result as HTML: those at IoU 0.5 and the summaries, and folded below them other IoUs."""
     main, others = _split(score_rows(result))
     heads = "localizer", *(KIND_HEADS[kind] for kind in THRESHOLD_KINDS)
@@ -26,7 +36,7 @@ def score_tables(result):
     return _table(heads, bodies) + _folded(others, lambda rows: _table(heads, _bodies(rows, result["method"])))
 
 
-def comparison_tables(first, second, names):
+def comparison_tables(first: Result, second: Result, names: tuple[str, str]) -> str:
     """The methods' scores of two results beside each other, with the differences in points.
 
     Args:
@@ -41,17 +51,17 @@ def comparison_tables(first, second, names):
     return _table(heads, bodies, "compare") + folded
 
 
-def method_rows(result):
+def method_rows(result: Result) -> list[ScoreRow]:
     """The score rows of the result's own method."""
     return [row for row in score_rows(result) if row.localizer == result["method"]]
 
 
-def percent(value):
+def percent(value: float) -> str:
     """A share as 81.0%."""
     return f"{100 * value:.1f}%"
 
 
-def points(first, second):
+def points(first: float | None, second: float | None) -> str:
     """What the second share has more than the first, in points, as +1.2; '-' where one is None.
 
     The difference is that of the numbers as they are shown, so that a reader who subtracts agrees.
@@ -61,13 +71,13 @@ def points(first, second):
     return signed(round(100 * second, 1) - round(100 * first, 1))
 
 
-def signed(difference):
+def signed(difference: float) -> str:
     """A number of points with its sign, as +1.2 or −1.2; 0.0 has none."""
     difference = round(difference, 1)
     return f"{difference:+.1f}".replace("-", _MINUS) if difference else "0.0"
 
 
-def low_high(interval):
+def low_high(interval: Sequence[float] | None) -> str:
     """A share's interval in per cent, as 55.0–62.5, in small type under the figure; empty for None."""
     return f"<small>{100 * interval[0]:.1f}{_TO}{100 * interval[1]:.1f}</small>" if interval else ""
 

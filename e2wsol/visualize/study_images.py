@@ -1,17 +1,20 @@
 """The same pictures under every entry of a study, side by side."""
 
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 
 from e2wsol.visualize import gallery, overlay
 from e2wsol.visualize.document import table
+from e2wsol.visualize.results import Samples
 
 # Pixels of a tile in the page; it is shown at about two thirds of them, so that it is sharp on a dense screen.
 _SIDE = 160
 
 
-def shared(samples, count):
+def shared(samples: Mapping[str, Samples], count: int) -> list[str]:
     """Ids of the pictures that were drawn at random and that all entries kept, in the order of the data set.
 
     The best and the worst pictures of an entry are no fair sample for the others.
@@ -25,7 +28,9 @@ def shared(samples, count):
     return [name for name, random in zip(first["ids"].tolist(), first["random"]) if random and name in kept][:count]
 
 
-def side_by_side(rows, samples, classes, ids):
+def side_by_side(
+    rows: Sequence[Mapping[str, Any]], samples: Mapping[str, Samples], classes: Sequence[str], ids: Sequence[str]
+) -> str:
     """A table of pictures: a row a picture, first as it is with its true box, then a column an entry.
 
     Args:

@@ -1,11 +1,13 @@
 """The page of a study: every method on one suite, with seeds, intervals, claims, papers and the same pictures."""
 
 import itertools
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from e2wsol.visualize.document import definitions, document, folded_table
 from e2wsol.visualize.forest_plot import differences, forest_plot
 from e2wsol.visualize.page_assets import STUDY_CSS
+from e2wsol.visualize.results import Samples, Study
 from e2wsol.visualize.study_images import shared, side_by_side
 from e2wsol.visualize.study_tables import (
     bars,
@@ -21,7 +23,9 @@ from e2wsol.visualize.study_tables import (
 _REFERENCE = "cam"
 
 
-def study_page(study, samples, classes, *, pictures=12):
+def study_page(
+    study: Study, samples: Mapping[str, Samples | None], classes: Sequence[str], *, pictures: int = 12
+) -> str:
     """The study as one HTML document.
 
     Args:

@@ -1,7 +1,11 @@
 """Tables of scores as plain text, for the terminal, and the rows of layers.json."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from e2wsol.visualize.results import (
     THRESHOLD_KINDS,
+    Result,
     averaging,
     cropping,
     interval_of,
@@ -19,7 +23,7 @@ _LAYER_KINDS = ("validation", "best")
 _HEADS = ("protocol's t", "chosen on validation", "best on this split", "pictures")
 
 
-def score_table(result):
+def score_table(result: Result) -> str:
     """Every score of a result as aligned text: one row a metric and localizer, in per cent.
 
     Columns: at the protocol's threshold, at the one chosen on the validation split, at the best one
@@ -125,7 +129,7 @@ def _pixel_lines(result):
     ]
 
 
-def layer_rows(results, own):
+def layer_rows(results: Mapping[str, Result], own: str) -> list[dict[str, Any]]:
     """One row a map, baselines last.
 
     Args:
@@ -160,7 +164,7 @@ def _layer_entry(score):
     }
 
 
-def layer_table(rows, result):
+def layer_table(rows: Sequence[Mapping[str, Any]], result: Result) -> str:
     """The rows as aligned text, in per cent; `result` is any of the results."""
     masks = any(row["pxap"] is not None for row in rows)
     heads = [

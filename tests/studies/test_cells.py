@@ -45,7 +45,7 @@ def read(command):
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_every_command_parses(suite, tmp_path):
-    plan = made_plans.plan(tmp_path, suite=suite, input="pictures", start_weights="w.npz", more=("--momentum=0.5",))
+    plan = made_plans.plan(tmp_path, suite=suite, input="pictures", backbone_weights="w.npz", more=("--momentum=0.5",))
     budgets = set()
     for cell in plan.cells():
         for command in cell.commands:
@@ -146,9 +146,9 @@ def test_a_finished_cell_is_known_by_its_flags(tmp_path):
     assert plan.is_done(cell)
 
     for changes, expected in (
-        ({"start_weights": "imagenet"}, "the difference is --backbone_weights=imagenet; give the flags"),
+        ({"backbone_weights": "imagenet"}, "the difference is --backbone_weights=imagenet; give the flags"),
         ({"more": ("--epochs=9",)}, "the difference is --epochs=9; give"),
-        ({"records": pathlib.Path("other")}, "the difference is --data_dir=other; give"),
+        ({"data_dir": pathlib.Path("other")}, "the difference is --data_dir=other; give"),
     ):
         other = made_plans.plan(tmp_path / "study", rows=["cam"], seeds=[0], **{"flags_dir": flags} | changes)
         with pytest.raises(UserError, match=rf"cells/cam-seed0.json: was made by another command, {expected}"):
