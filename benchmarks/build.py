@@ -17,19 +17,19 @@ import sys
 import tempfile
 import time
 
-from input import made_picture
+from input import made_image
 
 from e2wsol import cli
 from e2wsol.config import option
 from e2wsol.data import images
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError, UserError
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CLASSES = 200
 
 
 @dataclasses.dataclass(frozen=True)
-class BenchmarkOptions:
+class BuildBenchmarkOptions:
     """How much is built."""
 
     photos: str = option("", "folder of photos, searched all the way down; empty for made textures")
@@ -44,7 +44,7 @@ def main(options, positional):
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        link_pictures(options, folder)
+        link_images(options, folder)
         for store in ("original", "resized", "square"):
             command = ["--source=folder", f"--input={folder / 'in'}", f"--output={folder / store}", f"--store={store}"]
             found[store] = build([*command, f"--workers={options.workers}"])
@@ -52,21 +52,21 @@ def main(options, positional):
     print("| --store | seconds | processor seconds | peak MB | growth |\n|---|---|---|---|---|")
     for store, (wall, processor, peak, growth) in found.items():
         print(f"| {store} | {wall:.0f} | {processor:.0f} | {peak:.0f} | {growth:.2f} |")
-    figures = {
+    numbers = {
         store: {"seconds": round(row[0], 1), "processor_seconds": round(row[1], 1)} for store, row in found.items()
     }
     peak, growth = (max(row[column] for row in found.values()) for column in (2, 3))
-    print(json.dumps({**figures, "peak_mb": round(peak), "memory_growth": round(growth, 2)}))
+    print(json.dumps({**numbers, "peak_mb": round(peak), "memory_growth": round(growth, 2)}))
 
 
-def link_pictures(options, folder):
+def link_images(options, folder):
     """Makes folder/in with its classes."""
     if options.photos:
         photos = sorted(path for path in pathlib.Path(options.photos).rglob("*") if images.is_picture(path))
         if not photos:
-            raise UserError(f"--photos={options.photos}: no picture in it")
+            raise ArgumentError("photos", options.photos, "no image in it")
     else:
-        photos = [made_picture(folder / f"{index}.jpg", index) for index in range(options.different)]
+        photos = [made_image(folder / f"{index}.jpg", index) for index in range(options.different)]
     photos = photos[:: max(1, len(photos) // options.different)][: options.different]
     for index in range(options.pictures):
         target = folder / "in" / f"{index % CLASSES:03d}" / f"{index}.jpg"
@@ -108,4 +108,4 @@ def memory(pid):
 
 
 if __name__ == "__main__":
-    cli.run(main, BenchmarkOptions, description=__doc__)
+    cli.run(main, BuildBenchmarkOptions, description=__doc__)

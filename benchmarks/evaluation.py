@@ -37,7 +37,7 @@ THRESHOLDS = np.array(ACC.thresholds)
 
 
 @dataclasses.dataclass(frozen=True)
-class BenchmarkOptions:
+class EvaluationBenchmarkOptions:
     """What is measured, how often."""
 
     kit: str = option(str(KIT), "the parity kit's evaluation folder; maps are made where there is none")
@@ -66,14 +66,14 @@ def main(options, positional):
     one, two = (thread_rate(pairs, threads, options) for threads in (1, 2))
     print(f"MaxBoxAcc by {one:.0f} maps a second in one thread, {two:.0f} in two")
     ratios = {name: plain / ours for name, (plain, ours, _) in rows.items()}
-    figures = {
+    numbers = {
         "maxboxacc_ratio": round(ratios["MaxBoxAcc"], 1),
         "maxboxaccv2_ratio": round(ratios["MaxBoxAccV2"], 1),
         "pxap_ratio": round(ratios["PxAP histograms"], 2),
         "thread_ratio": round(two / one, 2),
         "identical": all(same for _, _, same in rows.values()),
     }
-    print(json.dumps(figures))
+    print(json.dumps(numbers))
 
 
 def smooth_maps(options):
@@ -192,4 +192,4 @@ def thread_rate(pairs, threads, options):
 
 
 if __name__ == "__main__":
-    cli.run(main, BenchmarkOptions, description=__doc__)
+    cli.run(main, EvaluationBenchmarkOptions, description=__doc__)

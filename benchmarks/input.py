@@ -35,7 +35,7 @@ from PIL import Image
 from e2wsol import cli
 from e2wsol.config import option
 from e2wsol.data import dataset, images, pipeline
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError
 from tfrecords import writer
 from tfrecords.items import FileItem, Listing, Location
 from tfrecords.prepare import StoreOptions
@@ -45,14 +45,14 @@ HEIGHT, WIDTH, QUALITY = 375, 500, 90
 
 
 @dataclasses.dataclass(frozen=True)
-class BenchmarkOptions:
+class InputBenchmarkOptions:
     """What is read, how often."""
 
     photos: str = option("", "folder of JPEG photos, searched all the way down; empty for made textures")
     pictures: int = option(320, "pictures at most", minimum=64)
     rounds: int = option(5, "rounds in which every way reads all pictures", minimum=1)
     threads: int = option(0, "threads that decode; 0 for one a core", minimum=0)
-    batch: int = option(32, "pictures a batch", minimum=1)
+    batch_size: int = option(32, "pictures a batch", minimum=1, aliases=("batch",))
 
 
 def main(options, positional):
@@ -61,30 +61,30 @@ def main(options, positional):
     cv2.setNumThreads(1)
     threads = options.threads or os.cpu_count()
     with tempfile.TemporaryDirectory() as folder:
-        files = picture_files(options, pathlib.Path(folder))
+        files = image_files(options, pathlib.Path(folder))
         contents = [path.read_bytes() for path in files]
         view = pipeline.PipelineOptions(data_threads=threads, shuffle_buffer=len(files))
         ways = {
-            "tf.io.decode_jpeg": functools.partial(decoded, contents, options.batch, threads),
-            "cv2.imdecode": functools.partial(in_threads, cv2_decode, contents, options.batch, threads),
-            "OpenCV loader": functools.partial(in_threads, cv2_view, contents, options.batch, threads),
-            "Pillow loader": functools.partial(in_threads, pil_view, contents, options.batch, threads),
+            "tf.io.decode_jpeg": functools.partial(decoded, contents, options.batch_size, threads),
+            "cv2.imdecode": functools.partial(in_threads, cv2_decode, contents, options.batch_size, threads),
+            "OpenCV loader": functools.partial(in_threads, cv2_view, contents, options.batch_size, threads),
+            "Pillow loader": functools.partial(in_threads, pil_view, contents, options.batch_size, threads),
         }
         for store in STORES:
             info = build(files, pathlib.Path(folder) / store, store)
-            ways[f"records, {store}"] = functools.partial(trained_on, info, view, options.batch)
-        rows = measure(ways, len(files) // options.batch, options)
+            ways[f"records, {store}"] = functools.partial(trained_on, info, view, options.batch_size)
+        rows = measure(ways, len(files) // options.batch_size, options)
     size = statistics.mean(map(len, contents)) / 1000
-    print(f"{len(files)} pictures of {size:.0f} kB on average, {threads} threads, batches of {options.batch}")
+    print(f"{len(files)} pictures of {size:.0f} kB on average, {threads} threads, batches of {options.batch_size}")
     print("| | ms of processor time a picture | x decode_jpeg | pictures a second |\n|---|---|---|---|")
     bare = rows["tf.io.decode_jpeg"][0]
     for name, (cost, rate) in rows.items():
         print(f"| {name} | {1000 * cost:.2f} | {cost / bare:.2f} | {rate:.0f} |")
     cost, rate = (dict(zip(rows, column)) for column in zip(*rows.values()))
-    print(json.dumps(figures(cost, rate)))
+    print(json.dumps(numbers(cost, rate)))
 
 
-def figures(cost, rate):
+def numbers(cost, rate):
     """The JSON line from processor seconds a picture and pictures a second of every way."""
     ours = {store: cost[f"records, {store}"] for store in STORES}
     return {
@@ -98,18 +98,18 @@ def figures(cost, rate):
     }
 
 
-def picture_files(options, folder):
+def image_files(options, folder):
     """Paths of the photos, or of textures made in `folder`."""
     if not options.photos:
-        return [made_picture(folder / f"{index}.jpg", index) for index in range(options.pictures)]
+        return [made_image(folder / f"{index}.jpg", index) for index in range(options.pictures)]
     found = sorted(path for path in pathlib.Path(options.photos).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     rgb = [path for path in found if images.decode(path.read_bytes(), path.name)[1]][: options.pictures]
-    if len(rgb) < options.batch:
-        raise UserError(f"--photos={options.photos}: {len(rgb)} RGB JPEG files; a batch is {options.batch}")
+    if len(rgb) < options.batch_size:
+        raise ArgumentError("photos", options.photos, f"{len(rgb)} RGB JPEG files; a batch is {options.batch_size}")
     return rgb
 
 
-def made_picture(path, seed):
+def made_image(path, seed):
     """A texture with detail at every scale, as photos have; written to `path`."""
     rng = np.random.default_rng(seed)
     pixels = np.full((HEIGHT, WIDTH, 3), 128.0)
@@ -144,7 +144,7 @@ def measure(ways, batches, options):
                 next(stream)
             seconds[name].append((time.process_time() - processor, time.perf_counter() - begin))
             del stream
-    pictures = batches * options.batch
+    pictures = batches * options.batch_size
     medians = {name: [statistics.median(column) for column in zip(*times)] for name, times in seconds.items()}
     return {name: (processor / pictures, pictures / wall) for name, (processor, wall) in medians.items()}
 
@@ -195,4 +195,4 @@ def window(pixels, draws):
 
 
 if __name__ == "__main__":
-    cli.run(main, BenchmarkOptions, description=__doc__)
+    cli.run(main, InputBenchmarkOptions, description=__doc__)

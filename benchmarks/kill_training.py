@@ -57,9 +57,9 @@ def main(options, positional):
         differing = differences(whole, killed)
     for line in differing:
         print(line)
-    figures = {"kills": len(steps), "steps": options.steps, "seconds": round(seconds), "differences": len(differing)}
+    numbers = {"kills": len(steps), "steps": options.steps, "seconds": round(seconds), "differences": len(differing)}
     print(f"killed with checkpoints of steps {steps}")
-    print(json.dumps(figures))
+    print(json.dumps(numbers))
     return 1 if differing else 0
 
 

@@ -27,9 +27,9 @@ from side_by_side import (
     against_pytorch,
     has_pytorch,
     heading,
+    images_and_labels,
     make_model,
     named,
-    pictures_and_labels,
     print_table,
     subject,
 )
@@ -79,10 +79,10 @@ def main(flags, positional):
     results = []
     for network in named(backbone.backbone, backbones.ARCHITECTURES, "backbone"):
         chosen = dataclasses.replace(backbone, backbone=network)
-        figures = {}
+        numbers = {}
         for method in named(options.method, methods.METHODS, "method"):
-            figures = {**_measure(method, options, chosen), **figures}
-        results.append({**figures, "backbone": network})
+            numbers = {**_measure(method, options, chosen), **numbers}
+        results.append({**numbers, "backbone": network})
     print(json.dumps(results[0] if len(results) == 1 else {"cases": results}))
 
 
@@ -97,13 +97,13 @@ def _measure(method, options, backbone):
     found = take_turns(makers, options.repeats, options.calls)
     heading(method, backbone, options, found[OWN]["device"])
     print_table(found, options.batch_size)
-    figures = {
+    numbers = {
         name: value for name, value in subject(method, backbone, options, found[OWN]).items() if name != "method"
     }
     for row in rows[1:]:
         name = _key(method, row, backbone)
-        figures |= {f"{name}_{ratio}": value for ratio, value in _ratios(found, row).items()}
-    return figures
+        numbers |= {f"{name}_{ratio}": value for ratio, value in _ratios(found, row).items()}
+    return numbers
 
 
 def _on_cam(options):
@@ -134,7 +134,7 @@ def _ratios(found, row):
 def make_call(method, row, options, backbone):
     """run(count) of a row of the table."""
     model = make_model(method, options, backbone)
-    images, labels = pictures_and_labels(options)
+    images, labels = images_and_labels(options)
     if row == FORWARD:
         function = _forward(model)
     elif row == OWN:
@@ -227,7 +227,7 @@ def make_plain_call(method, channels_last, options, backbone):
     from plain_methods import Plain
 
     plain = Plain(make_model(method, options, backbone), channels_last)
-    images, labels = (torch.from_numpy(each).to(plain.device) for each in pictures_and_labels(options))
+    images, labels = (torch.from_numpy(each).to(plain.device) for each in images_and_labels(options))
     labels = labels.long()
     plain.twin.eval()
 

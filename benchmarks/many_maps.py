@@ -37,19 +37,19 @@ class ManyMapsOptions:
 
 
 def main(options, positional):
-    """Prints the figures."""
+    """Prints the numbers."""
     cli.no_arguments(positional)
     cv2.setNumThreads(1)
     protocol = protocols.get(options.protocol)
     frame = protocol.frame(224)
     scorer, baselines = LocalizationScorer(protocol, frame), Baselines(protocol, frame)
 
-    def outcomes(picture):
-        localization_map, facts = picture
+    def outcomes(image):
+        localization_map, facts = image
         return scorer.score_boxes(scorer.boxes_of_map(localization_map), **facts), baselines.score(**facts)
 
     start, memory = time.perf_counter(), []
-    results = in_order(outcomes, pictures(options), options.threads or os.cpu_count())
+    results = in_order(outcomes, images(options), options.threads or os.cpu_count())
     for number, (outcome, others) in enumerate(tqdm(results, total=options.maps, unit="map"), start=1):
         scorer.update_scores(outcome)
         baselines.update_scores(others)
@@ -58,7 +58,7 @@ def main(options, positional):
     score = scorer.max_box_acc(0.5)
     seconds = time.perf_counter() - start
     print(f"{options.maps} maps in {seconds:.0f} s; MiB resident at each tenth: {memory}")
-    figures = {
+    numbers = {
         "maps": options.maps,
         "seconds": round(seconds, 1),
         "maps_per_second": round(options.maps / seconds, 1),
@@ -66,10 +66,10 @@ def main(options, positional):
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "max_box_acc": round(score.value, 4),
     }
-    print(json.dumps(figures))
+    print(json.dumps(numbers))
 
 
-def pictures(options):
+def images(options):
     """Yields (map (14, 14), what the scorer wants to know): a blob near a box, and noise."""
     rng = np.random.default_rng(0)
     width, height = IMAGE_SIZE

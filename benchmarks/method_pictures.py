@@ -20,7 +20,7 @@ from e2wsol.data import dataset, pipeline
 from e2wsol.data.pipeline import PipelineOptions
 from e2wsol.localization.frame import Frame, mask_in_frame
 from e2wsol.visualize.results import load_samples
-from e2wsol.visualize.study_pictures import shared
+from e2wsol.visualize.study_images import shared
 
 COLUMNS, SIDE, GAP = 3, 192, 6
 DRAWN = ("synthetic",)  # suites whose pictures may be shown

@@ -132,7 +132,7 @@ def _dense(layer, shape):
 def _dropout(layer, shape):
     if layer.noise_shape is None:
         return nn.Dropout(layer.rate)
-    return StochasticDepth(layer.rate)
+    return PlainStochasticDepth(layer.rate)
 
 
 def _global_average(layer, shape):
@@ -167,7 +167,7 @@ class Call(nn.Module):
         return self.function(*inputs)
 
 
-class Preprocessing(nn.Module):
+class PlainPreprocessing(nn.Module):
     """Pictures uint8 (B, S, S, 3) to normalised ones (B, 3, S, S), in the memory format of the network."""
 
     def __init__(self, layer, shape):
@@ -184,7 +184,7 @@ class Preprocessing(nn.Module):
         return x.div_(self.divisor).sub_(self.mean).div_(self.std)
 
 
-class StochasticDepth(nn.Module):
+class PlainStochasticDepth(nn.Module):
     """Drops whole pictures of (B, c, h, w) in training, as EfficientNet's blocks."""
 
     def __init__(self, rate):
@@ -199,7 +199,7 @@ class StochasticDepth(nn.Module):
         return x * (kept / (1 - self.rate)).to(x.dtype)
 
 
-class AttentionDropout(nn.Module):
+class PlainAttentionDropout(nn.Module):
     """ADL: in training features (B, c, h, w) times a drop mask or an importance map."""
 
     def __init__(self, layer, shape):
@@ -217,7 +217,7 @@ class AttentionDropout(nn.Module):
         return x * (attention < self.threshold * peak).to(x.dtype)
 
 
-class MaxoutAttention(nn.Module):
+class PlainMaxoutAttention(nn.Module):
     """MAE: the larger of features (B, c, h, w) and the transform of what is left of them."""
 
     def __init__(self, layer, shape):
@@ -248,9 +248,9 @@ _UNPADDED = {
     layers.BatchNormalization: _batch_norm,
     layers.CornerResize: _corner_resize,
     layers.ConvolutionalClassifier: _classifier,
-    layers.Preprocessing: Preprocessing,
-    layers.AttentionDropout: AttentionDropout,
-    layers.MaxoutAttentionExcitation: MaxoutAttention,
+    layers.Preprocessing: PlainPreprocessing,
+    layers.AttentionDropout: PlainAttentionDropout,
+    layers.MaxoutAttentionExcitation: PlainMaxoutAttention,
 }
 
 

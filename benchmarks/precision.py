@@ -40,7 +40,7 @@ class PrecisionOptions:
 def main(options, positional):
     """Prints the table and the JSON line."""
     cli.no_arguments(positional)
-    figures = {}
+    numbers = {}
     print("| method | " + " | ".join(PRECISIONS) + " |\n|---" + "|---" * len(PRECISIONS) + "|")
     for method in options.methods:
         losses = {name: [loss(options, method, name, seed) for seed in range(options.seeds)] for name in PRECISIONS}
@@ -48,8 +48,8 @@ def main(options, positional):
         print(f"| {method} | " + " | ".join(cells) + " |", flush=True)
         noise, full = statistics.stdev(losses["float32"]), statistics.mean(losses["float32"])
         for name in PRECISIONS[1:]:
-            figures[f"{method} {name}"] = round((statistics.mean(losses[name]) - full) / noise, 2)
-    print(json.dumps({"in_deviations": figures}))
+            numbers[f"{method} {name}"] = round((statistics.mean(losses[name]) - full) / noise, 2)
+    print(json.dumps({"in_deviations": numbers}))
 
 
 def loss(options, method, precision, seed):

@@ -25,7 +25,7 @@ WIDTH, HEIGHT = 500, 375
 
 
 @dataclasses.dataclass(frozen=True)
-class BenchmarkOptions:
+class PseudoMaskBenchmarkOptions:
     """How many maps."""
 
     maps: int = option(60, "different maps", minimum=2)
@@ -34,7 +34,7 @@ class BenchmarkOptions:
 
 
 def main(options, positional):
-    """Prints the figures."""
+    """Prints the numbers."""
     cli.no_arguments(positional)
     cv2.setNumThreads(1)
     maps = made_maps(options.maps)
@@ -50,8 +50,8 @@ def main(options, positional):
     print(f"{len(maps)} maps with {contours:.1f} Gaussians on average")
     print(f"one thread: plain {plain:.0f} maps a second, ours {ours:.0f}")
     print(f"{threads} threads: {rate:.0f} maps a second; resized to {WIDTH}x{HEIGHT} and encoded as PNG {written:.0f}")
-    figures = {"maps_per_second": round(rate), "ratio_to_plain": round(ours / plain, 1), "identical": same}
-    print(json.dumps(figures))
+    numbers = {"maps_per_second": round(rate), "ratio_to_plain": round(ours / plain, 1), "identical": same}
+    print(json.dumps(numbers))
 
 
 def made_maps(count):
@@ -106,4 +106,4 @@ def thread_rate(make, maps, threads):
 
 
 if __name__ == "__main__":
-    cli.run(main, BenchmarkOptions, description=__doc__)
+    cli.run(main, PseudoMaskBenchmarkOptions, description=__doc__)

@@ -12,12 +12,12 @@ from e2wsol.errors import choose
 LAYOUTS = {"plain PyTorch": False, "plain PyTorch, channels last": True}
 
 
-def named(asked, known, flag):
+def named(asked, known, argument):
     """The names asked for, a tuple or text with commas; `all` are all that are known."""
     asked = asked.split(",") if isinstance(asked, str) else asked
     found = list(known) if "all" in asked else asked
     for name in found:
-        choose(name, known, flag)
+        choose(name, known, argument)
     return found
 
 
@@ -38,7 +38,7 @@ def make_model(method, options, backbone, method_options=()):
     )
 
 
-def pictures_and_labels(options):
+def images_and_labels(options):
     """Made-up uint8 pictures (B, S, S, 3) and int labels (B,)."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (options.batch_size, options.image_size, options.image_size, 3), dtype=np.uint8)
@@ -51,12 +51,12 @@ def heading(name, backbone, options, device):
     print(f"\n{name} on {backbone.backbone}, {batch}; Keras on {keras.backend.backend()}; {device}")
 
 
-def print_table(found, pictures):
-    """Prints a row for each of the figures of stopwatch.take_turns."""
+def print_table(found, batch_size):
+    """Prints a row for each of the numbers of stopwatch.take_turns."""
     print("| | seconds | pictures a second | processors' seconds | peak memory, MiB |\n|---|---|---|---|---|")
-    for name, figures in found.items():
-        seconds, cpu = figures["seconds"], figures["cpu_seconds"]
-        print(f"| {name} | {seconds:.3f} | {pictures / seconds:.1f} | {cpu:.3f} | {figures['memory']} |", flush=True)
+    for name, numbers in found.items():
+        seconds, cpu = numbers["seconds"], numbers["cpu_seconds"]
+        print(f"| {name} | {seconds:.3f} | {batch_size / seconds:.1f} | {cpu:.3f} | {numbers['memory']} |", flush=True)
 
 
 def subject(method, backbone, options, own):
@@ -77,7 +77,7 @@ def against_pytorch(found, name):
     plain = [found[layout] for layout in LAYOUTS if layout in found]
     if not plain:
         return {}
-    best, own = min(plain, key=lambda figures: figures["seconds"]), found[name]
+    best, own = min(plain, key=lambda numbers: numbers["seconds"]), found[name]
     return {
         "ratio_to_plain_pytorch": round(best["seconds"] / own["seconds"], 3),
         "cpu_ratio_to_plain_pytorch": round(min(each["cpu_seconds"] for each in plain) / own["cpu_seconds"], 3),

@@ -29,9 +29,9 @@ from side_by_side import (
     against_pytorch,
     has_pytorch,
     heading,
+    images_and_labels,
     make_model,
     named,
-    pictures_and_labels,
     print_table,
     subject,
     together,
@@ -41,7 +41,7 @@ from stopwatch import Subject, take_turns
 from e2wsol import backbones, cli, compute, config, methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.config import option
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError
 from e2wsol.methods.base import cross_entropy
 from e2wsol.training.optimizers import NesterovMomentum, optimizer_class
 
@@ -135,7 +135,7 @@ def make_step(method, alone, computing, options, backbone, method_options):
     model = make_model(method, options, backbone, method_options)
     if alone:
         model.loss_terms = lambda labels, outputs, training=True: {"": cross_entropy(labels, outputs["logits"])}
-    images, labels = pictures_and_labels(options)
+    images, labels = images_and_labels(options)
     targets = _targets(model, images, labels)
     made = _tensorflow_step if keras.backend.backend() == "tensorflow" else _fit
     return made(model, images, targets, options, computing)
@@ -159,7 +159,7 @@ def _tensorflow_step(model, images, targets, options, computing):
 def _fit(model, images, targets, options, computing):
     """Keras' own training, as in a notebook."""
     if options.micro_batches > 1:
-        raise UserError(f"--micro_batches={options.micro_batches}: the loop's alone, which needs TensorFlow")
+        raise ArgumentError("micro_batches", options.micro_batches, "only the loop has them, which needs TensorFlow")
     model.compile(NesterovMomentum(1e-4), jit_compile=True if computing.jit else "auto")
 
     def run(count):
@@ -175,7 +175,7 @@ def make_plain_step(method, channels_last, options, backbone, method_options):
     from plain_methods import Plain
 
     model = make_model(method, options, backbone, method_options)
-    images, labels = pictures_and_labels(options)
+    images, labels = images_and_labels(options)
     targets = _targets(model, images, labels)
     plain = Plain(model, channels_last)
     del model

@@ -1,7 +1,7 @@
 """Scores the localization of a trained run, or maps that another program made.
 
 python -m e2wsol.evaluate --run_dir=runs/e2net_vgg_cub
-python -m e2wsol.evaluate --run_dir=runs/cam_vgg_cub --localizer=gradcam,dgl --layer=all --batch=4
+python -m e2wsol.evaluate --run_dir=runs/cam_vgg_cub --localizer=gradcam,dgl --layer=all --batch_size=4
 python -m e2wsol.evaluate --maps=DIR --data_dir=records/cub --protocol=maxboxaccv2
 
 Prints a table and writes result.json, samples.npz for e2wsol.report and outcomes.npz, every picture's outcome: into
@@ -40,8 +40,7 @@ from e2wsol.trained_run import TrainedRun
 from e2wsol.training import strategies
 from e2wsol.training.run_folder import RunFolder
 from e2wsol.training.workers import Workers
-from e2wsol.visualize.layer_table import layer_rows, layer_table
-from e2wsol.visualize.table import score_table
+from e2wsol.visualize.text_tables import layer_rows, layer_table, score_table
 
 
 @dataclasses.dataclass(frozen=True)

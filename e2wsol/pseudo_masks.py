@@ -25,7 +25,7 @@ from e2wsol.errors import UserError
 from e2wsol.localization import pseudo_mask
 from e2wsol.prediction.mask_maker import MaskMaker
 from e2wsol.trained_run import TrainedRun
-from e2wsol.visualize.pseudo_masks import SHEET, sheet
+from e2wsol.visualize.overlay import PSEUDO_MASK_SHEET, pseudo_mask_sheet
 
 SPLIT = "train"
 
@@ -56,7 +56,7 @@ class PseudoMaskOptions:
     batch_size: int = option(32, "pictures a batch", minimum=1, aliases=("batch",))
     on_bad_record: str = bad_records.on_bad_record_option()
     threads: int = option(0, "threads that make and encode masks; 0 for one a core", minimum=0)
-    samples: int = option(12, f"masks that {SHEET} shows", minimum=1)
+    samples: int = option(12, f"masks that {PSEUDO_MASK_SHEET} shows", minimum=1)
 
     def __post_init__(self):
         if self.mask_band_low > self.mask_band_high:
@@ -123,14 +123,14 @@ def write(copy, maker, info, samples):
 
 
 def write_sheet(info, count):
-    """Writes SHEET into the folder of records with pseudo masks: the first `count` pictures of its training split."""
+    """Writes PSEUDO_MASK_SHEET into the folder of records: the first `count` pictures of its training split."""
     stored = tf.data.TFRecordDataset(list(info.split(SPLIT).files)).take(count).map(schema.parse)
     samples = [
         (pipeline.decode(record["jpeg"]).numpy(), pipeline.decode_pseudo_mask(record["pseudo_mask"]).numpy())
         for record in stored
     ]
-    png = cv2.imencode(".png", sheet(samples)[..., ::-1])[1].tobytes()
-    files.write_bytes(pathlib.Path(info.folder) / SHEET, png)
+    png = cv2.imencode(".png", pseudo_mask_sheet(samples)[..., ::-1])[1].tobytes()
+    files.write_bytes(pathlib.Path(info.folder) / PSEUDO_MASK_SHEET, png)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ import cv2
 
 from e2wsol import cli, files
 from e2wsol.config import option
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError
 from e2wsol.visualize import results
-from e2wsol.visualize.comparison import Run, check_comparable, comparison_page
-from e2wsol.visualize.page import page
-from e2wsol.visualize.pseudo_masks import SHEET
+from e2wsol.visualize.comparison import EvaluatedRun, check_comparable, comparison_page
+from e2wsol.visualize.overlay import PSEUDO_MASK_SHEET
+from e2wsol.visualize.report_page import report_page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,9 @@ class ReportOptions:
     pictures: int = option(48, "pictures on the page at most: a third each best, worst and random ones", minimum=0)
 
 
-def write_report(result_file, output=None, *, pictures=48):
+def write_report(
+    result_file: str | pathlib.Path, output: str | pathlib.Path | None = None, *, pictures: int = 48
+) -> pathlib.Path:
     """Writes the page of a result.json, with the pictures of the samples.npz beside it.
 
     Args:
@@ -41,11 +43,17 @@ def write_report(result_file, output=None, *, pictures=48):
       UserError: a file is missing or malformed.
     """
     run = _run(pathlib.Path(result_file), "")
-    document = page(run.result, run.samples, run.classes, pictures=pictures, pseudo_masks=_sheet(run.result))
+    document = report_page(run.result, run.samples, run.classes, pictures=pictures, pseudo_masks=_sheet(run.result))
     return _written(document, output, pathlib.Path(result_file), "index.html")
 
 
-def write_comparison(result_file, other_file, output=None, *, pictures=48):
+def write_comparison(
+    result_file: str | pathlib.Path,
+    other_file: str | pathlib.Path,
+    output: str | pathlib.Path | None = None,
+    *,
+    pictures: int = 48,
+) -> pathlib.Path:
     """Writes the page of two results side by side; arguments as in `write_report`.
 
     Raises:
@@ -59,7 +67,7 @@ def write_comparison(result_file, other_file, output=None, *, pictures=48):
     return _written(document, output, paths[0], f"compare-{names[1].replace('/', '-')}.html")
 
 
-def run_names(first, second):
+def run_names(first: pathlib.Path, second: pathlib.Path) -> tuple[str, str]:
     """What to call the runs of two result files: the end of the folder's path that tells them apart."""
     ours, theirs = (path.resolve().parent.parts for path in (first, second))
     if ours == theirs:
@@ -71,13 +79,13 @@ def run_names(first, second):
 def _run(result_file, name):
     folder = result_file.parent
     result = results.load_result(result_file)
-    return Run(name, result, results.load_samples(folder / "samples.npz"), results.class_names(folder))
+    return EvaluatedRun(name, result, results.load_samples(folder / "samples.npz"), results.class_names(folder))
 
 
 def _sheet(result):
     """The sheet of pseudo masks beside the records that the run learned from; None where there is none."""
     folder = (result.get("flags") or {}).get("data_dir")
-    file = pathlib.Path(folder if isinstance(folder, str) else "") / SHEET
+    file = pathlib.Path(folder if isinstance(folder, str) else "") / PSEUDO_MASK_SHEET
     sheet = cv2.imread(str(file)) if file.is_file() else None
     return None if sheet is None else sheet[..., ::-1]
 
@@ -85,12 +93,12 @@ def _sheet(result):
 def _written(document, output, result_file, name):
     output = pathlib.Path(output) if output else result_file.parent / "report" / name
     if output.is_dir():
-        raise UserError(f"--output={output}: is a folder; name the page's file, such as {output / name}")
+        raise ArgumentError("output", output, f"is a folder; name the page's file, such as {output / name}")
     files.write_text(output, document)
     return output
 
 
-def main(options, positional):
+def main(options: ReportOptions, positional: list[str]) -> None:
     """Writes report/index.html of a run: python -m e2wsol.report --run_dir=RUN_FOLDER [--compare=OTHER_RUN]."""
     cli.no_arguments(positional)
     first = results.result_path(options.run_dir, "run_dir")

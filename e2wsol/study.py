@@ -1,8 +1,8 @@
 """Trains and evaluates every method on one data set with several seeds, and says what came out.
 
-python -m e2wsol.study --suite=synthetic --start_weights=mobilenet_v1_imagenet.npz
-python -m e2wsol.study --suite=animals --input=photos/animals --start_weights=mobilenet_v1_imagenet.npz --jobs=2
-python -m e2wsol.study --suite=cub --input=CUB_200_2011.tgz --start_weights=imagenet
+python -m e2wsol.study --suite=synthetic --backbone_weights=mobilenet_v1_imagenet.npz
+python -m e2wsol.study --suite=animals --input=photos/animals --backbone_weights=mobilenet_v1_imagenet.npz --jobs=2
+python -m e2wsol.study --suite=cub --input=CUB_200_2011.tgz --backbone_weights=imagenet
 
 Every row and seed is a cell: commands of this project with a run folder of their own, printed by --dry_run. All have
 the same start weights, budget, size and box protocol, those of flags/study/SUITE.cfg, and their own
@@ -19,11 +19,12 @@ import os
 import pathlib
 import shlex
 import shutil
+from collections.abc import Mapping, Sequence
 
 from e2wsol import cli, files
 from e2wsol.config import option
 from e2wsol.data import dataset
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError, UserError
 from e2wsol.studies import cells, papers, tables
 from e2wsol.studies.runner import Runner, StoppedError
 from e2wsol.studies.suites import SUITES
@@ -57,18 +58,19 @@ class StudyOptions:
     rows: tuple[str, ...] = option((), "rows of the table, comma-separated, and what they need; empty for all")
     seeds: tuple[int, ...] = option((0, 1, 2), "seeds of every training, comma-separated", minimum=0)
     jobs: int = option(1, "cells at a time, which share the processor's cores; 1 where they train on a GPU", minimum=1)
-    middle_layer: str = option("", "end point that DGL and LayerCAM look at; empty for the suite's")
-    last_layer: str = option("", "end point that Grad-CAM and DGL's last layer look at; empty for the suite's")
+    middle_layer: str = option("", "end point of DGL and LayerCAM; empty for the suite's")
+    last_layer: str = option("", "end point of Grad-CAM and of DGL at the last layer; empty for the suite's")
     dry_run: bool = option(False, "print every cell's commands and whether it is finished, and run nothing")
     pictures: int = option(12, "pictures on the page at most; 0 for a page that shows no photo to others", minimum=0)
     report_only: bool = option(False, "run nothing, write tables and page of the cells that are finished")
 
 
-def main(options, more):
+def main(options: StudyOptions, more: list[str]) -> int | None:
     """Runs the cells, then writes what came out."""
     plan = make_plan(options, tuple(more))
     if options.dry_run:
-        return show(plan)
+        show(plan)
+        return None
     runner = Runner(plan, options.jobs)
     if not options.report_only:
         check_input(plan)
@@ -81,40 +83,40 @@ def main(options, more):
     return _FAILED if runner.failed else None
 
 
-def make_plan(options, more):
+def make_plan(options: StudyOptions, more: tuple[str, ...]) -> cells.Plan:
     """The Plan that the flags mean.
 
     Raises:
       UserError: no suite or row, no such flagfile, or an argument that is no flag.
     """
     if options.suite not in SUITES:
-        wrong = f"--suite={options.suite}: unknown" if options.suite else "--suite is missing"
-        raise UserError(f"{wrong}; choose one of {', '.join(SUITES)}")
+        wrong = "unknown" if options.suite else "is missing"
+        raise ArgumentError("suite", options.suite or None, f"{wrong}; choose one of {', '.join(SUITES)}")
     check_more(more)
     if not options.seeds or len(set(options.seeds)) < len(options.seeds):
-        raise UserError(f"--seeds={','.join(map(str, options.seeds))}: give at least one, each once")
+        raise ArgumentError("seeds", options.seeds, "give at least one, each once")
     suite, rows, flags_dir = SUITES[options.suite], cells.choose_rows(options.rows), pathlib.Path(options.flags_dir)
     for name in (f"{suite.name}.cfg", *(f"methods/{row.name}.cfg" for row in rows if not row.of)):
         if not (flags_dir / name).is_file():
-            raise UserError(
-                f"--flags_dir={flags_dir}: {flags_dir / name} does not exist; give the project's flags/study"
+            raise ArgumentError(
+                "flags_dir", flags_dir, f"{flags_dir / name} does not exist; give the project's flags/study"
             )
     return cells.Plan(
         suite=suite,
         rows=rows,
         seeds=options.seeds,
         folder=pathlib.Path(options.output or f"runs/study/{suite.name}"),
-        records=pathlib.Path(options.data_dir or f"records/{suite.name}"),
+        data_dir=pathlib.Path(options.data_dir or f"records/{suite.name}"),
         input=options.input,
         flags_dir=flags_dir,
-        start_weights=options.backbone_weights,
+        backbone_weights=options.backbone_weights,
         middle_layer=options.middle_layer or suite.middle_layer,
         last_layer=options.last_layer or suite.last_layer,
         more=more,
     )
 
 
-def check_more(more):
+def check_more(more: Sequence[str]) -> None:
     """Raises a UserError where what follows "--" is no flag, or one that the study itself gives."""
     for argument in more:
         if not argument.startswith("--"):
@@ -124,20 +126,20 @@ def check_more(more):
             raise UserError(f"{argument}: the study gives it to each training; see --{_GIVEN_BY[name]}")
 
 
-def check_input(plan):
+def check_input(plan: cells.Plan) -> None:
     """Raises a UserError where there are neither records nor pictures to make them from."""
     if plan.input and not os.path.exists(plan.input):
-        raise UserError(f"--input={plan.input}: not found")
-    if plan.suite.needs_input and not plan.input and not (plan.records / dataset.FILE_NAME).exists():
-        raise UserError(
-            f"--input is missing: {plan.records} holds no records yet; give the pictures of {plan.suite.title}"
+        raise ArgumentError("input", plan.input, "not found")
+    if plan.suite.needs_input and not plan.input and not (plan.data_dir / dataset.FILE_NAME).exists():
+        raise ArgumentError(
+            "input", None, f"is missing: {plan.data_dir} holds no records yet; give the pictures of {plan.suite.title}"
         )
-    weights = plan.start_weights
+    weights = plan.backbone_weights
     if weights not in ("none", "imagenet") and not os.path.exists(weights):
-        raise UserError(f"--backbone_weights={weights}: not found; give a file, imagenet or none")
+        raise ArgumentError("backbone_weights", weights, "not found; give a file, imagenet or none")
 
 
-def show(plan):
+def show(plan: cells.Plan) -> None:
     """Prints every cell: finished or not, and its commands."""
     for cell in plan.cells():
         print(f"# {cell.name}: {'finished' if plan.is_done(cell) else 'to do'}")
@@ -145,7 +147,7 @@ def show(plan):
             print(f"python -m {module} {shlex.join(flags)}")
 
 
-def write(plan, failed, pictures=12):
+def write(plan: cells.Plan, failed: Mapping[str, str], pictures: int = 12) -> None:
     """Writes tables and page of the finished cells, and prints the table.
 
     Raises:
@@ -155,7 +157,7 @@ def write(plan, failed, pictures=12):
     if not summary.found:
         first = "".join(f"; {cell} {why}" for cell, why in list(failed.items())[:1])
         more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
-        raise UserError(f"--output={plan.folder}: no finished cell in it{first}{more}")
+        raise ArgumentError("output", plan.folder, f"no finished cell in it{first}{more}")
     study = summary.document()
     table = tables.markdown(study)
     files.write_text(plan.folder / "study.json", json.dumps(study, indent=1) + "\n")
@@ -163,13 +165,13 @@ def write(plan, failed, pictures=12):
     files.write_text(plan.folder / "table.md", table)
     with files.replacing(plan.folder / "papers.csv") as temporary:
         shutil.copyfile(papers.PATH, temporary)
-    page = study_page(study, *_pictures(plan, summary), pictures=pictures)
+    page = study_page(study, *_samples(plan, summary), pictures=pictures)
     files.write_text(plan.folder / "index.html", page)
     print(table)
     print(f"wrote {plan.folder / 'index.html'}, results.csv, papers.csv, study.json and table.md")
 
 
-def _pictures(plan, summary):
+def _samples(plan, summary):
     """({row: its samples of its first seed}, class names) for the page."""
     samples, folder = {}, None
     for row in plan.rows:

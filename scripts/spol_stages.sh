@@ -25,8 +25,8 @@ spol() {
   "$PYTHON" -m e2wsol.classify --run_dir="$cls" $classify
   spol_evaluate "$cam" "$cls/test.jsonl"
   spol_evaluate "$seg" "$cls/test.jsonl"
-  "$PYTHON" -m e2wsol.report --result="$seg"
-  "$PYTHON" -m e2wsol.report --result="$seg" --compare="$cam"
+  "$PYTHON" -m e2wsol.report --run_dir="$seg"
+  "$PYTHON" -m e2wsol.report --run_dir="$seg" --compare="$cam"
 }
 
 # spol_train FLAGS STAGE RECORDS RUN [flags]: trains one stage, or what is left of it.

@@ -8,7 +8,7 @@ train_evaluate_report() {
   "$PYTHON" -m e2wsol.train --run_dir="$run" "$@"
   echo "== evaluating"
   "$PYTHON" -m e2wsol.evaluate --run_dir="$run"
-  "$PYTHON" -m e2wsol.report --result="$run"
+  "$PYTHON" -m e2wsol.report --run_dir="$run"
 }
 
 # released NAME [cub|ilsvrc] FLAGS...: the released setting NAME on one of the paper's data sets.

@@ -20,7 +20,7 @@ from e2wsol.evaluation import predicted_classes
 def classes(tiny_run, tmp_path_factory):
     """The file of the tiny run's classes of split test."""
     output = tmp_path_factory.mktemp("classes") / "test.jsonl"
-    assert run("classify", f"--run_dir={tiny_run}", f"--output={output}", "--batch=3") == 0
+    assert run("classify", f"--run_dir={tiny_run}", f"--output={output}", "--batch_size=3") == 0
     return output
 
 
@@ -80,7 +80,7 @@ def test_stopped_it_leaves_no_half_file_and_ends_with_the_same_file(classes, tin
             raise KeyboardInterrupt
         return line(*entry)
 
-    flags = (f"--run_dir={tiny_run}", f"--output={output}", "--batch=3")
+    flags = (f"--run_dir={tiny_run}", f"--output={output}", "--batch_size=3")
     monkeypatch.setattr(predicted_classes, "line", stopping)
     assert run("classify", *flags) == 130
     assert not output.exists()
@@ -92,7 +92,7 @@ def test_stopped_it_leaves_no_half_file_and_ends_with_the_same_file(classes, tin
 @pytest.mark.slow
 def test_killed_process_ends_with_the_same_file(classes, tiny_run, tmp_path):
     output = tmp_path / "out" / "test.jsonl"
-    flags = (f"--run_dir={tiny_run}", f"--output={output}", "--batch=3")
+    flags = (f"--run_dir={tiny_run}", f"--output={output}", "--batch_size=3")
     process = subprocess.Popen(
         [sys.executable, "-m", "e2wsol.classify", *flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

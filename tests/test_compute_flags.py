@@ -38,9 +38,9 @@ def scores(run_dir):
 
 
 def test_compiled_evaluation_has_the_same_scores(tiny_run):
-    assert run("evaluate", f"--run_dir={tiny_run}", "--batch=3") == 0
+    assert run("evaluate", f"--run_dir={tiny_run}", "--batch_size=3") == 0
     usual = scores(tiny_run)
-    assert run("evaluate", f"--run_dir={tiny_run}", "--batch=3", "--jit") == 0
+    assert run("evaluate", f"--run_dir={tiny_run}", "--batch_size=3", "--jit") == 0
     assert scores(tiny_run) == pytest.approx(usual, abs=1e-3, nan_ok=True)
 
 
@@ -52,7 +52,7 @@ def test_compiled_prediction_has_the_same_boxes(tiny_run, tmp_path):
     boxes = {}
     for jit in (False, True):
         output = tmp_path / f"jit{jit}"
-        flags = (f"--model={tiny_run}", f"--output={output}", "--batch=2", "--overlays=False", f"--jit={jit}")
+        flags = (f"--model={tiny_run}", f"--output={output}", "--batch_size=2", "--overlays=False", f"--jit={jit}")
         assert run("predict", *flags, *sorted(tmp_path.glob("*.png"))) == 0
         pictures = json.loads((output / "predictions.json").read_text())["pictures"]
         boxes[jit] = [picture["box"] for picture in pictures]

@@ -16,7 +16,7 @@ from e2wsol.localization import protocols
 
 @pytest.fixture(scope="module")
 def result(tiny_run, tiny_records):
-    assert run("evaluate", f"--run_dir={tiny_run}", "--batch=3", "--samples=6") == 0
+    assert run("evaluate", f"--run_dir={tiny_run}", "--batch_size=3", "--samples=6") == 0
     return json.loads((tiny_run / "result.json").read_text())
 
 
@@ -147,7 +147,7 @@ def test_limit_protocol_and_threshold(result, tiny_run):
 @pytest.mark.slow
 def test_classes_averaged_and_ten_crops(tiny_run, tiny_records):
     """A protocol that averages over classes, thresholds scores and classifies by ten crops, recomputed."""
-    assert run("evaluate", f"--run_dir={tiny_run}", "--protocol=bas", "--threshold=0.4", "--batch=3") == 0
+    assert run("evaluate", f"--run_dir={tiny_run}", "--protocol=bas", "--threshold=0.4", "--batch_size=3") == 0
     found = json.loads((tiny_run / "result.json").read_text())
     assert (found["average"], found["crops"], found["protocol_crops"]) == ("classes", 10, 10)
     model = trained_run.load_model(tiny_run / "checkpoints" / "best" / "model.keras")
@@ -203,7 +203,7 @@ def test_ten_crops_without_a_margin():
 
 
 def test_batch_size_does_not_matter(result, tiny_run):
-    assert run("evaluate", f"--run_dir={tiny_run}", "--batch=8", "--samples=0") == 0
+    assert run("evaluate", f"--run_dir={tiny_run}", "--batch_size=8", "--samples=0") == 0
     other = json.loads((tiny_run / "result.json").read_text())
     assert other["scores"] == result["scores"] and other["curves"] == result["curves"]
 

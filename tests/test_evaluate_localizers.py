@@ -26,7 +26,7 @@ def cam_run(tiny_records, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "cam"
     assert train_run(tiny_records, folder, "--method=cam") == 0
     assert run("evaluate", f"--run_dir={folder}") == 0
-    flags = ("--localizer=cam,dgl", "--layer=features,conv5_1,pool3", "--batch=3", "--samples=6")
+    flags = ("--localizer=cam,dgl", "--layer=features,conv5_1,pool3", "--batch_size=3", "--samples=6")
     assert run("evaluate", f"--run_dir={folder}", *flags) == 0
     return folder
 
@@ -75,7 +75,7 @@ def test_one_layer_alone_is_the_same_as_among_several(cam_run, tmp_path):
     folder = tmp_path / "cam"
     shutil.copytree(cam_run, folder)
     shutil.rmtree(folder / "localizers")
-    assert run("evaluate", f"--run_dir={folder}", "--localizer=dgl", "--layer=conv5_1", "--batch=8") == 0
+    assert run("evaluate", f"--run_dir={folder}", "--localizer=dgl", "--layer=conv5_1", "--batch_size=8") == 0
     assert [path.name for path in (folder / "localizers").iterdir()] == ["dgl"]
     assert [path.name for path in (folder / "localizers" / "dgl").iterdir()] == ["conv5_1"]  # no table of one row
     one, other = (read(each / "localizers" / "dgl" / "conv5_1") for each in (folder, cam_run))
@@ -113,7 +113,9 @@ def test_fused_layers_scales_and_closing(cam_run, capsys):
 def test_every_layer_in_one_pass(cam_run, tmp_path):
     folder = tmp_path / "cam"
     shutil.copytree(cam_run, folder, ignore=shutil.ignore_patterns("localizers"))
-    assert run("evaluate", f"--run_dir={folder}", "--localizer=dgl", "--layer=all", "--batch=3", "--samples=0") == 0
+    assert (
+        run("evaluate", f"--run_dir={folder}", "--localizer=dgl", "--layer=all", "--batch_size=3", "--samples=0") == 0
+    )
     table = json.loads((folder / "localizers" / "dgl" / "layers.json").read_text())
     end_points = trained_run.load_model(read(folder)["checkpoint"]).end_points
     assert [row["layer"] for row in table["rows"]] == [*end_points, "features", None, None, None]

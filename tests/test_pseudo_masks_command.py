@@ -22,7 +22,7 @@ from e2wsol.methods.cam import CAM
 from e2wsol.prediction.mask_maker import MaskMaker
 from e2wsol.trained_run import load_model
 
-FLAGS = ("--mask_size=64", "--mask_min_area=4", "--batch=3", "--threads=2", "--samples=5")
+FLAGS = ("--mask_size=64", "--mask_min_area=4", "--batch_size=3", "--threads=2", "--samples=5")
 TRAIN = [f"train-{index:05d}-of-00003.tfrecord" for index in range(3)]
 
 
@@ -103,8 +103,8 @@ def test_training_reads_the_masks(masked):
 
 
 def test_the_folder_holds_the_records_and_the_sheet(masked, tiny_records):
-    assert sorted(contents(masked)) == sorted([*contents(tiny_records), pseudo_masks.SHEET])
-    sheet = cv2.imread(str(masked / pseudo_masks.SHEET))
+    assert sorted(contents(masked)) == sorted([*contents(tiny_records), pseudo_masks.PSEUDO_MASK_SHEET])
+    sheet = cv2.imread(str(masked / pseudo_masks.PSEUDO_MASK_SHEET))
     assert sheet.shape == (24 + 5 * 196, 4 * 196, 3)
 
 

@@ -71,7 +71,7 @@ def command(monkeypatch, capsys):
 
 def test_command_as_a_process(tmp_path):
     made_up.write_run(tmp_path)
-    command = [sys.executable, "-m", "e2wsol.report", f"--result={tmp_path}"]
+    command = [sys.executable, "-m", "e2wsol.report", f"--run_dir={tmp_path}"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{tmp_path}/report/index.html\n"
@@ -80,7 +80,7 @@ def test_command_as_a_process(tmp_path):
 def test_two_runs_side_by_side(tmp_path, command):
     made_up.write_run(tmp_path / "a")
     made_up.write_run(tmp_path / "b")
-    done = command(f"--result={tmp_path}/a", f"--compare={tmp_path}/b", "--pictures=3")
+    done = command(f"--run_dir={tmp_path}/a", f"--compare={tmp_path}/b", "--pictures=3")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{tmp_path}/a/report/compare-b.html\n"
     text = (tmp_path / "a/report/compare-b.html").read_text(encoding="utf-8")
@@ -101,7 +101,7 @@ def test_other_data_cannot_be_compared(tmp_path, command):
     made_up.write_run(tmp_path / "b")
     other = made_up.result(dataset={"name": "cars", "split": "test", "pictures": 100, "classes": 3})
     (tmp_path / "b/result.json").write_text(json.dumps(other))
-    done = command(f"--result={tmp_path}/a", f"--compare={tmp_path}/b")
+    done = command(f"--run_dir={tmp_path}/a", f"--compare={tmp_path}/b")
     assert done.returncode == 2 and done.stdout == "" and not (tmp_path / "a/report").exists()
     assert done.stderr.startswith("error: --compare: data set 'cars'") and done.stderr.count("\n") == 1
 
@@ -116,12 +116,12 @@ def test_other_data_cannot_be_compared(tmp_path, command):
 )
 def test_command_names_the_wrong_flag(tmp_path, command, flags, words):
     made_up.write_run(tmp_path)
-    done = command(f"--result={tmp_path}", *(flag.format(tmp_path) for flag in flags))
+    done = command(f"--run_dir={tmp_path}", *(flag.format(tmp_path) for flag in flags))
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: " + words.format(tmp_path))
 
 
 def test_command_names_what_is_missing(command, tmp_path):
-    done = command(f"--result={tmp_path}/nowhere")
+    done = command(f"--run_dir={tmp_path}/nowhere")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: --result=") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: --run_dir=") and done.stderr.count("\n") == 1

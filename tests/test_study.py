@@ -25,7 +25,7 @@ def run(*arguments):
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ([], "--suite is missing; choose one of animals, cub10, synthetic, cub, ilsvrc"),
+        ([], "--suite: is missing; choose one of animals, cub10, synthetic, cub, ilsvrc"),
         (["--suite=birds"], "--suite=birds: unknown; choose one of animals"),
         ([SUITE, "--rows=cam,cma"], "--rows=cam,cma: no row cma; choose among cam, has, acol"),
         ([SUITE, "--seeds=0,1,0"], "--seeds=0,1,0: give at least one, each once"),
@@ -39,10 +39,13 @@ def run(*arguments):
         ([SUITE, "--", "--run_dir=x"], "--run_dir=x: the study gives it to each training; see --output"),
         ([SUITE, "--flags_dir=nowhere"], "--flags_dir=nowhere: nowhere/cub10.cfg does not exist; give the project's"),
         ([SUITE, "--report_only"], "no finished cell in it"),
-        ([SUITE], "--input is missing: records/cub10 holds no records yet; give the pictures of Ten classes of CUB"),
+        ([SUITE], "--input: is missing: records/cub10 holds no records yet; give the pictures of Ten classes of CUB"),
         ([SUITE, "--input=nowhere"], "--input=nowhere: not found"),
-        ([SUITE, "--input=.", "--start_weights=no.npz"], "--start_weights=no.npz: not found; give a file, imagenet or"),
-        (["--suite=synthetic", "--start_weights="], "--start_weights=: not found; give a file, imagenet or none"),
+        (
+            [SUITE, "--input=.", "--backbone_weights=no.npz"],
+            "--backbone_weights=no.npz: not found; give a file, imagenet",
+        ),
+        (["--suite=synthetic", "--backbone_weights="], "--backbone_weights=: not found; give a file, imagenet or none"),
     ],
 )
 def test_bad_flags_are_named(tmp_path, monkeypatch, capsys, flags, expected):
@@ -78,8 +81,8 @@ def test_a_tiny_study(tiny_records, tmp_path, monkeypatch, capsys):
     """CAM and DGL, two steps of a narrow network; again it runs nothing, and CAM's score is evaluate's."""
     monkeypatch.setenv("PYTHONPATH", str(pathlib.Path.cwd()))
     output = tmp_path / "study"
-    flags = [SUITE, f"--records={tiny_records}", f"--output={output}", "--rows=cam,dgl", "--seeds=4"]
-    flags += ["--start_weights=none", "--", *TINY]
+    flags = [SUITE, f"--data_dir={tiny_records}", f"--output={output}", "--rows=cam,dgl", "--seeds=4"]
+    flags += ["--backbone_weights=none", "--", *TINY]
     assert run(*flags) == 0, capsys.readouterr()
     assert f"wrote {output / 'index.html'}, results.csv" in capsys.readouterr().out
     cells = {path: path.stat().st_mtime_ns for path in (output / "cells").iterdir() if path.name != "lock"}

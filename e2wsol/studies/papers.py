@@ -1,12 +1,13 @@
-"""The published scores, papers.csv: what each row's source prints, and nothing that we computed or remember.
+"""What the methods' papers say: their published scores (papers.csv), and their claims.
 
-E2Net, MNPO, MNPOs, DGL, Grad-CAM and Grad-CAM++ have no row: no absolute score of theirs was found in a source that
-could be read.
+papers.csv has what each row's source prints, and nothing that we computed or remember. E2Net, MNPO, MNPOs, DGL,
+Grad-CAM and Grad-CAM++ have no row: no absolute score of theirs was found in a source that could be read.
 """
 
 import csv
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 from e2wsol.errors import UserError
 
@@ -33,8 +34,8 @@ DATASETS = ("cub", "ilsvrc")
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """One published row; scores in per cent at IoU 0.5, None where the source has none.
+class PublishedScores:
+    """A row of papers.csv; scores in per cent at IoU 0.5, None where the source has none.
 
     Attributes:
       method: one of METHODS.
@@ -57,11 +58,11 @@ class Row:
     source: str
 
 
-_COLUMNS = [field.name for field in dataclasses.fields(Row)]
+_COLUMNS = [field.name for field in dataclasses.fields(PublishedScores)]
 SCORES = ("top1_loc", "top5_loc", "gt_known", "top1_class")
 
 
-def load(path=PATH):
+def load(path: pathlib.Path = PATH) -> list[PublishedScores]:
     """The rows of a file like papers.csv, in its order.
 
     Raises:
@@ -87,7 +88,7 @@ def _row(values, where):
     scores = {name: _score(name, values[name], where) for name in SCORES}
     if all(score is None for score in scores.values()):
         raise UserError(f"{where}: no score; give at least one of {', '.join(SCORES)}")
-    return Row(**{**values, **scores})
+    return PublishedScores(**{**values, **scores})
 
 
 def _score(name, text, where):
@@ -100,3 +101,58 @@ def _score(name, text, where):
     if not 0 <= score <= 100:  # NaN is not either
         raise UserError(f"{where}: {name}={text}: expected per cent from 0 to 100, or nothing")
     return score
+
+
+# A loss smaller than this counts as none: a share of all pictures.
+MARGIN = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A row's score is above another's, or not below it.
+
+    Attributes:
+      row, than: names of StudyRows.
+      text: the claim in words.
+      score: key of a score; empty for those that the suite is read by.
+      not_below: whether it is enough to lose less than MARGIN.
+    """
+
+    row: str
+    than: str
+    text: str
+    score: str = ""
+    not_below: bool = False
+
+    def verdict(self, interval: Sequence[float], by_seed: Sequence[float] = ()) -> tuple[str, str]:
+        """What a study says of it: ("yes", "no" or "open", why).
+
+        Args:
+          interval: 95% interval of the difference, over pictures.
+          by_seed: the difference of each seed; where they are on both sides the interval alone decides nothing.
+        """
+        low, high = interval
+        bound = -MARGIN if self.not_below else 0
+        if low <= bound <= high:
+            return "open", f"the interval contains {100 * bound:.0f}"
+        above = low > bound
+        if any((each > bound) != above for each in by_seed):
+            return "open", "by seed: " + ", ".join(f"{100 * each:+.1f}" for each in by_seed)
+        return ("yes", "") if above else ("no", "")
+
+
+_ABOVE_CAM = ("has", "acol", "spg", "adl", "cutmix", "e2net_released", "e2net_paper", "bas", "mnpo", "mnpos")
+
+CLAIMS = (
+    *(Claim(row, "cam", "localizes better than CAM") for row in _ABOVE_CAM),
+    *(
+        Claim(row, "cam", "classifies no worse than CAM", score="top1_class", not_below=True)
+        for row in ("e2net_released", "e2net_paper")
+    ),
+    Claim("spol_seg", "cam", "localizes better than CAM"),
+    Claim("spol_seg", "spol_cam", "the seg stage localizes better than the cam stage"),
+    Claim("dgl", "dgl_last", "a middle layer localizes better than the last"),
+    Claim("dgl", "cam", "localizes better than CAM"),
+    Claim("gradcam", "cam", "localizes better than CAM"),
+    Claim("layercam", "cam", "localizes better than CAM"),
+)

@@ -3,17 +3,21 @@
 import contextlib
 import fcntl
 import os
+import pathlib
 import shlex
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent import futures
+from typing import IO
 
 from tqdm import tqdm
 
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError
+from e2wsol.studies.cells import Plan
 
 _LAST_WORDS = 4000  # bytes of a log in which the reason of a failure is looked for
 _COMMAND = "$ "  # what the line of a log begins with that names the command
@@ -34,14 +38,17 @@ class Runner:
       failed: {name of a cell: why it has no result}.
     """
 
-    def __init__(self, plan, jobs):
-        self.plan, self.failed = plan, {}
+    def __init__(self, plan: Plan, jobs: int):
+        self.plan = plan
+        self.failed: dict[str, str] = {}
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         jobs = max(1, min(jobs, len(cores) or 1))
         self._shares = [cores[index::jobs] for index in range(jobs)]
-        self._processes, self._stop, self._lock = set(), threading.Event(), None
+        self._processes: set[subprocess.Popen] = set()
+        self._stop = threading.Event()
+        self._lock: IO[str] | None = None
 
-    def run(self):
+    def run(self) -> None:
         """Runs what is not finished; what fails is noted, and what needs it is left out.
 
         Raises:
@@ -167,24 +174,24 @@ class Runner:
 
 
 @contextlib.contextmanager
-def locked(folder):
+def locked(folder: pathlib.Path) -> Iterator[IO[str]]:
     """Holds the folder's lock; yields its open file.
 
     Raises:
-      UserError: another process has it.
+      ArgumentError: another process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(
-                f"--output={folder.parent}: another study, or a training of one, is at work there; wait for its end"
+            raise ArgumentError(
+                "output", folder.parent, "another study, or a training of one, is at work there; wait for its end"
             ) from None
         yield file
 
 
-def last_line(log):
+def last_line(log: pathlib.Path) -> str:
     """The last line of a log that its command wrote."""
     with open(log, "rb") as file:
         file.seek(max(0, os.path.getsize(log) - _LAST_WORDS))

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from e2wsol.visualize.results import find_score
 
 
 @dataclasses.dataclass(frozen=True)
-class Scored:
+class EvaluatedCell:
     """One evaluation.
 
     Attributes:
@@ -25,11 +27,11 @@ class Scored:
     result: dict
     outcomes: outcomes.Outcomes
 
-    def entry(self, metric, iou, kind, localizer=None):
+    def entry(self, metric: str, iou: float, kind: str, localizer: str | None = None) -> dict[str, Any] | None:
         """The score in result.json, by default that of the method; None where it has none."""
         return find_score(self.result, localizer or self.result["method"], metric, iou, kind)
 
-    def column(self, entry):
+    def column(self, entry: Mapping[str, Any]) -> int | None:
         """The place of a score of result.json in the outcomes' IoU thresholds.
 
         None where it is not the mean of the outcomes: it averages over classes, leaves pictures out or has a threshold
@@ -41,16 +43,16 @@ class Scored:
 
 
 @dataclasses.dataclass(frozen=True)
-class Score:
+class ScoreColumn:
     """A column of the study's table.
 
     Attributes:
       key: its name in files.
       title: its head.
       threshold: "validation" or "best" where a box's threshold is chosen, else None.
-      value: (Scored, localizer or None for the method) -> number in [0, 1], or None where there is none.
-      draws: rows, each a list of its seeds' Scored -> (rows, draws) of the seeds' mean over drawn pictures, the same
-        pictures for every row; None, as its result too, where it cannot be had.
+      value: (EvaluatedCell, localizer or None for the method) -> number in [0, 1], or None where there is none.
+      draws: rows, each a list of its seeds' EvaluatedCell -> (rows, draws) of the seeds' mean over drawn pictures, the
+        same pictures for every row; None, as its result too, where it cannot be had.
     """
 
     key: str
@@ -109,20 +111,24 @@ def _top1_class_draws(rows):
 
 
 SCORES = (
-    Score("gt_known_0.5", "GT-known Loc, IoU 0.5", "validation", *_localization("GT-known Loc", 0.5, "validation")),
-    Score("gt_known_0.5_best", "the same, best threshold", "best", *_localization("GT-known Loc", 0.5, "best")),
-    Score("gt_known_0.7", "GT-known Loc, IoU 0.7", "validation", *_localization("GT-known Loc", 0.7, "validation")),
-    Score("gt_known_0.7_best", "the same, best threshold", "best", *_localization("GT-known Loc", 0.7, "best")),
-    Score("pxap", "PxAP", None, _pxap, _pxap_draws),
-    Score("top1_loc_0.5", "Top-1 Loc, IoU 0.5", "validation", *_localization("Top-1 Loc", 0.5, "validation")),
-    Score("top5_loc_0.5", "Top-5 Loc, IoU 0.5", "validation", *_localization("Top-5 Loc", 0.5, "validation")),
-    Score("top1_class", "Top-1 classification", None, _top1_class, _top1_class_draws),
+    ScoreColumn(
+        "gt_known_0.5", "GT-known Loc, IoU 0.5", "validation", *_localization("GT-known Loc", 0.5, "validation")
+    ),
+    ScoreColumn("gt_known_0.5_best", "the same, best threshold", "best", *_localization("GT-known Loc", 0.5, "best")),
+    ScoreColumn(
+        "gt_known_0.7", "GT-known Loc, IoU 0.7", "validation", *_localization("GT-known Loc", 0.7, "validation")
+    ),
+    ScoreColumn("gt_known_0.7_best", "the same, best threshold", "best", *_localization("GT-known Loc", 0.7, "best")),
+    ScoreColumn("pxap", "PxAP", None, _pxap, _pxap_draws),
+    ScoreColumn("top1_loc_0.5", "Top-1 Loc, IoU 0.5", "validation", *_localization("Top-1 Loc", 0.5, "validation")),
+    ScoreColumn("top5_loc_0.5", "Top-5 Loc, IoU 0.5", "validation", *_localization("Top-5 Loc", 0.5, "validation")),
+    ScoreColumn("top1_class", "Top-1 classification", None, _top1_class, _top1_class_draws),
 )
 BY_KEY = {score.key: score for score in SCORES}
 
 
-def load(folder):
-    """The Scored of a folder with result.json and outcomes.npz.
+def load(folder: pathlib.Path) -> EvaluatedCell:
+    """The EvaluatedCell of a folder with result.json and outcomes.npz.
 
     Raises:
       UserError: one of them is missing or damaged.
@@ -134,10 +140,10 @@ def load(folder):
         raise UserError(f"{file}: does not exist; python -m e2wsol.evaluate writes it") from None
     except ValueError as error:
         raise UserError(f"{file}: no result of python -m e2wsol.evaluate ({error}); evaluate the run again") from None
-    return Scored(result, outcomes.load(folder / outcomes.FILE_NAME))
+    return EvaluatedCell(result, outcomes.load(folder / outcomes.FILE_NAME))
 
 
-def describe_bootstrap():
+def describe_bootstrap() -> dict[str, Any]:
     """How intervals and p-values are made, ready for JSON."""
     return {
         "method": "percentile bootstrap over pictures, the same drawn pictures for all rows",

@@ -6,16 +6,16 @@ REFERENCE = "cam"  # what every method is compared with
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """A localizer: a method that is trained, or another look at a trained network.
+class StudyRow:
+    """A line of the table: a method that is trained, or another localizer on a trained network.
 
     Attributes:
       name: of its run folders; for a trained one also of its flagfile, FLAGS_DIR/methods/NAME.cfg.
       title: as tables have it.
-      method: its name among the published figures, see papers.py.
-      of: the row whose trained network it looks at; empty where it is trained itself.
+      method: its name among the published scores, see papers.py.
+      of: the row whose trained network it localizes with; empty where it is trained itself.
       localizer: with `of`, one of localizers.LOCALIZERS.
-      middle: with `of`, whether it looks at the suite's middle layer instead of the last.
+      middle: with `of`, whether it takes the suite's middle layer instead of the last.
       masks_from: the row whose maps make the pseudo masks that it learns from; empty for none.
       classes_from: the row whose predicted classes count for Top-1 Loc; empty where it predicts its own.
     """
@@ -31,23 +31,23 @@ class Row:
 
 
 ROWS = (
-    Row("cam", "CAM", "cam"),
-    Row("has", "HaS", "has"),
-    Row("acol", "ACoL", "acol"),
-    Row("spg", "SPG", "spg"),
-    Row("adl", "ADL", "adl"),
-    Row("cutmix", "CutMix", "cutmix"),
-    Row("e2net_released", "E2Net, as released", "e2net"),
-    Row("e2net_paper", "E2Net, the paper's reading", "e2net"),
-    Row("bas", "BAS", "bas"),
-    Row("spol_cam", "SPOL, cam stage", "spol"),
-    Row("spol_seg", "SPOL, seg stage", "spol", masks_from="spol_cam", classes_from="cam"),
-    Row("mnpo", "MNPO", "mnpo"),
-    Row("mnpos", "MNPOs", "mnpos"),
-    Row("gradcam", "Grad-CAM", "gradcam", of="cam", localizer="gradcam"),
-    Row("layercam", "LayerCAM", "layercam", of="cam", localizer="layercam", middle=True),
-    Row("dgl_last", "DGL, last layer", "dgl", of="cam", localizer="dgl"),
-    Row("dgl", "DGL, middle layer", "dgl", of="cam", localizer="dgl", middle=True),
+    StudyRow("cam", "CAM", "cam"),
+    StudyRow("has", "HaS", "has"),
+    StudyRow("acol", "ACoL", "acol"),
+    StudyRow("spg", "SPG", "spg"),
+    StudyRow("adl", "ADL", "adl"),
+    StudyRow("cutmix", "CutMix", "cutmix"),
+    StudyRow("e2net_released", "E2Net, as released", "e2net"),
+    StudyRow("e2net_paper", "E2Net, the paper's reading", "e2net"),
+    StudyRow("bas", "BAS", "bas"),
+    StudyRow("spol_cam", "SPOL, cam stage", "spol"),
+    StudyRow("spol_seg", "SPOL, seg stage", "spol", masks_from="spol_cam", classes_from="cam"),
+    StudyRow("mnpo", "MNPO", "mnpo"),
+    StudyRow("mnpos", "MNPOs", "mnpos"),
+    StudyRow("gradcam", "Grad-CAM", "gradcam", of="cam", localizer="gradcam"),
+    StudyRow("layercam", "LayerCAM", "layercam", of="cam", localizer="layercam", middle=True),
+    StudyRow("dgl_last", "DGL, last layer", "dgl", of="cam", localizer="dgl"),
+    StudyRow("dgl", "DGL, middle layer", "dgl", of="cam", localizer="dgl", middle=True),
 )
 
 
@@ -61,7 +61,7 @@ class Suite:
       build: flags of python -m tfrecords.build, but for --input and --output.
       needs_input: whether the pictures have to be brought.
       read_by: keys of the scores (scores.SCORES) that the suite is read by.
-      middle_layer, last_layer: end points of its backbone that other localizers look at.
+      middle_layer, last_layer: end points of its backbone that other localizers take.
       note: what a reader has to know of it.
     """
 

@@ -2,11 +2,17 @@
 
 import dataclasses
 import statistics
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 from e2wsol.errors import UserError
 from e2wsol.localization import bootstrap
 from e2wsol.localization.baselines import CENTRE_BOX, CENTRE_GAUSSIAN
-from e2wsol.studies import claims, paired, papers, scores
+from e2wsol.studies import paired, papers, scores
+from e2wsol.studies.cells import Plan
+from e2wsol.studies.scores import EvaluatedCell, ScoreColumn
 from e2wsol.studies.suites import REFERENCE
 
 
@@ -18,21 +24,21 @@ class Summary:
       failed: {name of a cell: why it has no result}, as a Runner found them.
 
     Attributes:
-      found: {name of a row: {seed: Scored}}, rows without any left out.
+      found: {name of a row: {seed: EvaluatedCell}}, rows without any left out.
 
     Raises:
       UserError: results were not scored on the same pictures by the same rules.
     """
 
-    def __init__(self, plan, failed=()):
-        self.plan, self.failed = plan, dict(failed)
+    def __init__(self, plan: Plan, failed: Mapping[str, str] | None = None):
+        self.plan, self.failed = plan, dict(failed or {})
         self.found = {}
         for row in plan.rows:
             seeds = [seed for seed in plan.seeds if plan.done_file(plan.cell_of(row, seed)).exists()]
             if seeds:
                 self.found[row.name] = {seed: scores.load(plan.result_dir(row, seed)) for seed in seeds}
         self._check()
-        self._draws = {}
+        self._draws: dict[str, dict[str, np.ndarray]] = {}
 
     def _check(self):
         """Scores compare only on the same pictures, under the same rules."""
@@ -45,15 +51,15 @@ class Summary:
                 if own != first:
                     raise UserError(
                         f"{self.plan.folder}: {name}, seed {seed}, was not scored as the others (protocol, average, "
-                        "side or pictures differ); use another --output for other settings"
+                        "side or pictures differ); use another output folder for other settings"
                     )
 
     @property
-    def any(self):
-        """One Scored, for what is the same in all."""
+    def any(self) -> EvaluatedCell:
+        """One EvaluatedCell, for what is the same in all."""
         return next(iter(next(iter(self.found.values())).values()))
 
-    def document(self):
+    def document(self) -> dict[str, Any]:
         """study.json."""
         return {
             "suite": self._suite(),
@@ -65,7 +71,7 @@ class Summary:
             ],
             "rows": [*(self._row(row) for row in self.plan.rows if row.name in self.found), *self._baselines()],
             "missing": self._missing(),
-            "claims": [entry for claim in claims.CLAIMS for entry in self._claim(claim)],
+            "claims": [entry for claim in papers.CLAIMS for entry in self._claim(claim)],
             "papers": [self._paper(paper) for paper in papers.load()],
         }
 
@@ -144,7 +150,7 @@ class Summary:
         entries = {score.key: self.difference(row.name, REFERENCE, score) for score in scores.SCORES}
         return {key: entry for key, entry in entries.items() if entry} or None
 
-    def difference(self, name, than, score):
+    def difference(self, name: str, than: str, score: ScoreColumn) -> dict[str, Any] | None:
         """{"difference", "by_seed", "interval", "p"} of a row's mean less another's, None without both."""
         if name not in self.found or than not in self.found:
             return None

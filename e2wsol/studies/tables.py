@@ -2,11 +2,15 @@
 
 import csv
 import io
+from collections.abc import Mapping
+from typing import Any
+
+from e2wsol.studies.summary import Summary
 
 HEADS = ("suite", "row", "method", "seed", "metric", "iou", "threshold_from", "threshold", "value", "low", "high")
 
 
-def results_csv(summary):
+def results_csv(summary: Summary) -> str:
     """The text of results.csv: every localization score of every row and seed, PxAP and classification too.
 
     Args:
@@ -39,7 +43,7 @@ def _values(result):
             yield f"{name} classification", "", "", "", value, "", ""
 
 
-def markdown(study):
+def markdown(study: Mapping[str, Any]) -> str:
     """The table and the claims of study.json in Markdown, in per cent."""
     suite = study["suite"]
     metrics = study["metrics"]

@@ -2,13 +2,13 @@
 
 import dataclasses
 from html import escape
+from typing import Any
 
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError
 from e2wsol.visualize import gallery
-from e2wsol.visualize.curves import charts
+from e2wsol.visualize.charts import charts, overlap_chart
 from e2wsol.visualize.document import document, folded_table, tile
-from e2wsol.visualize.histogram import overlap_chart
-from e2wsol.visualize.page import (
+from e2wsol.visualize.report_page import (
     chart_section,
     classification,
     dataset_title,
@@ -16,8 +16,8 @@ from e2wsol.visualize.page import (
     first_kind,
     first_rows,
     glossary,
+    image_key,
     outcome_rules,
-    picture_key,
     score_note,
     settings,
     shown_at,
@@ -33,7 +33,7 @@ _USUAL = "the usual"
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class EvaluatedRun:
     """One of the two: what the page calls it, its result, its samples or None, its class names."""
 
     name: str
@@ -42,30 +42,33 @@ class Run:
     classes: list
 
 
-def check_comparable(first, second):
-    """Raises a UserError unless both runs were scored on the same pictures and classes."""
+def check_comparable(first: EvaluatedRun, second: EvaluatedRun) -> None:
+    """Raises an ArgumentError unless both runs were scored on the same pictures and classes."""
     for text, key in _SAME.items():
         ours, theirs = (run.result["dataset"].get(key) for run in (first, second))
         if ours != theirs:
-            raise UserError(
-                f"--compare: {text.lower()} {theirs!r}, where --result has {ours!r}; "
-                "only runs that were scored on the same pictures can be compared"
+            raise ArgumentError(
+                "compare",
+                None,
+                f"{text.lower()} {theirs!r}, where run_dir has {ours!r}; "
+                "only runs that were scored on the same images can be compared",
             )
     if first.classes and second.classes and first.classes != second.classes:
-        raise UserError("--compare: other classes than those of --result, or in another order (dataset.json)")
+        raise ArgumentError("compare", None, "other classes than those of run_dir, or in another order (dataset.json)")
 
 
-def different_rules(first, second):
+def different_rules(first: EvaluatedRun, second: EvaluatedRun) -> dict[str, tuple[Any, Any]]:
     """{fact: (first's, second's)} where the two scores do not mean the same, such as the protocol."""
     ours, theirs = facts(first.result), facts(second.result)
     return {name: (ours[name], theirs[name]) for name in ours if name not in _FREE and ours[name] != theirs[name]}
 
 
-def comparison_page(first, second, *, pictures=48):
+def comparison_page(first: EvaluatedRun, second: EvaluatedRun, *, pictures: int = 48) -> str:
     """The comparison as an HTML document.
 
     Args:
-      first, second: Runs that `check_comparable` accepts.
+      first: an EvaluatedRun.
+      second: another that `check_comparable` accepts beside it.
       pictures: how many pictures the page shows at most, of those that both runs kept.
     """
     title = f"{first.name} and {second.name} on {dataset_title(first.result)}"
@@ -79,7 +82,7 @@ def comparison_page(first, second, *, pictures=48):
         score_note(first.result, note + " One training run of each says nothing of the spread between seeds."),
         comparison_tables(*results, names),
         chart_section(charts(*results, names), overlap_chart(*results, names)),
-        _pictures(first, second, pictures),
+        _images(first, second, pictures),
         "<h2>The two runs</h2>",
         _facts(first, second),
         _settings(first, second),
@@ -106,7 +109,7 @@ def _text(value):
 
 
 def _tiles(first, second):
-    """The figures to read first, of both."""
+    """The scores to read first, of both."""
     theirs = {row.metric: row for row in first_rows(second.result)}
     tiles = []
     for row in first_rows(first.result):
@@ -124,7 +127,7 @@ def _tiles(first, second):
     return f'<div class="stats pairs">{"".join(drawn)}</div>'
 
 
-def _pictures(first, second, count):
+def _images(first, second, count):
     if first.samples is None or second.samples is None or not count:
         return ""
     both = len(gallery.common(first.samples["ids"], second.samples["ids"]))
@@ -136,9 +139,9 @@ def _pictures(first, second, count):
         f"Boxes {threshold}. Each run keeps its own best and worst pictures and the same random ones; here are those "
         f"that both kept, {both} in all: for more, evaluate both with a larger --samples."
     )
-    seen = [gallery.Seen(run.name, run.samples) for run in (first, second)]
+    runs = [gallery.RunSamples(run.name, run.samples) for run in (first, second)]
     names = first.classes or second.classes
-    return picture_key(escape(text)) + outcome_rules() + gallery.paired(*seen, names, count)
+    return image_key(escape(text)) + outcome_rules() + gallery.paired(*runs, names, count)
 
 
 def _facts(first, second):

@@ -2,13 +2,14 @@
 
 import base64
 import hashlib
+from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any
 
-from e2wsol.visualize.page_script import SCRIPT
-from e2wsol.visualize.page_style import CSS
+from e2wsol.visualize.page_assets import CSS, SCRIPT
 
 
-def document(title, sections, css=""):
+def document(title: str, sections: Iterable[str], css: str = "") -> str:
     """The HTML document of some sections; empty ones are left out. `css` is added to the pages' own style.
 
     Its content policy lets nothing be fetched and no script run but the page's own.
@@ -25,18 +26,18 @@ def document(title, sections, css=""):
     )
 
 
-def definitions(pairs, css_class):
+def definitions(pairs: Iterable[tuple[Any, Any]], css_class: str) -> str:
     """A list of terms, each with its text."""
     entries = "\n".join(f"<div><dt>{escape(str(term))}</dt><dd>{escape(str(text))}</dd></div>" for term, text in pairs)
     return f'<dl class="{css_class}">\n{entries}\n</dl>'
 
 
-def tile(name, figure, note):
-    """One of the figures to read first: its name, the figure in large letters, a note."""
-    return f'<div class="stat">{escape(name)}<b>{escape(figure)}</b><small>{escape(note)}</small></div>'
+def tile(name: str, value: str, note: str) -> str:
+    """One of the scores to read first: its name, the value in large letters, a note."""
+    return f'<div class="stat">{escape(name)}<b>{escape(value)}</b><small>{escape(note)}</small></div>'
 
 
-def table(label, heads, bodies, css=""):
+def table(label: str, heads: Iterable[str], bodies: Iterable[str], css: str = "") -> str:
     """A table that scrolls sideways where it is wider than the page.
 
     Args:
@@ -54,7 +55,7 @@ def table(label, heads, bodies, css=""):
     )
 
 
-def folded_table(summary, heads, rows):
+def folded_table(summary: str, heads: Iterable[str], rows: Sequence[Iterable[Any]]) -> str:
     """A table of texts that opens on a click; empty without rows."""
     if not rows:
         return ""

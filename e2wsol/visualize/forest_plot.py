@@ -2,7 +2,10 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from html import escape
+
+from e2wsol.visualize.results import Study
 
 _WIDTH, _RIGHT, _TOP, _ROW = 640, 620, 14, 30
 _SEED_SHIFT = 9
@@ -31,12 +34,12 @@ class Difference:
     by_seed: tuple
 
     @property
-    def clear(self):
+    def clear(self) -> bool:
         """Whether the interval leaves out 0."""
         return not self.interval[0] <= 0 <= self.interval[1]
 
 
-def differences(study, key):
+def differences(study: Study, key: str) -> list[Difference]:
     """The Differences of all entries that were compared with CAM in one metric, largest first."""
     found = [(row, (row["against_cam"] or {}).get(key)) for row in study["rows"]]
     return sorted(
@@ -50,7 +53,7 @@ def _difference(title, against):
     return Difference(title, against["difference"], interval, against["p"], seeds)
 
 
-def forest_plot(found, title):
+def forest_plot(found: Sequence[Difference], title: str) -> str:
     """The SVG of some Differences, a row each, in points; the page's style colours it.
 
     Args:
@@ -59,7 +62,7 @@ def forest_plot(found, title):
     """
     left = _MARGIN + _LETTER * min(_MOST_LETTERS, max(len(difference.name) for difference in found))
     ticks = _ticks([100 * value for item in found for value in (0, item.value, *item.interval, *item.by_seed)])
-    axis = _Axis(left, ticks[0], ticks[-1])
+    axis = _PointsAxis(left, ticks[0], ticks[-1])
     bottom = _TOP + _ROW * len(found)
     return "\n".join(
         [
@@ -74,14 +77,14 @@ def forest_plot(found, title):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Axis:
+class _PointsAxis:
     """Points to view box coordinates: `low` stands at `left`, `high` at the right margin."""
 
     left: float
     low: float
     high: float
 
-    def x(self, points):
+    def x(self, points: float) -> float:
         return self.left + (_RIGHT - self.left) * (points - self.low) / (self.high - self.low)
 
 

@@ -1,30 +1,49 @@
-"""The report's pictures: groups of figures with inlined JPEGs, a filter over them and a dialog that enlarges one."""
+"""The report's images: groups of figures with inlined JPEGs, a filter over them and a dialog that enlarges one."""
 
 import base64
 import dataclasses
+from collections.abc import Sequence
 from html import escape
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from e2wsol.visualize import overlay
-from e2wsol.visualize.outcomes import OUTCOMES, outcomes
+from e2wsol.visualize.results import Samples
 
 _JPEG_QUALITY = 85
 # Boxes are drawn this share of the picture's side inside it, so that an edge along the border is seen whole.
 _INSET = 0.008
+# Two boxes of one size that share so much have an IoU of 0.5: what misses with more differs in size.
+SHARE = 2 / 3
+# By word: the mark and name that the page shows, and the rule. The first rule that holds counts.
+OUTCOMES = {
+    "hit": ("✓ hit", "The box counts as a hit and the class is right, or no class was predicted."),
+    "wrong-class": ("✗ wrong class", "The box counts as a hit, but the predicted class is another one."),
+    "no-true-box": ("? no true box", "The picture has no true box to compare with."),
+    "too-small": (
+        "✗ box too small",
+        "No hit; the predicted box is smaller than the true one, and at least two thirds of it lie inside.",
+    ),
+    "too-big": (
+        "✗ box too big",
+        "No hit; the predicted box is at least as large as the true one, and holds at least two thirds of it.",
+    ),
+    "elsewhere": ("✗ elsewhere", "No hit; the two boxes share less than that, or no box was found."),
+}
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
-    """Pictures of one run: its name, empty where the page shows one run only, and the arrays of samples.npz."""
+class RunSamples:
+    """Images of one run: its name, empty where the page shows one run only, and the arrays of samples.npz."""
 
     name: str
     samples: dict
 
 
 @dataclasses.dataclass(frozen=True)
-class Group:
+class ImageGroup:
     """Some pictures under a heading; `rows` holds for each the index in every run's arrays."""
 
     title: str
@@ -32,7 +51,7 @@ class Group:
     rows: list
 
 
-def single(samples, names, count):
+def single(samples: Samples, names: Sequence[str], count: int) -> str:
     """The gallery of one run: its worst, best and random pictures, no picture twice.
 
     Args:
@@ -46,29 +65,31 @@ def single(samples, names, count):
         "At random": "Drawn with a fixed seed from all pictures of the split.",
     }
     chosen = choose(samples["ious"], samples["random"], max(1, count // 3))
-    groups = [Group(*title, [(index,) for index in rows]) for title, rows in zip(titles.items(), chosen)]
-    return gallery([Seen("", samples)], groups, names)
+    groups = [ImageGroup(*title, [(index,) for index in rows]) for title, rows in zip(titles.items(), chosen)]
+    return gallery([RunSamples("", samples)], groups, names)
 
 
-def paired(first, second, names, count):
+def paired(first: RunSamples, second: RunSamples, names: Sequence[str], count: int) -> str:
     """The gallery of two runs: pictures that both kept, under both.
 
     Args:
-      first, second: Seen of the two.
-      names, count: as in `single`.
+      first: RunSamples of one.
+      second: RunSamples of the other.
+      names: as in `single`.
+      count: as in `single`.
     """
     pairs = common(first.samples["ids"], second.samples["ids"])
     gains = np.array([second.samples["ious"][b] - first.samples["ious"][a] for a, b in pairs])
     better, worse, rest = split_by_gain(gains, max(1, count // 3))
     groups = [
-        Group(f"Better in {second.name}", "Its box overlaps the true one more.", [pairs[i] for i in better]),
-        Group(f"Better in {first.name}", "Its box overlaps the true one more.", [pairs[i] for i in worse]),
-        Group("Others", "In the order of the data set.", [pairs[i] for i in rest]),
+        ImageGroup(f"Better in {second.name}", "Its box overlaps the true one more.", [pairs[i] for i in better]),
+        ImageGroup(f"Better in {first.name}", "Its box overlaps the true one more.", [pairs[i] for i in worse]),
+        ImageGroup("Others", "In the order of the data set.", [pairs[i] for i in rest]),
     ]
     return gallery([first, second], groups, names)
 
 
-def choose(ious, random, per_group):
+def choose(ious: np.ndarray, random: np.ndarray, per_group: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Indices of the worst, the best and the randomly drawn pictures.
 
     Args:
@@ -87,11 +108,12 @@ def choose(ious, random, per_group):
     return worst, best, np.sort(rest[random[rest]])[:count]
 
 
-def split_by_gain(gains, per_group):
+def split_by_gain(gains: np.ndarray, per_group: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Indices of the pictures that gain most, that lose most, and of others, each group at most `per_group`.
 
     Args:
       gains: (n,) IoU in the second run less that in the first.
+      per_group: images of a group at most.
     """
     order = np.argsort(gains, kind="stable")
     count = min(per_group, max(1, len(order) // 3))
@@ -101,29 +123,29 @@ def split_by_gain(gains, per_group):
     return better, worse, rest[:per_group]
 
 
-def common(first, second):
+def common(first: np.ndarray, second: np.ndarray) -> list[tuple[int, int]]:
     """Index pairs of the ids that both arrays hold, in the first one's order."""
     places = {name: place for place, name in enumerate(second.tolist())}
     return [(place, places[name]) for place, name in enumerate(first.tolist()) if name in places]
 
 
-def gallery(seen, groups, names):
+def gallery(runs: Sequence[RunSamples], groups: Sequence[ImageGroup], names: Sequence[str]) -> str:
     """Filter, groups of figures and the dialog as HTML.
 
     Args:
-      seen: a list of Seen, one a run; the first gives classes and ids.
-      groups: a list of Group; empty ones are left out.
+      runs: a list of RunSamples, one a run; the first gives classes and ids.
+      groups: a list of ImageGroup; empty ones are left out.
       names: class names in label order.
     """
-    found = [outcomes(run.samples) for run in seen]
+    found = [outcomes(run.samples) for run in runs]
     rows = [row for group in groups for row in group.rows]
-    labels = sorted({int(seen[0].samples["labels"][row[0]]) for row in rows})
-    parts = [_filter(seen, found, labels, names)]
+    labels = sorted({int(runs[0].samples["labels"][row[0]]) for row in rows})
+    parts = [_filter(runs, found, labels, names)]
     for group in groups:
         if group.rows:
             parts.append(f'<section class="group"><h3>{escape(group.title)}</h3>')
             parts.append(f'<p class="soft">{escape(group.meaning)}</p>\n<div class="gallery">')
-            parts += [_figure(seen, found, row, names) for row in group.rows]
+            parts += [_figure(runs, found, row, names) for row in group.rows]
             parts.append("</div></section>")
     return "\n".join([*parts, _DIALOG])
 
@@ -137,10 +159,10 @@ _DIALOG = (
 )
 
 
-def _filter(seen, found, labels, names):
+def _filter(runs, found, labels, names):
     """The form, which the page's script shows: without it no choice would have an effect."""
     options = "".join(f'<option value="{label}">{class_name(label, names)}</option>' for label in labels)
-    choices = "".join(_choices(place, run.name, words) for place, (run, words) in enumerate(zip(seen, found)))
+    choices = "".join(_choices(place, run.name, words) for place, (run, words) in enumerate(zip(runs, found)))
     return (
         '<form id="filter" hidden autocomplete="off"><div><label for="class">Class</label>'
         f'<select id="class" name="class"><option value="">all classes</option>{options}</select></div>{choices}'
@@ -160,16 +182,16 @@ def _choices(place, name, words):
     return f'<fieldset><legend>{legend}</legend><div class="chips">{chips}</div></fieldset>'
 
 
-def _figure(seen, found, row, names):
-    samples, index = seen[0].samples, row[0]
+def _figure(runs, found, row, names):
+    samples, index = runs[0].samples, row[0]
     label = int(samples["labels"][index])
     name, words = class_name(label, names), [words[place] for words, place in zip(found, row)]
     data = " ".join(f'data-outcome{number}="{word}"' for number, word in enumerate(words))
-    runs = "".join(_run(run, place, word, names) for run, place, word in zip(seen, row, words))
-    verdict = "" if seen[0].name else _verdict(seen[0], index, words[0], names)
+    views = "".join(_run(run, place, word, names) for run, place, word in zip(runs, row, words))
+    verdict = "" if runs[0].name else _verdict(runs[0], index, words[0], names)
     return (
         f'<figure data-class="{label}" {data}><button type="button" class="enlarge" aria-label="Enlarge: {name}, '
-        f'{escape(str(samples["ids"][index]))}"><span class="runs">{runs}</span></button>'
+        f'{escape(str(samples["ids"][index]))}"><span class="runs">{views}</span></button>'
         f'<figcaption><b>{name}</b><span class="soft id">{escape(str(samples["ids"][index]))}</span>{verdict}'
         "</figcaption></figure>"
     )
@@ -182,19 +204,19 @@ def _run(run, index, word, names):
     heat = overlay.heat_overlay(image, score_map)
     who = f'<span class="who"><b>{escape(run.name)}</b>{_verdict(run, index, word, names)}</span>' if run.name else ""
     return (
-        f'<span class="run">{who}<span class="views"><span class="view">{picture(image, "picture with boxes")}'
-        f'{boxes_over(image.shape, predicted, true)}</span><span class="view">{picture(heat, "score map")}</span>'
+        f'<span class="run">{who}<span class="views"><span class="view">{image_tag(image, "picture with boxes")}'
+        f'{boxes_over(image.shape, predicted, true)}</span><span class="view">{image_tag(heat, "score map")}</span>'
         "</span></span>"
     )
 
 
-def picture(image, text):
+def image_tag(image: np.ndarray, text: str) -> str:
     """The <img> of a uint8 RGB picture; `text` stands for it where it is not seen, as HTML."""
     height, width = image.shape[:2]
     return f'<img src="{jpeg_uri(image)}" width="{width}" height="{height}" alt="{text}" decoding="async">'
 
 
-def boxes_over(shape, predicted, true):
+def boxes_over(shape: Sequence[int], predicted: ArrayLike, true: ArrayLike) -> str:
     """Boxes as SVG over the picture, so that they stay sharp where it is enlarged."""
     height, width = shape[:2]
     rectangles = [_box(box, "predicted", width, height) for box in np.reshape(predicted, (-1, 4)) if box[2] >= 0]
@@ -215,23 +237,70 @@ def _verdict(run, index, word, names):
     """The outcome, the IoU and how the picture was classified."""
     label, prediction = int(run.samples["labels"][index]), int(run.samples["predictions"][index])
     text, iou = OUTCOMES[word][0], float(run.samples["ious"][index])
-    seen = "classified rightly"
+    classified = "classified rightly"
     if prediction < 0:
-        seen = "not classified"
+        classified = "not classified"
     elif prediction != label:
-        seen = f'classified as <span class="bad">{class_name(prediction, names)}</span>'
+        classified = f'classified as <span class="bad">{class_name(prediction, names)}</span>'
     return (
         f'<span class="verdict"><span class="badge {"good" if word == "hit" else "bad"}">{text} · IoU {iou:.2f}</span>'
-        f'<span class="soft">{seen}</span></span>'
+        f'<span class="soft">{classified}</span></span>'
     )
 
 
-def class_name(label, names):
+def class_name(label: int, names: Sequence[str]) -> str:
     """The class's name as HTML; its number where it has none."""
     return escape(names[label] if 0 <= label < len(names) else f"class {label}")
 
 
-def jpeg_uri(image):
+def jpeg_uri(image: np.ndarray) -> str:
     """A uint8 RGB picture as a data: URI that holds it as JPEG."""
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+
+
+def outcome(predicted: ArrayLike, true_boxes: ArrayLike, *, hit: bool, label: int, prediction: int) -> str:
+    """The key in OUTCOMES of one picture.
+
+    A miss is judged by the true box of the highest IoU with the predicted one: where they share at
+    least SHARE of the smaller of the two, the predicted box is too small or too big, else elsewhere.
+
+    Args:
+      predicted: (4,) predicted box; one without an area is no box.
+      true_boxes: (n, 4) true boxes; rows with a negative right edge are padding.
+      hit: whether the evaluator counted the box as a hit.
+      label: true class.
+      prediction: predicted class; a negative one means none.
+    """
+    if hit:
+        return "hit" if prediction < 0 or prediction == label else "wrong-class"
+    true_boxes = np.asarray(true_boxes, np.float64).reshape(-1, 4)
+    true_boxes = true_boxes[true_boxes[:, 2] >= 0]
+    if not len(true_boxes):
+        return "no-true-box"
+    predicted = np.asarray(predicted, np.float64)
+    area, true_areas, shared = _area(predicted), _area(true_boxes), _shared(predicted, true_boxes)
+    nearest = np.argmax(shared / np.maximum(area + true_areas - shared, 1e-9))
+    true_area = true_areas[nearest]
+    if shared[nearest] == 0 or shared[nearest] < SHARE * min(area, true_area):
+        return "elsewhere"
+    return "too-small" if area < true_area else "too-big"
+
+
+def _area(boxes):
+    return np.prod(np.maximum(boxes[..., 2:] - boxes[..., :2], 0), axis=-1)
+
+
+def _shared(box, others):
+    """(n,) area that the box has in common with each of the others."""
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    return _area(np.concatenate([low, high], axis=1))
+
+
+def outcomes(samples: Samples) -> list[str]:
+    """The outcome of every picture in the arrays of samples.npz, as a list."""
+    names = ("predicted_boxes", "true_boxes", "hits", "labels", "predictions")
+    return [
+        outcome(predicted, true, hit=bool(hit), label=int(label), prediction=int(prediction))
+        for predicted, true, hit, label, prediction in zip(*(samples[name] for name in names))
+    ]

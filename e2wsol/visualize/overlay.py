@@ -1,14 +1,19 @@
-"""Pictures with boxes and maps drawn on them.
+"""Images with boxes and maps drawn on them.
 
-Pictures are uint8 RGB (H, W, 3), boxes float (n, 4) as x0, y0, x1, y1 in pixels with exclusive right
+Images are uint8 RGB (H, W, 3), boxes float (n, 4) as x0, y0, x1, y1 in pixels with exclusive right
 and bottom edges; nothing is drawn in place. Predicted boxes are solid orange, true boxes dashed blue:
 the two differ in colour (also for colour-blind readers) and in line.
 """
 
 import unicodedata
+from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
+
+from e2wsol.localization.pseudo_mask import targets
 
 PREDICTED_COLOR = (255, 122, 0)
 TRUE_COLOR = (64, 190, 255)
@@ -16,9 +21,14 @@ _OUTLINE = (16, 16, 16)
 _STRIP = (24, 24, 27)
 _INK = (235, 235, 235)
 _GAP = 4
+Color = tuple[int, int, int]
+# File of the sheet in a folder of records with pseudo masks.
+PSEUDO_MASK_SHEET = "pseudo_masks.png"
+_SHEET_TITLES = ("picture", "foreground", "prior", "orange: object, dark: ignored")
+_SHEET_TITLE_ROWS = 24
 
 
-def of_localization(image, found, *, side):
+def of_localization(image: np.ndarray, found: Any, *, side: int | None) -> np.ndarray:
     """The `tile` of an image with what was found in it: box, map, class and score of the first class.
 
     Args:
@@ -36,7 +46,7 @@ def of_localization(image, found, *, side):
     )
 
 
-def heat_overlay(image, score_map, *, opacity=0.6):
+def heat_overlay(image: np.ndarray, score_map: np.ndarray, *, opacity: float = 0.6) -> np.ndarray:
     """A picture under its score map, coloured from dark violet (0) over orange to pale yellow (1).
 
     Args:
@@ -56,7 +66,9 @@ def heat_overlay(image, score_map, *, opacity=0.6):
     return cv2.addWeighted(np.ascontiguousarray(colors), opacity, image, 1.0 - opacity, 0.0)
 
 
-def draw_boxes(image, boxes, color, *, dashed=False, thickness=None):
+def draw_boxes(
+    image: np.ndarray, boxes: ArrayLike, color: Color, *, dashed: bool = False, thickness: int | None = None
+) -> np.ndarray:
     """A copy of the picture with the boxes' edges drawn just inside them.
 
     Args:
@@ -99,18 +111,27 @@ def _dashes(start, end, length):
     return [(tuple(points[i]), tuple(points[i + 1])) for i in range(0, count, 2)]
 
 
-def picture_with_boxes(image, predicted=(), true=()):
+def picture_with_boxes(image: np.ndarray, predicted: ArrayLike = (), true: ArrayLike = ()) -> np.ndarray:
     """The picture with predicted boxes (solid orange) and true boxes (dashed blue)."""
     return draw_boxes(draw_boxes(image, predicted, PREDICTED_COLOR), true, TRUE_COLOR, dashed=True)
 
 
-def tile(image, score_map, *, predicted=(), true=(), side=None, caption=None):
+def tile(
+    image: np.ndarray,
+    score_map: np.ndarray,
+    *,
+    predicted: Any = (),
+    true: Any = (),
+    side: int | None = None,
+    caption: str | None = None,
+) -> np.ndarray:
     """The picture with its boxes beside the picture under its map.
 
     Args:
       image: uint8 RGB (H, W, 3).
       score_map: (h, w), as in `heat_overlay`; covers the whole picture.
-      predicted, true: boxes (n, 4) in the picture's pixels.
+      predicted: predicted boxes (n, 4) in the picture's pixels.
+      true: true boxes, likewise.
       side: scale the picture so that its longer side has this many pixels; None keeps its size.
       caption: text of the strip under the tile, which is also the legend; None leaves the strip out.
 
@@ -132,7 +153,7 @@ def _boxes(boxes):
     return np.asarray(boxes, np.float64).reshape(-1, 4)
 
 
-def scaled(image, side):
+def scaled(image: np.ndarray, side: int | None) -> tuple[np.ndarray, np.ndarray]:
     """(picture with `side` pixels along its longer side, (4,) factors of its boxes); None keeps the size."""
     height, width = image.shape[:2]
     if side is None:
@@ -179,3 +200,40 @@ def _text(strip, text, x, y, unit):
     (width, height), _ = cv2.getTextSize(text, font, size, 1)
     cv2.putText(strip, text, (x, y + height // 2), font, size, _INK, max(1, round(unit)), cv2.LINE_AA)
     return x + width
+
+
+def pseudo_mask_sheet(samples: Sequence[tuple[np.ndarray, np.ndarray]], *, side: int = 192) -> np.ndarray:
+    """Pictures beside their foreground, prior and training target.
+
+    Args:
+      samples: list of (picture uint8 RGB (H, W, 3), pseudo mask uint8 (H', W', 2)), not empty.
+      side: of a tile, pixels; the aspect ratio is not kept, as in training.
+
+    Returns:
+      uint8 RGB picture.
+    """
+    rows = [_sheet_titles(side), *(_sheet_row(*sample, side) for sample in samples)]
+    return np.concatenate(rows, axis=0)
+
+
+def _sheet_row(picture, mask, side):
+    small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+    foreground, prior = (np.ascontiguousarray(mask[..., channel]) for channel in (0, 1))
+    tiles = small, heat_overlay(small, foreground), heat_overlay(small, prior), _target_overlay(small, mask)
+    return np.concatenate([np.pad(tile, ((0, _GAP), (0, _GAP), (0, 0))) for tile in tiles], axis=1)
+
+
+def _target_overlay(picture, mask):
+    """The picture with its object pixels tinted and the ignored ones darkened."""
+    target, weight = targets(mask, picture.shape[0])
+    tinted = cv2.addWeighted(picture, 0.5, np.full_like(picture, PREDICTED_COLOR), 0.5, 0.0)
+    kept = np.where(weight[..., None] == 1, picture, picture // 4)
+    return np.where(target[..., None] == 1, tinted, kept)
+
+
+def _sheet_titles(side):
+    row = np.full((_SHEET_TITLE_ROWS, len(_SHEET_TITLES) * (side + _GAP), 3), 24, np.uint8)
+    for column, title in enumerate(_SHEET_TITLES):
+        start = column * (side + _GAP) + 4, _SHEET_TITLE_ROWS - 8
+        cv2.putText(row, title, start, cv2.FONT_HERSHEY_SIMPLEX, 0.38, (235, 235, 235), 1, cv2.LINE_AA)
+    return row

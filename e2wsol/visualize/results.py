@@ -5,13 +5,20 @@ import json
 import math
 import pathlib
 import zipfile
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from e2wsol.data import dataset
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization.baselines import CENTRE_BOX
-from e2wsol.visualize.result_shape import RESULT, mismatch
+from e2wsol.visualize.result_schema import RESULT, mismatch
+
+# What result.json and study.json hold, and the arrays of samples.npz by name.
+Result = dict[str, Any]
+Study = dict[str, Any]
+Samples = dict[str, np.ndarray]
 
 THRESHOLD_KINDS = ("protocol", "validation", "best")
 _SAMPLE_KEYS = (
@@ -38,7 +45,7 @@ class ScoreRow:
     scores: dict
 
 
-def result_path(path, argument):
+def result_path(path: str | pathlib.Path, argument: str) -> pathlib.Path:
     """The result.json that a value of `argument` means: a file, or a run folder that holds one.
 
     Raises:
@@ -55,7 +62,7 @@ def result_path(path, argument):
     return file
 
 
-def load_result(file):
+def load_result(file: str | pathlib.Path) -> Result:
     """The result as a dict, checked for the parts that tables and pages read.
 
     Raises:
@@ -92,7 +99,7 @@ def _of_sizes(sizes):
     return f"sizes has scores of {strange[0]!r}, which is none of {', '.join(names)}" if strange else None
 
 
-def find_score(result, localizer, metric, iou, kind):
+def find_score(result: Result, localizer: str, metric: str, iou: float, kind: str) -> dict[str, Any] | None:
     """The entry of one score in result.json; None where it has none."""
     wanted = localizer, metric, iou, kind
     for entry in result["scores"]:
@@ -101,9 +108,9 @@ def find_score(result, localizer, metric, iou, kind):
     return None
 
 
-def score_rows(result):
+def score_rows(result: Result) -> list[ScoreRow]:
     """The scores grouped as ScoreRow, in the file's order of metrics and, within one, of localizers."""
-    groups = {}
+    groups: dict[tuple[str, float], dict[str, dict[str, Any]]] = {}
     for score in result["scores"]:
         key = score["metric"], float(score["iou"]), score["localizer"]
         groups.setdefault(key[:2], {}).setdefault(key[2], {})[score["threshold_from"]] = score
@@ -114,12 +121,12 @@ def score_rows(result):
     ]
 
 
-def averaging(result):
+def averaging(result: Result) -> str:
     """How the scores are averaged where it is not over all pictures alike, else an empty text."""
     return "mean over classes" if result.get("average") == "classes" else ""
 
 
-def cropping(result):
+def cropping(result: Result) -> str:
     """Where predicted classes came from: a file, or how many views; empty where it is one, as the protocol has it."""
     if result.get("predictions"):
         return result["predictions"]
@@ -132,24 +139,24 @@ def cropping(result):
     return f"{text}, where protocol {result['protocol']} takes {'ten crops' if usual == 10 else 'one'}"
 
 
-def value_of(score):
+def value_of(score: Mapping[str, Any] | None) -> float | None:
     """The score's value in [0, 1]; None where there is no score or it counted no picture (None, NaN)."""
     value = score["value"] if score else None
     return None if value is None or math.isnan(value) else value
 
 
-def interval_of(score):
+def interval_of(score: Mapping[str, Any] | None) -> tuple[float, float] | None:
     """The ends (low, high) of the score's confidence interval in [0, 1]; None where it has none."""
     interval = score.get("interval") if score else None
     return tuple(interval) if interval else None
 
 
-def size_rows(result, iou=0.5):
+def size_rows(result: Result, iou: float = 0.5) -> list[tuple[str, dict[str, Any]]]:
     """The method's GT-known Loc by object size at one IoU: (name of the size with its bounds, {kind: entry})."""
     sizes = result.get("sizes")
     if not sizes:
         return []
-    rows = {name: {} for name in sizes["names"]}
+    rows: dict[str, dict[str, Any]] = {name: {} for name in sizes["names"]}
     for score in sizes["scores"]:
         if score["localizer"] == result["method"] and score["iou"] == iou:
             rows[score["size"]][score["threshold_from"]] = score
@@ -163,25 +170,25 @@ def _size_names(sizes):
     return [f"{name} ({span} of the frame)" for name, span in zip(sizes["names"], spans)]
 
 
-def leaving_out(result):
+def leaving_out(result: Result) -> str:
     """Says that pictures without a box leave the denominator; empty where they count as misses."""
     if not result.get("skip_empty"):
         return ""
     return "pictures without a pixel above the threshold are left out (--skip_empty)"
 
 
-def skipping(result):
+def skipping(result: Result) -> str:
     """Says how many records could not be read and are not scored, by split; empty where all could."""
     found = result.get("skipped_records") or {}
     return ", ".join(f"{count} of split {split} left out as unreadable" for split, count in found.items())
 
 
-def threshold_of(score):
+def threshold_of(score: Mapping[str, Any]) -> float | None:
     """The threshold that the score was taken at; None for the centre box, which has none."""
     return None if score["localizer"] == CENTRE_BOX else score.get("threshold")
 
 
-def load_samples(file):
+def load_samples(file: str | pathlib.Path) -> Samples | None:
     """The arrays of samples.npz as a dict, or None when the file does not exist.
 
     Raises:
@@ -202,7 +209,7 @@ def load_samples(file):
     return samples
 
 
-def class_names(folder):
+def class_names(folder: str | pathlib.Path) -> list[str]:
     """Class names in label order from the dataset.json in `folder`; empty when there is none.
 
     Raises:

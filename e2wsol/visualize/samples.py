@@ -1,10 +1,13 @@
 """Choosing the pictures that a report shows, in one pass and constant memory."""
 
 import heapq
+import pathlib
+from typing import Any
 
 import numpy as np
 
 from e2wsol import files
+from e2wsol.localization.metrics import ImageScore, LocalizationScorer
 
 _SHOWN_IOU = 0.5  # at which a kept picture counts as a hit
 
@@ -18,24 +21,24 @@ class SampleKeeper:
       seed: of the random third.
     """
 
-    def __init__(self, count, shown_at, seed=0):
+    def __init__(self, count: int, shown_at: float, seed: int = 0):
         self.room, self.shown_at = -(-count // 3), shown_at
         self.rng = np.random.default_rng(seed)
-        self.groups = {"best": [], "worst": [], "random": []}
+        self.groups: dict[str, list[tuple[float, int, dict[str, Any]]]] = {"best": [], "worst": [], "random": []}
         self.number = 0
 
-    def skip(self, pictures):
+    def skip(self, pictures: int) -> None:
         """Leaves out so many pictures of the stream, which another keeper is shown."""
         self.number += pictures
         self.rng.random(pictures)
 
-    def merge(self, other):
+    def merge(self, other: "SampleKeeper") -> None:
         """Adds what another keeper, made with the same arguments, kept of other pictures of the stream."""
         for group, kept in other.groups.items():
             for entry in kept:
                 self._put(group, entry)
 
-    def update(self, picture, outcome, scorer):
+    def update(self, picture: Any, outcome: ImageScore, scorer: LocalizationScorer) -> None:
         """Shows one picture to the keeper.
 
         Args:
@@ -62,7 +65,7 @@ class SampleKeeper:
             kept = self.groups[group]
             (heapq.heappush if len(kept) < self.room else heapq.heapreplace)(kept, entry)
 
-    def save(self, path):
+    def save(self, path: str | pathlib.Path) -> None:
         """Writes what was kept as samples.npz: see e2wsol.visualize.results for its arrays."""
         chosen = {-number: columns for kept in self.groups.values() for _, number, columns in kept}
         pictures = [chosen[number] for number in sorted(chosen)]

@@ -1,24 +1,34 @@
 """The report's tables of scores, of one run and of two."""
 
 import itertools
+from collections.abc import Sequence
 from html import escape
 
 from e2wsol.visualize.document import table
-from e2wsol.visualize.results import THRESHOLD_KINDS, interval_of, score_rows, size_rows, threshold_of, value_of
+from e2wsol.visualize.results import (
+    THRESHOLD_KINDS,
+    Result,
+    ScoreRow,
+    interval_of,
+    score_rows,
+    size_rows,
+    threshold_of,
+    value_of,
+)
 
 KIND_HEADS = {
     "protocol": "protocol's threshold",
     "validation": "threshold chosen on validation",
     "best": "best threshold on this split",
 }
-_PIXEL_FIGURES = {"pxap": "PxAP, all thresholds", "piou": "PIoU, peak over thresholds"}
+_PIXEL_METRICS = {"pxap": "PxAP, all thresholds", "piou": "PIoU, peak over thresholds"}
 _MAIN_IOU = 0.5
 _MISSING = "-"
 _MINUS = "\N{MINUS SIGN}"
 _TO = "\N{EN DASH}"
 
 
-def score_tables(result):
+def score_tables(result: Result) -> str:
     """All scores of a result as HTML: those at IoU 0.5 and the summaries, and folded below them other IoUs."""
     main, others = _split(score_rows(result))
     heads = "localizer", *(KIND_HEADS[kind] for kind in THRESHOLD_KINDS)
@@ -26,11 +36,12 @@ def score_tables(result):
     return _table(heads, bodies) + _folded(others, lambda rows: _table(heads, _bodies(rows, result["method"])))
 
 
-def comparison_tables(first, second, names):
+def comparison_tables(first: Result, second: Result, names: tuple[str, str]) -> str:
     """The methods' scores of two results beside each other, with the differences in points.
 
     Args:
-      first, second: the two results.
+      first: the first result.
+      second: the other one.
       names: what the runs are called.
     """
     heads = ("threshold", *names, "difference")
@@ -40,33 +51,33 @@ def comparison_tables(first, second, names):
     return _table(heads, bodies, "compare") + folded
 
 
-def method_rows(result):
+def method_rows(result: Result) -> list[ScoreRow]:
     """The score rows of the result's own method."""
     return [row for row in score_rows(result) if row.localizer == result["method"]]
 
 
-def percent(value):
+def percent(value: float) -> str:
     """A share as 81.0%."""
     return f"{100 * value:.1f}%"
 
 
-def points(first, second):
+def points(first: float | None, second: float | None) -> str:
     """What the second share has more than the first, in points, as +1.2; '-' where one is None.
 
-    The difference is that of the figures as they are shown, so that a reader who subtracts agrees.
+    The difference is that of the numbers as they are shown, so that a reader who subtracts agrees.
     """
     if first is None or second is None:
         return _MISSING
     return signed(round(100 * second, 1) - round(100 * first, 1))
 
 
-def signed(difference):
+def signed(difference: float) -> str:
     """A number of points with its sign, as +1.2 or −1.2; 0.0 has none."""
     difference = round(difference, 1)
     return f"{difference:+.1f}".replace("-", _MINUS) if difference else "0.0"
 
 
-def low_high(interval):
+def low_high(interval: Sequence[float] | None) -> str:
     """A share's interval in per cent, as 55.0–62.5, in small type under the figure; empty for None."""
     return f"<small>{100 * interval[0]:.1f}{_TO}{100 * interval[1]:.1f}</small>" if interval else ""
 
@@ -130,11 +141,11 @@ def _kinds(scores):
 
 
 def _sizes(result):
-    rows = [_row(f"{name}: {_pictures(scores)}", _kinds(scores)) for name, scores in size_rows(result)]
+    rows = [_row(f"{name}: {_counted_images(scores)}", _kinds(scores)) for name, scores in size_rows(result)]
     return _body(f"GT-known Loc, IoU 0.5, {result['method']} by size of the object", rows) if rows else ""
 
 
-def _pictures(scores):
+def _counted_images(scores):
     count = max(score["pictures"] for score in scores.values())
     return f"{count} picture{'' if count == 1 else 's'}"
 
@@ -160,7 +171,7 @@ def _mean_cell(scores):
 
 
 def _pixels(result):
-    for key, title in _PIXEL_FIGURES.items():
+    for key, title in _PIXEL_METRICS.items():
         rows = [
             _row(
                 name, [_MISSING, _MISSING, _pixel_cell(result, key, name)], "method" if name == result["method"] else ""
@@ -219,17 +230,17 @@ def _paired_sizes(first, second):
     theirs = dict(size_rows(second))
     for name, scores in size_rows(first):
         if name in theirs:
-            yield _body(f"GT-known Loc, IoU 0.5, {name}", _paired_kinds(scores, theirs[name]), _pictures(scores))
+            yield _body(f"GT-known Loc, IoU 0.5, {name}", _paired_kinds(scores, theirs[name]), _counted_images(scores))
 
 
 def _paired_summaries(first, second):
-    """MaxBoxAcc's means and the pixel figures that both results have."""
+    """MaxBoxAcc's means and the pixel scores that both results have."""
     methods = first["method"], second["method"]
     if _mean_title(first) and _mean_title(first) == _mean_title(second):
         ours, theirs = (result["max_box_acc"][name] for result, name in zip((first, second), methods))
         cells = [_mean_cell(ours), _mean_cell(theirs), points(ours["mean"], theirs["mean"])]
         yield _body(_mean_title(first), [_row("best of each IoU", cells)])
-    for key, title in _PIXEL_FIGURES.items():
+    for key, title in _PIXEL_METRICS.items():
         if first.get(key) and second.get(key):
             cells = [_pixel_cell(result, key, name) for result, name in zip((first, second), methods)]
             difference = points(first[key].get(methods[0]), second[key].get(methods[1]))

@@ -1,12 +1,14 @@
 """The page of a study: every method on one suite, with seeds, intervals, claims, papers and the same pictures."""
 
 import itertools
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from e2wsol.visualize.document import definitions, document, folded_table
 from e2wsol.visualize.forest_plot import differences, forest_plot
-from e2wsol.visualize.study_pictures import shared, side_by_side
-from e2wsol.visualize.study_style import CSS
+from e2wsol.visualize.page_assets import STUDY_CSS
+from e2wsol.visualize.results import Samples, Study
+from e2wsol.visualize.study_images import shared, side_by_side
 from e2wsol.visualize.study_tables import (
     bars,
     claims_table,
@@ -21,7 +23,9 @@ from e2wsol.visualize.study_tables import (
 _REFERENCE = "cam"
 
 
-def study_page(study, samples, classes, *, pictures=12):
+def study_page(
+    study: Study, samples: Mapping[str, Samples | None], classes: Sequence[str], *, pictures: int = 12
+) -> str:
     """The study as one HTML document.
 
     Args:
@@ -43,10 +47,10 @@ def study_page(study, samples, classes, *, pictures=12):
         _against_cam(study),
         _claims(study),
         _papers(study),
-        _pictures(study, samples, classes, pictures),
+        _images(study, samples, classes, pictures),
         folded_table("How it was made", ("setting", "value"), _making(study)),
     ]
-    return document(title, sections, CSS)
+    return document(title, sections, STUDY_CSS)
 
 
 def _scope(study):
@@ -125,7 +129,7 @@ def _scores(study):
 
 
 def _against_cam(study):
-    """A forest plot and its figures for each metric that the suite is read by."""
+    """A forest plot and its numbers for each metric that the suite is read by."""
     found = {key: differences(study, key) for key in study["suite"]["read_by"]}
     plots = [_forest(_title(study, key), items) for key, items in found.items() if items]
     if not plots:
@@ -168,7 +172,7 @@ def _papers(study):
     )
 
 
-def _pictures(study, samples, classes, count):
+def _images(study, samples, classes, count):
     # The column of the reference stands first, so that it is beside the picture.
     rows = [row for row in ordered(study) if samples.get(row["entry"]) and not is_baseline(row)]
     rows.sort(key=lambda row: row["entry"] != _REFERENCE)

@@ -1,9 +1,13 @@
-"""The study page's tables: scores, differences to CAM, the papers' claims, published figures beside ours."""
+"""The study page's tables: scores, differences to CAM, the papers' claims, published scores beside ours."""
 
 import itertools
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 from e2wsol.visualize.document import table
+from e2wsol.visualize.forest_plot import Difference
+from e2wsol.visualize.results import Study
 from e2wsol.visualize.score_tables import KIND_HEADS, low_high, signed
 
 _NOT_MEASURED = '<span class="soft">not measured</span>'
@@ -15,7 +19,7 @@ _VERDICTS = {
     "not measured": _NOT_MEASURED,
 }
 # By column: the key of a published row, and of our scores beside it.
-_PAPER_FIGURES = {
+_PAPER_METRICS = {
     "gt_known": "GT-known Loc",
     "top1_loc": "Top-1 Loc",
     "top5_loc": "Top-5 Loc",
@@ -23,38 +27,43 @@ _PAPER_FIGURES = {
 }
 
 
-def mean_of(row, key):
+def mean_of(row: Mapping[str, Any], key: str) -> float | None:
     """A row's mean score in [0, 1]; None where it has none."""
     return (row["scores"].get(key) or {}).get("mean")
 
 
-def is_baseline(row):
+def is_baseline(row: Mapping[str, Any]) -> bool:
     """Whether a row is one of the centre baselines."""
     return row["kind"] == "baseline"
 
 
-def ordered(study):
+def ordered(study: Study) -> list[dict[str, Any]]:
     """The rows: highest score in the first metric that the suite is read by first, those without one last."""
     key = next(iter(study["suite"]["read_by"]), "")
-    return sorted(study["rows"], key=lambda row: -1.0 if mean_of(row, key) is None else mean_of(row, key), reverse=True)
+
+    def height(row):
+        mean = mean_of(row, key)
+        return -1.0 if mean is None else mean
+
+    return sorted(study["rows"], key=height, reverse=True)
 
 
-def bars(study):
+def bars(study: Study) -> dict[str, float]:
     """{key: the higher one of the centre baselines' scores} of the metrics that the suite is read by."""
-    found = {
-        key: [mean_of(row, key) for row in study["rows"] if is_baseline(row) and mean_of(row, key) is not None]
-        for key in study["suite"]["read_by"]
-    }
-    return {key: max(values) for key, values in found.items() if values}
+    baselines = [row for row in study["rows"] if is_baseline(row)]
+    found = {key: [mean_of(row, key) for row in baselines] for key in study["suite"]["read_by"]}
+    means = {key: [mean for mean in values if mean is not None] for key, values in found.items()}
+    return {key: max(values) for key, values in means.items() if values}
 
 
-def shows_nothing(row, heights):
+def shows_nothing(row: Mapping[str, Any], heights: Mapping[str, float]) -> bool:
     """Whether a row beats the centre baselines in none of the metrics of `bars` that it has a score in."""
-    pairs = [(mean_of(row, key), height) for key, height in heights.items() if mean_of(row, key) is not None]
-    return not is_baseline(row) and bool(pairs) and all(mean <= height for mean, height in pairs)
+    pairs = [(mean_of(row, key), height) for key, height in heights.items()]
+    below = [mean <= height for mean, height in pairs if mean is not None]
+    return not is_baseline(row) and bool(below) and all(below)
 
 
-def score_table(study):
+def score_table(study: Study) -> str:
     """A row an entry, a column a metric, the centre baselines last and set apart."""
     rows, heights = ordered(study), bars(study)
     titles = {row["entry"]: row["title"] for row in rows}
@@ -119,8 +128,8 @@ def _absent_row(study, title):
     return f'<tr><th scope="row">{escape(title)}</th><td>0 of {len(study["suite"]["seeds"])}</td>{cells}</tr>'
 
 
-def difference_table(found, title):
-    """The figures of a forest plot.
+def difference_table(found: Sequence[Difference], title: str) -> str:
+    """The numbers of a forest plot.
 
     Args:
       found: list of forest_plot.Difference.
@@ -146,7 +155,7 @@ def _ends(interval):
     return " to ".join(signed(100 * end) for end in interval)
 
 
-def claims_table(study):
+def claims_table(study: Study) -> str:
     """What the papers claim, what was measured, and whether it holds."""
     titles = {row["entry"]: row["title"] for row in [*study["missing"], *study["rows"]]}
     metrics = {metric["key"]: metric["title"] for metric in study["metrics"]}
@@ -161,11 +170,11 @@ def claims_table(study):
     return table("Claims of the papers", heads, [_body(lines)], "words")
 
 
-def papers_table(study):
-    """The published figures by method, and below those of one setting of ours what was measured here."""
+def papers_table(study: Study) -> str:
+    """The published scores by method, and below those of one setting of ours what was measured here."""
     titles = {row["entry"]: row["title"] for row in study["rows"]}
-    heads = ["", "backbone", "data set", *_PAPER_FIGURES.values(), "source"]
-    methods = {}
+    heads = ["", "backbone", "data set", *_PAPER_METRICS.values(), "source"]
+    methods: dict[str, list[dict[str, Any]]] = {}
     for paper in study["papers"]:
         methods.setdefault(paper["method"], []).append(paper)
     bodies = [
@@ -183,24 +192,24 @@ def _paper_lines(papers, columns):
 
 
 def _published(paper):
-    figures = "".join(f"<td>{_figure(paper.get(key), 'not given')}</td>" for key in _PAPER_FIGURES)
+    cells = "".join(f"<td>{_percent(paper.get(key), 'not given')}</td>" for key in _PAPER_METRICS)
     note = f"<small>{escape(paper['protocol_note'])}</small>" if paper.get("protocol_note") else ""
     return (
         f'<tr><th scope="row">paper</th><td>{escape(paper["backbone"])}</td><td>{escape(paper["dataset"])}</td>'
-        f"{figures}<td>{escape(paper['source'])}{note}</td></tr>"
+        f"{cells}<td>{escape(paper['source'])}{note}</td></tr>"
     )
 
 
 def _ours(ours, columns):
     if ours is None:
         return f'<tr class="ours"><th scope="row">ours</th><td colspan="{columns - 1}">{_NOT_MEASURED}</td></tr>'
-    shares = {key: None if ours.get(key) is None else 100 * ours[key] for key in _PAPER_FIGURES}
-    figures = "".join(f"<td>{_figure(share, 'not measured')}</td>" for share in shares.values())
+    shares = {key: None if ours.get(key) is None else 100 * ours[key] for key in _PAPER_METRICS}
+    cells = "".join(f"<td>{_percent(share, 'not measured')}</td>" for share in shares.values())
     return (
-        f'<tr class="ours"><th scope="row">ours</th><td colspan="2">{escape(ours["setting"])}</td>{figures}'
+        f'<tr class="ours"><th scope="row">ours</th><td colspan="2">{escape(ours["setting"])}</td>{cells}'
         "<td>this study</td></tr>"
     )
 
 
-def _figure(value, absent):
+def _percent(value, absent):
     return f'<span class="soft">{absent}</span>' if value is None else f"{value:.1f}"

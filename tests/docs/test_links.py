@@ -5,7 +5,6 @@ import pathlib
 import re
 import runpy
 import shlex
-from dataclasses import fields
 
 import pytest
 
@@ -59,18 +58,23 @@ def module_file(name):
 
 
 @functools.cache
-def option_classes(module):
-    """The dataclasses whose fields are the flags of `python -m MODULE`: what it hands to cli.run."""
+def group_of(module):
+    """The dataclass of the flags of `python -m MODULE`: what it hands to cli.run."""
     handed = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "run", lambda main, *classes, **settings: handed.extend(classes))
+        patch.setattr(cli, "run", lambda main, group, **settings: handed.append(group))
         runpy.run_path(str(module_file(module)), run_name="__main__")
-    return tuple(handed)
+    (group,) = handed
+    return group
 
 
 def flags_of(module):
-    """The names of a command's flags."""
-    return {config.flag_name(field) for options in option_classes(module) for field in fields(options)}
+    """The names of a command's flags, aliases included."""
+    return {
+        name
+        for option_class, field in config.fields(group_of(module))
+        for name in (config.flag_name(option_class, field), *field.metadata["aliases"])
+    }
 
 
 def calls(page):
@@ -113,7 +117,7 @@ def test_commands_parse(page):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         for module, arguments in calls(page):
-            config.parse([module, *shlex.split(arguments)], option_classes(module))
+            config.parse([module, *shlex.split(arguments)], group_of(module))
 
 
 @each(CHECKED)
@@ -137,7 +141,8 @@ def test_the_checks_see_what_is_wrong(tmp_path):
     assert anchors(page) == {"a-b-c-d", "a-b-c-d-1"}
     found = list(calls(page))
     assert [module for module, _ in found] == ["e2wsol.export", "e2wsol.predict", "e2wsol.train"]
-    assert config.parse(["x", *shlex.split(found[0][1])], option_classes("e2wsol.export"))[0][0].run_dir == "runs/x"
-    for (module, arguments), message in zip(found[1:], ["nothing", "--method=cem: unknown"]):
+    flags = config.parse(["x", *shlex.split(found[0][1])], group_of("e2wsol.export"))[0]
+    assert config.to_mapping(flags)["run_dir"] == "runs/x"
+    for (module, arguments), message in zip(found[1:], ["nothing", "^method=cem: unknown"]):
         with pytest.raises(config.UserError, match=message):
-            config.parse(["x", *shlex.split(arguments)], option_classes(module))
+            config.parse(["x", *shlex.split(arguments)], group_of(module))

@@ -15,8 +15,7 @@ from e2wsol.errors import UserError
 from e2wsol.localizers import LOCALIZERS
 from e2wsol.methods import MethodOptions
 from e2wsol.studies import cells
-from e2wsol.studies.claims import CLAIMS
-from e2wsol.studies.papers import METHODS
+from e2wsol.studies.papers import CLAIMS, METHODS
 from e2wsol.studies.scores import BY_KEY
 from e2wsol.studies.suites import REFERENCE, ROWS, SUITES
 from e2wsol.training.loop import LoopOptions
@@ -46,7 +45,7 @@ def read(command):
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_every_command_parses(suite, tmp_path):
-    plan = made_plans.plan(tmp_path, suite=suite, input="pictures", start_weights="w.npz", more=("--momentum=0.5",))
+    plan = made_plans.plan(tmp_path, suite=suite, input="pictures", backbone_weights="w.npz", more=("--momentum=0.5",))
     budgets = set()
     for cell in plan.cells():
         for command in cell.commands:
@@ -99,7 +98,7 @@ def test_rows_bring_what_they_need(names, expected):
 
 
 def test_an_unknown_row():
-    with pytest.raises(UserError, match=r"--rows=cam,cma: no row cma; choose among cam, has, acol"):
+    with pytest.raises(UserError, match=r"rows=cam,cma: no row cma; choose among cam, has, acol"):
         cells.choose_rows(("cam", "cma"))
 
 
@@ -147,9 +146,9 @@ def test_a_finished_cell_is_known_by_its_flags(tmp_path):
     assert plan.is_done(cell)
 
     for changes, expected in (
-        ({"start_weights": "imagenet"}, "the difference is --backbone_weights=imagenet; give the flags"),
+        ({"backbone_weights": "imagenet"}, "the difference is --backbone_weights=imagenet; give the flags"),
         ({"more": ("--epochs=9",)}, "the difference is --epochs=9; give"),
-        ({"records": pathlib.Path("other")}, "the difference is --data_dir=other; give"),
+        ({"data_dir": pathlib.Path("other")}, "the difference is --data_dir=other; give"),
     ):
         other = made_plans.plan(tmp_path / "study", rows=["cam"], seeds=[0], **{"flags_dir": flags} | changes)
         with pytest.raises(UserError, match=rf"cells/cam-seed0.json: was made by another command, {expected}"):

@@ -117,7 +117,7 @@ def test_nobody_starts_while_a_job_of_a_killed_runner_still_runs(tmp_path):
     process = study.start()
     orphan = study.wait_for("long", "started")
     for _ in range(2):  # first beside the runner, then beside what it left
-        with pytest.raises(UserError, match=rf"--output={tmp_path}: another study, or a training of one, is at work"):
+        with pytest.raises(UserError, match=rf"^output={tmp_path}: another study, or a training of one, is at work"):
             study.run()
         process.kill()
         process.communicate()

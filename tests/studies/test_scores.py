@@ -7,5 +7,5 @@ def test_the_accuracy_of_another_network_is_no_score():
     """Top-1 Loc of classes from a file is; whose classes they are, the accuracy would hide."""
     result = {"predictions": None, "classification": {"top1": 0.75}}
     top1 = scores.BY_KEY["top1_class"]
-    assert top1.value(scores.Scored(result, None)) == 0.75
-    assert top1.value(scores.Scored({**result, "predictions": "cam/test.jsonl"}, None)) is None
+    assert top1.value(scores.EvaluatedCell(result, None)) == 0.75
+    assert top1.value(scores.EvaluatedCell({**result, "predictions": "cam/test.jsonl"}, None)) is None

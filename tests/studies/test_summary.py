@@ -10,7 +10,7 @@ import pytest
 
 from e2wsol.errors import UserError
 from e2wsol.studies import paired
-from e2wsol.studies.claims import MARGIN, Claim
+from e2wsol.studies.papers import MARGIN, Claim
 from e2wsol.studies.scores import BY_KEY
 from e2wsol.studies.summary import Summary
 

@@ -95,5 +95,5 @@ def test_everything_is_written(copied, capsys):
 
 def test_a_study_of_which_nothing_is_finished(tmp_path):
     plan = made_plans.plan(tmp_path / "study", rows=["cam"], seeds=[0])
-    with pytest.raises(UserError, match=r"--output=.*study: no finished cell in it; cam-seed0 failed: no, and 1 more"):
+    with pytest.raises(UserError, match=r"^output=.*study: no finished cell in it; cam-seed0 failed: no, and 1 more"):
         study.write(plan, {"cam-seed0": "failed: no", "cam_localizers-seed0": "needs cam-seed0, which failed"})

@@ -112,7 +112,7 @@ def script():
 def test_evaluation_by_three_workers_is_that_of_one_process(script, tiny_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(tiny_run, folder, symlinks=True)
-    flags = (f"--run_dir={folder}", "--batch=2", "--samples=6", "--crops=10", "--threads=1")
+    flags = (f"--run_dir={folder}", "--batch_size=2", "--samples=6", "--crops=10", "--threads=1")
     assert run("evaluate", *flags) == 0
     expected, samples = json.loads((folder / "result.json").read_text()), dict(np.load(folder / "samples.npz"))
     for name in ("result.json", "samples.npz"):

@@ -1,17 +1,17 @@
 import made_up
 import numpy as np
 import pytest
-from test_page import Checker
+from test_report_page import Checker
 
 from e2wsol.errors import UserError
-from e2wsol.visualize.comparison import Run, check_comparable, comparison_page, different_rules
+from e2wsol.visualize.comparison import EvaluatedRun, check_comparable, comparison_page, different_rules
 from e2wsol.visualize.score_tables import points
 
 MINUS = "\N{MINUS SIGN}"
 
 
 def run(name, samples=None, classes=(), **changes):
-    return Run(name, made_up.result(**changes), samples, list(classes))
+    return EvaluatedRun(name, made_up.result(**changes), samples, list(classes))
 
 
 def better(**changes):
@@ -34,12 +34,12 @@ def _cells(row):
 
 
 def test_scores_stand_beside_each_other_with_differences():
-    text = comparison_page(run("a"), Run("b", better(), None, []))
+    text = comparison_page(run("a"), EvaluatedRun("b", better(), None, []))
     found = rows(text)
     assert ["threshold", "a", "b", "difference"] in found
     assert ["threshold chosen on validation", "61.0at 0.300", "73.5at 0.300", "+12.5"] in found
     assert "61.0 → 73.5" in text and "+12.5 points" in text
-    backwards = rows(comparison_page(Run("b", better(), None, []), run("a")))
+    backwards = rows(comparison_page(EvaluatedRun("b", better(), None, []), run("a")))
     assert ["threshold chosen on validation", "73.5at 0.300", "61.0at 0.300", f"{MINUS}12.5"] in backwards
 
 

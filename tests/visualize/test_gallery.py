@@ -38,7 +38,7 @@ def test_common_pairs_the_places_of_an_id():
 def test_figures_carry_class_and_outcome_of_each_run():
     first, second = made_up.samples(3), made_up.samples(3)
     second["hits"][:] = True
-    text = gallery.paired(gallery.Seen("a", first), gallery.Seen("b", second), ["Gull", "Tern", "Auk"], 48)
+    text = gallery.paired(gallery.RunSamples("a", first), gallery.RunSamples("b", second), ["Gull", "Tern", "Auk"], 48)
     found = re.findall(r'data-class="(\d)" data-outcome0="([a-z-]+)" data-outcome1="([a-z-]+)"', text)
     assert sorted(found) == [
         ("0", "elsewhere", "hit"),

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2wsol.errors import UserError
-from e2wsol.visualize import page, results
-from e2wsol.visualize.table import score_table
+from e2wsol.visualize import report_page, results
+from e2wsol.visualize.text_tables import score_table
 
 
 def test_rows_are_grouped_by_metric_then_localizer():
@@ -76,15 +76,15 @@ def test_a_mangled_result_is_a_page_or_one_line(tmp_path_factory, path, value):
     except UserError as error:
         assert str(file) in str(error) and "\n" not in str(error)
         return
-    assert result["method"] in page.page(result, None, [])
+    assert result["method"] in report_page.report_page(result, None, [])
     assert result["method"] in score_table(result)
 
 
 def test_missing_result(tmp_path):
-    with pytest.raises(UserError, match=r"--result=.*result\.json"):
-        results.result_path(tmp_path)
-    with pytest.raises(UserError, match="--result is missing"):
-        results.result_path("")
+    with pytest.raises(UserError, match=r"run_dir=.*result\.json"):
+        results.result_path(tmp_path, "run_dir")
+    with pytest.raises(UserError, match="run_dir: is missing"):
+        results.result_path("", "run_dir")
 
 
 def test_samples_are_optional_but_must_be_whole(tmp_path):

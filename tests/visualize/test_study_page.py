@@ -6,12 +6,12 @@ import made_up_study
 import numpy as np
 import pytest
 from test_comparison import rows
-from test_page import Checker
+from test_report_page import Checker
 
 from e2wsol.visualize.forest_plot import Difference, differences, forest_plot
 from e2wsol.visualize.overlay import heat_overlay
+from e2wsol.visualize.study_images import shared, side_by_side
 from e2wsol.visualize.study_page import study_page
-from e2wsol.visualize.study_pictures import shared, side_by_side
 
 MINUS = "\N{MINUS SIGN}"
 TO = "\N{EN DASH}"

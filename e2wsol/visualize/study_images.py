@@ -1,17 +1,20 @@
 """The same pictures under every entry of a study, side by side."""
 
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 
 from e2wsol.visualize import gallery, overlay
 from e2wsol.visualize.document import table
+from e2wsol.visualize.results import Samples
 
 # Pixels of a tile in the page; it is shown at about two thirds of them, so that it is sharp on a dense screen.
 _SIDE = 160
 
 
-def shared(samples, count):
+def shared(samples: Mapping[str, Samples], count: int) -> list[str]:
     """Ids of the pictures that were drawn at random and that all entries kept, in the order of the data set.
 
     The best and the worst pictures of an entry are no fair sample for the others.
@@ -25,7 +28,9 @@ def shared(samples, count):
     return [name for name, random in zip(first["ids"].tolist(), first["random"]) if random and name in kept][:count]
 
 
-def side_by_side(rows, samples, classes, ids):
+def side_by_side(
+    rows: Sequence[Mapping[str, Any]], samples: Mapping[str, Samples], classes: Sequence[str], ids: Sequence[str]
+) -> str:
     """A table of pictures: a row a picture, first as it is with its true box, then a column an entry.
 
     Args:
@@ -48,7 +53,7 @@ def _original(arrays, index, classes):
     """The picture with its true box, its class and its id."""
     name = gallery.class_name(int(arrays["labels"][index]), classes)
     image, factors = _small(arrays["images"][index])
-    view = gallery.picture(image, name) + gallery.boxes_over(
+    view = gallery.image_tag(image, name) + gallery.boxes_over(
         image.shape, (), _boxes(arrays["true_boxes"], index, factors)
     )
     return (
@@ -64,7 +69,7 @@ def _tile(title, arrays, index):
     boxes = (_boxes(arrays[kind], index, factors) for kind in ("predicted_boxes", "true_boxes"))
     css, verdict = ("good", "✓ hit") if arrays["hits"][index] else ("bad", "✗ miss")
     name, iou = escape(title), float(arrays["ious"][index])
-    view = gallery.picture(heat, f"map of {name}") + gallery.boxes_over(image.shape, *boxes)
+    view = gallery.image_tag(heat, f"map of {name}") + gallery.boxes_over(image.shape, *boxes)
     return (
         f'<td><span class="view">{view}</span>'
         f'<small aria-hidden="true">{name}</small><span class="{css}">{verdict} · {iou:.2f}</span></td>'

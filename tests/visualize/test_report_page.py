@@ -5,7 +5,7 @@ import html.parser
 import made_up
 import pytest
 
-from e2wsol.visualize.page import page
+from e2wsol.visualize.report_page import report_page
 
 VOID = {"meta", "img", "br", "line", "circle", "polyline", "input", "rect"}
 
@@ -40,7 +40,7 @@ class Checker(html.parser.HTMLParser):
 
 def made_page(**changes):
     names = ["Gull <script>alert(1)</script>", "Tern & co", "Auk"]
-    return page(made_up.result(**changes), made_up.samples(), names)
+    return report_page(made_up.result(**changes), made_up.samples(), names)
 
 
 def test_is_well_formed_and_escapes_what_it_is_given():
@@ -70,7 +70,7 @@ def test_optional_parts_may_be_missing():
     for key in ("flags", "versions", "git_commit", "backbone", "image_size"):
         del result[key]
     result["scores"] = result["scores"][:1]
-    checked = Checker(page(result, None, []))
+    checked = Checker(report_page(result, None, []))
     assert "img" not in checked.tags and "svg" not in checked.tags
 
 
@@ -81,13 +81,13 @@ def test_figures_tell_hit_from_miss_and_name_a_wrong_class():
 
 
 def test_label_without_a_name_shows_its_number():
-    assert "class 2" in Checker(page(made_up.result(), made_up.samples(), [])).text
+    assert "class 2" in Checker(report_page(made_up.result(), made_up.samples(), [])).text
 
 
 def test_says_how_scores_are_averaged_and_classes_predicted():
-    plain = Checker(page(made_up.result(), None, [])).text
+    plain = Checker(report_page(made_up.result(), None, [])).text
     assert "mean over classes" not in plain and "crops" not in plain
-    text = Checker(page(made_up.result(average="classes", crops=10, protocol_crops=10), None, [])).text
+    text = Checker(report_page(made_up.result(average="classes", crops=10, protocol_crops=10), None, [])).text
     assert "count as hits, mean over classes." in text and "mean of ten crops" in text
 
 
@@ -102,8 +102,8 @@ def test_script_and_style_are_the_only_ones_that_the_policy_lets_run():
 
 def test_pictures_are_counted_and_may_be_left_out():
     made = made_up.result()
-    assert Checker(page(made, made_up.samples(30), [], pictures=12)).tags.count("figure") == 12
-    without = Checker(page(made, made_up.samples(30), [], pictures=0))
+    assert Checker(report_page(made, made_up.samples(30), [], pictures=12)).tags.count("figure") == 12
+    without = Checker(report_page(made, made_up.samples(30), [], pictures=0))
     assert "figure" not in without.tags and "form" not in without.tags
 
 
@@ -127,7 +127,7 @@ def test_new_figures_of_the_evaluator():
         skip_empty=True,
     )
     made["scores"][0]["interval"] = [0.512, 0.683]
-    text = Checker(page(made, made_up.samples(), [])).text
+    text = Checker(report_page(made, made_up.samples(), [])).text
     for expected in ("51.2 68.3", "41.0 49.0", "50.0 52.0", "at 0.370", "95% confidence", "left out (--skip_empty)"):
         assert expected in text.replace("\N{EN DASH}", " ")
     assert "MaxBoxAccV2, mean over IoU 0.5, 0.7" in text and "45.0" in text and "all contours" in text
@@ -136,10 +136,10 @@ def test_new_figures_of_the_evaluator():
 def test_other_ious_are_folded():
     made = made_up.result()
     other = made["scores"][0] | {"iou": 0.7, "value": 0.123}
-    text = page(made_up.result(scores=[*made["scores"], other]), None, [])
+    text = report_page(made_up.result(scores=[*made["scores"], other]), None, [])
     main, folded = text.split("<summary>Scores at IoU 0.7</summary>")
     assert "12.3" in folded and "12.3" not in main
-    alone = page(made_up.result(scores=[other]), None, [])
+    alone = report_page(made_up.result(scores=[other]), None, [])
     assert "12.3" in alone and "Scores at IoU" not in alone
 
 
@@ -151,4 +151,6 @@ def test_other_ious_are_folded():
     ],
 )
 def test_says_at_which_threshold_boxes_are(thresholds, words):
-    assert f"Boxes at {words}." in Checker(page(made_up.result(thresholds=thresholds), made_up.samples(), [])).text
+    assert (
+        f"Boxes at {words}." in Checker(report_page(made_up.result(thresholds=thresholds), made_up.samples(), [])).text
+    )

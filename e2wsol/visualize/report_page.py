@@ -1,14 +1,27 @@
 """The report of one run, and what it shares with the comparison of two."""
 
+from collections.abc import Sequence
 from html import escape
+from typing import Any
+
+import numpy as np
 
 from e2wsol.localization.baselines import CENTRE_BOX
 from e2wsol.visualize import gallery
-from e2wsol.visualize.curves import charts
+from e2wsol.visualize.charts import charts, overlap_chart
 from e2wsol.visualize.document import definitions, document, folded_table, tile
-from e2wsol.visualize.histogram import overlap_chart
-from e2wsol.visualize.outcomes import OUTCOMES
-from e2wsol.visualize.results import averaging, cropping, leaving_out, score_rows, skipping, value_of
+from e2wsol.visualize.gallery import OUTCOMES
+from e2wsol.visualize.results import (
+    Result,
+    Samples,
+    ScoreRow,
+    averaging,
+    cropping,
+    leaving_out,
+    score_rows,
+    skipping,
+    value_of,
+)
 from e2wsol.visualize.score_tables import KIND_HEADS, method_rows, percent, score_tables
 
 _GLOSSARY = {
@@ -31,7 +44,14 @@ _GLOSSARY = {
 }
 
 
-def page(result, samples, names, *, pictures=48, pseudo_masks=None):
+def report_page(
+    result: Result,
+    samples: Samples | None,
+    names: Sequence[str],
+    *,
+    pictures: int = 48,
+    pseudo_masks: np.ndarray | None = None,
+) -> str:
     """The report of one run as an HTML document.
 
     Args:
@@ -50,7 +70,7 @@ def page(result, samples, names, *, pictures=48, pseudo_masks=None):
         score_note(result),
         score_tables(result),
         chart_section(charts(result), overlap_chart(result)),
-        _pictures(result, samples, names, pictures),
+        _images(result, samples, names, pictures),
         _pseudo_masks(pseudo_masks),
         glossary(result),
         _settings(result),
@@ -58,13 +78,13 @@ def page(result, samples, names, *, pictures=48, pseudo_masks=None):
     return document(title, sections)
 
 
-def dataset_title(result):
+def dataset_title(result: Result) -> str:
     """The data set and split that were scored, for headings."""
     data = result["dataset"]
     return f"{data.get('name', 'a data set')}, {data.get('split', '')} split"
 
 
-def facts(result):
+def facts(result: Result) -> dict[str, Any]:
     """What was scored and how, by name; None or empty where the result does not say."""
     data = result["dataset"]
     return {
@@ -85,24 +105,24 @@ def facts(result):
     }
 
 
-def first_kind(row):
+def first_kind(row: ScoreRow) -> str:
     """The kind of threshold to read first: the one chosen on validation, else the protocol's, else the best."""
     return next((kind for kind in ("validation", "protocol") if value_of(row.scores.get(kind)) is not None), "best")
 
 
-def first_rows(result):
+def first_rows(result: Result) -> list[ScoreRow]:
     """The method's rows to read first."""
     return [row for row in method_rows(result) if row.iou == 0.5 and row.metric in ("GT-known Loc", "Top-1 Loc")]
 
 
-def classification(result):
+def classification(result: Result) -> dict[str, float]:
     """{name: accuracy} of the classes that the result holds."""
     found = {name.replace("top", "Top-"): value for name, value in result["classification"].items()}
     return {f"{name} classification": value for name, value in found.items() if value is not None}
 
 
 def _tiles(result):
-    """The figures to read first: localization against the centre box, and classification."""
+    """The scores to read first: localization against the centre box, and classification."""
     boxes = {(row.metric, row.iou): row for row in score_rows(result) if row.localizer == CENTRE_BOX}
     tiles = []
     for row in first_rows(result):
@@ -116,8 +136,8 @@ def _tiles(result):
     return f'<div class="stats">{"".join(tiles)}</div>'
 
 
-def score_note(result, more=""):
-    """What the tables' figures are."""
+def score_note(result: Result, more: str = "") -> str:
+    """What the tables' numbers are."""
     averaged = f", {averaging(result)}" if averaging(result) else ""
     level = (result.get("bootstrap") or {}).get("level")
     spread = f" Under a score stands its {level:.0%} confidence interval over pictures, then" if level else " Under it"
@@ -125,7 +145,7 @@ def score_note(result, more=""):
     return f'<p class="soft">Per cent of pictures that count as hits{averaged}.{spread}{more}</p>'
 
 
-def chart_section(drawn, overlap):
+def chart_section(drawn: Sequence[tuple[float, str]], overlap: str) -> str:
     """The curves at IoU 0.5 and the histogram of overlaps; the other curves folded."""
     if not drawn and not overlap:
         return ""
@@ -145,7 +165,7 @@ def _charts(drawn):
     return '<div class="charts">' + "".join(f"<div>{svg}</div>" for svg in drawn) + "</div>"
 
 
-def shown_at(result):
+def shown_at(result: Result) -> str:
     """In words, at which threshold the pictures' boxes were taken; the evaluator's choice."""
     thresholds = result["thresholds"]
     chosen = (thresholds.get("validation") or {}).get("0.5")
@@ -155,7 +175,7 @@ def shown_at(result):
     return "the protocol's threshold" + ("" if default is None else f", {default:.3f}")
 
 
-def picture_key(text):
+def image_key(text: str) -> str:
     """The pictures' heading, what stands in them, and the colours."""
     return (
         "<h2>Pictures</h2>\n"
@@ -166,7 +186,7 @@ def picture_key(text):
     )
 
 
-def outcome_rules():
+def outcome_rules() -> str:
     """How a picture's outcome is found, folded."""
     rules = [(text, rule) for text, rule in OUTCOMES.values()]
     return (
@@ -178,7 +198,7 @@ def outcome_rules():
     )
 
 
-def _pictures(result, samples, names, count):
+def _images(result, samples, names, count):
     if samples is None or not len(samples["ids"]) or not count:
         return ""
     several = (
@@ -186,7 +206,7 @@ def _pictures(result, samples, names, count):
         if result.get("every_contour")
         else ""
     )
-    key = picture_key(escape(f"Boxes at {shown_at(result)}.{several}"))
+    key = image_key(escape(f"Boxes at {shown_at(result)}.{several}"))
     return key + outcome_rules() + gallery.single(samples, names, count)
 
 
@@ -202,15 +222,15 @@ def _pseudo_masks(sheet):
     )
 
 
-def glossary(result):
-    """What the figures mean; those that the result does not hold are left out."""
+def glossary(result: Result) -> str:
+    """What the scores mean; those that the result does not hold are left out."""
     absent = {name for name in ("PxAP", "PIoU") if not result.get(name.lower())}
     return "<h2>What the figures mean</h2>" + definitions(
         [(term, text) for term, text in _GLOSSARY.items() if term not in absent], "glossary"
     )
 
 
-def settings(result):
+def settings(result: Result) -> dict[str, Any]:
     """How the result was made, by name: versions, commit, seconds, flags."""
     pairs = {**(result.get("versions") or {}), "git commit": result.get("git_commit"), "seconds": result.get("seconds")}
     pairs |= {f"--{name}": value for name, value in (result.get("flags") or {}).items()}

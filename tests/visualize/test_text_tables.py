@@ -1,7 +1,7 @@
 import made_up
 import pytest
 
-from e2wsol.visualize.table import score_table
+from e2wsol.visualize.text_tables import score_table
 
 
 def test_rows_columns_and_figures():

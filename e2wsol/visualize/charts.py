@@ -1,14 +1,15 @@
-"""Score-over-threshold curves as inline SVG.
+"""Score-over-threshold curves and the histogram of overlaps as inline SVG.
 
 Colours come from the page: lines carry the classes `method`, `second`, `baseline` and `flat`, marks the classes
-`mark` and their kind, text `label`; see page_style.py.
+`mark` and their kind, text `label`; see page_assets.py.
 """
 
 import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from e2wsol.localization.baselines import CENTRE_BOX
-from e2wsol.visualize.results import THRESHOLD_KINDS, score_rows, value_of
+from e2wsol.visualize.results import THRESHOLD_KINDS, Result, score_rows, value_of
 
 _METRICS = {"gt_known": "GT-known Loc", "top1": "Top-1 Loc", "top5": "Top-5 Loc"}
 _WIDTH, _HEIGHT = 480, 346
@@ -20,11 +21,12 @@ _POINTS = 250
 # SVG has no flow layout; so many units a letter are enough for the page's font.
 _LETTER = 7
 _AXIS_ENDS = (0.25, 0.5, 1.0)
+_AXIS_TOPS = (0.1, 0.2, 0.3, 0.5, 1.0)
 _MARK_NAMES = {"protocol": "protocol", "validation": "chosen on validation", "best": "best"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Line:
+class Curve:
     """One curve: its name, increasing thresholds in [0, 1], the score in [0, 1] at each, and its CSS class."""
 
     name: str
@@ -34,7 +36,7 @@ class Line:
 
 
 @dataclasses.dataclass(frozen=True)
-class Mark:
+class ThresholdMark:
     """One threshold to point out: its kind (protocol, validation, best) and the score there."""
 
     kind: str
@@ -42,7 +44,7 @@ class Mark:
     value: float
 
 
-def charts(result, second=None, names=()):
+def charts(result: Result, second: Result | None = None, names: Sequence[str] = ()) -> list[tuple[float, str]]:
     """Charts of the metrics whose curves the result holds: a list of (IoU threshold, SVG).
 
     Each shows the method's curve with its marked thresholds and the baselines' curves; the centre
@@ -80,7 +82,7 @@ def _localizers(result):
 def _lines(result, key):
     thresholds = result["curves"].get("thresholds", [])
     return [
-        Line(name, *_thinned(thresholds, curves[key]), _kind(name, result["method"]))
+        Curve(name, *_thinned(thresholds, curves[key]), _kind(name, result["method"]))
         for name, curves in _localizers(result).items()
         if key in curves
     ]
@@ -103,22 +105,22 @@ def _marks(row):
     scores = row.scores if row else {}
     found = [(kind, scores[kind], value_of(scores[kind])) for kind in THRESHOLD_KINDS if kind in scores]
     return [
-        Mark(kind, score["threshold"], value)
+        ThresholdMark(kind, score["threshold"], value)
         for kind, score, value in found
         if score.get("threshold") is not None and value is not None
     ]
 
 
-def chart(lines, marks, *, title):
+def chart(lines: Sequence[Curve], marks: Sequence[ThresholdMark], *, title: str) -> str:
     """One line chart as an SVG element.
 
     Args:
-      lines: `Line`s; the horizontal axis is the threshold, the vertical one is 0 to 100%.
-      marks: `Mark`s, each a vertical line with its name above the plot and a dot at its score.
+      lines: `Curve`s; the horizontal axis is the threshold, the vertical one is 0 to 100%.
+      marks: `ThresholdMark`s, each a vertical line with its name above the plot and a dot at its score.
       title: heading, also the accessible name.
     """
     used = max([*(t for line in lines for t in line.thresholds), *(mark.threshold for mark in marks)], default=1.0)
-    axis = Axis(next((end for end in _AXIS_ENDS if used <= end), used))
+    axis = PlotAxes(next((end for end in _AXIS_ENDS if used <= end), used))
     # From left to right and downwards: so no mark's line crosses the name of another.
     ordered = sorted(marks, key=lambda mark: mark.threshold)
     parts = [
@@ -129,7 +131,7 @@ def chart(lines, marks, *, title):
     return drawing(title, parts, [(line.name, line.kind) for line in lines], marks=bool(marks))
 
 
-def drawing(title, parts, entries, *, marks=False):
+def drawing(title: str, parts: Iterable[str], entries: Sequence[tuple[str, str]], *, marks: bool = False) -> str:
     """The SVG of a plot: its title, its parts and, below them, a legend of (name, CSS class).
 
     Without marks there is no room for their names above the plot.
@@ -149,20 +151,22 @@ def drawing(title, parts, entries, *, marks=False):
 
 
 @dataclasses.dataclass(frozen=True)
-class Axis:
+class PlotAxes:
     """Data to view box coordinates; the horizontal axis runs from 0 to `end`, the vertical one to `top`."""
 
     end: float
     top: float = 1.0
 
-    def x(self, threshold):
+    def x(self, threshold: float) -> float:
+        """The place of a threshold, or an IoU, from the left."""
         return _LEFT + (_RIGHT - _LEFT) * threshold / self.end
 
-    def y(self, value):
+    def y(self, value: float) -> float:
+        """The place of a share from above."""
         return _BOTTOM - (_BOTTOM - _TOP) * value / self.top
 
 
-def grid(axis, label):
+def grid(axis: PlotAxes, label: str) -> Iterator[str]:
     """Yields the lines and numbers behind a plot whose vertical axis is in per cent."""
     for step in range(6):
         value = axis.top * step / 5
@@ -209,3 +213,45 @@ def _legend_entry(name, kind, x, row):
         f'<line class="line {kind}" x1="{x}" y1="{y - 4}" x2="{x + 26}" y2="{y - 4}"/>'
         f'<text class="label" x="{x + 32}" y="{y}">{escape(name)}</text>'
     )
+
+
+def overlap_chart(result: Result, second: Result | None = None, names: Sequence[str] = ()) -> str:
+    """The SVG of the shares of pictures by IoU with the true box; empty where the result has no such counts.
+
+    The method stands against the centre box or, with `second`, against that run's method; arguments as
+    in `charts`.
+    """
+    kind = "validation" if "validation" in _overlap_counts(result) else "protocol"
+    found = _overlap_counts(result).get(kind, {})
+    steps = [(names[0] if names else result["method"], found.get(result["method"]), "method")]
+    if second:
+        steps.append((names[1], _overlap_counts(second).get(kind, {}).get(second["method"]), "second"))
+    steps.append((CENTRE_BOX, found.get(CENTRE_BOX), "flat"))
+    steps = [
+        (name, [count / sum(counts) for count in counts], css) for name, counts, css in steps if _has_counts(counts)
+    ]
+    if not steps or steps[0][2] != "method":
+        return ""
+    highest = max(max(shares) for _, shares, _ in steps)
+    axis = PlotAxes(1.0, next(top for top in _AXIS_TOPS if highest <= top))
+    edges = [*result["overlaps"]["from"], 1.0]
+    parts = [*grid(axis, "IoU with the true box"), *(_overlap_steps(axis, edges, *step) for step in reversed(steps))]
+    return drawing("Pictures by overlap", parts, [(name, css) for name, _, css in steps])
+
+
+def _overlap_counts(result):
+    """{threshold kind: {localizer: pictures in each class of IoU}}."""
+    found = {}
+    for entry in (result.get("overlaps") or {}).get("counts", []):
+        found.setdefault(entry["threshold_from"], {})[entry["localizer"]] = entry["pictures"]
+    return found
+
+
+def _has_counts(counts):
+    return counts is not None and sum(counts) > 0
+
+
+def _overlap_steps(axis, edges, name, shares, css):
+    corners = [(x, share) for low, high, share in zip(edges, edges[1:], shares) for x in (low, high)]
+    points = " ".join(f"{axis.x(x):.1f},{axis.y(share):.1f}" for x, share in [(0, 0), *corners, (1, 0)])
+    return f'<polyline class="line {css} steps" points="{points}"><title>{escape(name)}</title></polyline>'

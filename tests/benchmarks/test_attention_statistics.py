@@ -1,4 +1,4 @@
-"""What benchmarks/gates.py says of a layer, against the layer itself on features that show every place and value."""
+"""What benchmarks/attention_statistics.py says of a layer, on features that show every place and value."""
 
 import pathlib
 import runpy
@@ -7,7 +7,9 @@ import numpy as np
 
 from e2wsol.layers import AttentionDropout, MaxoutAttentionExcitation
 
-describe = runpy.run_path(str(pathlib.Path(__file__).parents[2] / "benchmarks" / "gates.py"))["description"]
+describe = runpy.run_path(str(pathlib.Path(__file__).parents[2] / "benchmarks" / "attention_statistics.py"))[
+    "description"
+]
 # Attention 1 to 16 of 4x4 places, the same in both channels.
 FEATURES = np.repeat(np.arange(1, 17, dtype="float32").reshape(1, 4, 4, 1), 2, axis=-1)
 

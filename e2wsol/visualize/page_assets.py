@@ -1,5 +1,6 @@
-"""The report page's style sheet: system fonts, light and dark, from a phone's width up."""
+"""What every page carries: the style sheet, what the study's page adds to it, and the script."""
 
+# System fonts, light and dark, from a phone's width up.
 CSS = """
 :root {
   color-scheme: light dark;
@@ -140,4 +141,110 @@ details > :not(summary) { margin-top: .8em; }
   .charts > div { padding: 10px 6px; } .chart text { font-size: 14px; } .chart .title { font-size: 16px; }
 }
 @media print { #filter, dialog { display: none !important; } figure, .charts > div { break-inside: avoid; } }
+"""
+
+
+# What the study's page adds.
+STUDY_CSS = """
+main { max-width: 1320px; }
+th small { display: block; margin-left: 0; font-size: .78rem; line-height: 1.3; }
+.study tbody th[scope=row], .papers tbody th[scope=row] { font-weight: 500; }
+.study td { white-space: nowrap; } .study td, .study thead th { padding-inline: 9px; }
+.study .over { display: inline-block; width: 0; }
+td.read { background: var(--tint); font-weight: 600; }
+.study tr > :first-child, .beside tr > :first-child { position: sticky; left: 0; z-index: 1; background: var(--card); }
+.study tbody th[scope=rowgroup] { background: var(--tint); }
+tr.soft td { color: var(--soft); }
+.forest-pair { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 14px; align-items: start; }
+.forest-pair > div:first-child { background: var(--card); border: 1px solid var(--rule); border-radius: 10px;
+  padding: 14px; }
+.figures :is(th, td) { padding: 3px 9px; font-size: .86rem; } .figures td { white-space: nowrap; }
+.forest .zero { stroke: var(--ink); stroke-width: 1.5; }
+.forest .whisker { stroke: var(--method); stroke-width: 2; }
+.forest .point { fill: var(--card); stroke: var(--method); stroke-width: 2; }
+.forest .clear .point { fill: var(--method); }
+.forest .seed { fill: var(--baseline); }
+.key .dot { width: 11px; height: 11px; border: 2px solid var(--method); border-radius: 50%; }
+.key .dot.clear { background: var(--method); }
+.key .dot.seed { width: 7px; height: 7px; border: 0; background: var(--baseline); }
+.words :is(td, th) { text-align: left; } .words td:first-of-type { min-width: 9em; }
+.words:not(.papers) td:last-child { min-width: 16em; } .papers td { white-space: nowrap; }
+.papers tr.ours { background: var(--tint); } .papers tr.ours td { font-weight: 600; }
+.papers td .soft { font-weight: 400; }
+.beside { width: auto; } .beside :is(th, td) { padding: 5px; text-align: left; min-width: 122px; }
+.beside td small { max-width: 112px; overflow: hidden; text-overflow: ellipsis; }
+.beside th { max-width: 122px; font-size: .82rem; line-height: 1.25; overflow-wrap: anywhere; }
+.beside .view { width: 112px; margin-bottom: 3px; } .beside td > span:last-child { font-size: .8rem; }
+.beside .view :is(.predicted, .true) { stroke-width: 2px; } .beside .view .edge { stroke-width: 3.5px; }
+.beside .view .true { stroke-dasharray: 5 4; }
+@media (max-width: 820px) { .forest-pair { grid-template-columns: minmax(0, 1fr); } }
+"""
+
+
+# Filters the images and enlarges them; without it the page shows all of them.
+SCRIPT = """
+"use strict";
+(() => {
+  const form = document.getElementById("filter");
+  const dialog = document.getElementById("zoom");
+  if (!form || !dialog) return;
+  const figures = [...document.querySelectorAll(".gallery figure")];
+  const groups = [...document.querySelectorAll(".group")];
+  const shown = () => figures.filter((figure) => !figure.hidden);
+  const matches = (figure, wanted) =>
+    wanted.every(([name, value]) => value === "" || figure.dataset[name] === value);
+
+  function filter() {
+    const wanted = [...new FormData(form)];
+    for (const figure of figures) figure.hidden = !matches(figure, wanted);
+    for (const group of groups) group.hidden = !group.querySelector("figure:not([hidden])");
+    const count = shown().length;
+    document.getElementById("shown").textContent =
+      count ? `${count} of ${figures.length} pictures` : "No picture is like this.";
+    // How many pictures each choice would leave beside the other fields' choices.
+    for (const input of form.querySelectorAll("input[type=radio]")) {
+      const others = wanted.filter(([name]) => name !== input.name).concat([[input.name, input.value]]);
+      input.labels[0].querySelector(".count").textContent =
+        figures.filter((figure) => matches(figure, others)).length;
+    }
+  }
+
+  let current = null;
+  function show(figure) {
+    current = figure;
+    const body = document.getElementById("zoom-body");
+    const runs = figure.querySelector(".runs").cloneNode(true);
+    body.replaceChildren(runs, figure.querySelector("figcaption").cloneNode(true));
+    body.scrollTop = 0;
+    const all = shown();
+    document.getElementById("zoom-place").textContent = `Picture ${all.indexOf(figure) + 1} of ${all.length}`;
+  }
+  function move(step) {
+    const all = shown();
+    show(all[(all.indexOf(current) + step + all.length) % all.length]);
+  }
+
+  for (const figure of figures) {
+    figure.querySelector("button").addEventListener("click", () => {
+      show(figure);
+      dialog.showModal();
+      document.getElementById("zoom-close").focus();
+    });
+  }
+  document.getElementById("zoom-previous").addEventListener("click", () => move(-1));
+  document.getElementById("zoom-next").addEventListener("click", () => move(1));
+  document.getElementById("zoom-close").addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  dialog.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (step && !event.altKey && !event.ctrlKey && !event.metaKey) { event.preventDefault(); move(step); }
+  });
+  dialog.addEventListener("close", () => current.querySelector("button").focus());
+  form.addEventListener("change", filter);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", () => setTimeout(filter));
+  form.hidden = false;
+  document.documentElement.classList.add("script");
+  filter();
+})();
 """

@@ -1,6 +1,8 @@
-"""What the layers inside trained backbones (MAE, ADL) do to the features: python benchmarks/gates.py RUN RUN ...
+"""What attention layers inside trained backbones (MAE, ADL) do to the features.
 
-A line for every such layer of every run, over the first pictures of split val. MAE: the share of the places that are
+python benchmarks/attention_statistics.py RUN RUN ...
+
+A line for every such layer of every run, over the first images of split val. MAE: the share of the places that are
 erased, the share of the values that the transform replaces, and the mean of the output over that of the input. ADL: the
 share of the places that a drop takes.
 """
@@ -19,35 +21,37 @@ from e2wsol.data import dataset, pipeline
 from e2wsol.data.pipeline import PipelineOptions
 from e2wsol.layers import AttentionDropout, MaxoutAttentionExcitation
 
-PICTURES = 40
+IMAGES = 40
 
 
 def main(runs):
     """Prints a line for every layer."""
     for run in map(pathlib.Path, runs):
         backbone = keras.saving.load_model(run / "checkpoints" / "last" / "model.keras").backbone
-        gates = [layer for layer in backbone.layers if isinstance(layer, (AttentionDropout, MaxoutAttentionExcitation))]
-        inputs = keras.Model(backbone.inputs, {gate.name: gate.input for gate in gates})(val_pictures(run))
-        for gate in gates:
-            print(f"{run.name:24} {gate.name:16}", description(gate, inputs[gate.name]))
+        attention = [
+            layer for layer in backbone.layers if isinstance(layer, (AttentionDropout, MaxoutAttentionExcitation))
+        ]
+        inputs = keras.Model(backbone.inputs, {layer.name: layer.input for layer in attention})(val_images(run))
+        for layer in attention:
+            print(f"{run.name:24} {layer.name:16}", description(layer, inputs[layer.name]))
 
 
-def val_pictures(run):
-    """The first pictures of split val in the view of the run's network: uint8 (B, S, S, 3)."""
+def val_images(run):
+    """The first images of split val in the view of the run's network: uint8 (B, S, S, 3)."""
     flags = json.loads((run / "flags.json").read_text(encoding="utf-8"))["flags"]
     view = PipelineOptions(image_size=flags["image_size"], resize_size=flags["resize_size"])
-    batches = pipeline.eval_dataset(dataset.load(flags["data_dir"]), view, split="val", batch=PICTURES)
+    batches = pipeline.eval_dataset(dataset.load(flags["data_dir"]), view, split="val", batch=IMAGES)
     return next(iter(batches))["image"]
 
 
-def description(gate, features):
+def description(layer, features):
     """What the layer does to its input, in words."""
-    if isinstance(gate, AttentionDropout):
+    if isinstance(layer, AttentionDropout):
         attention = np.mean(features, axis=-1)
-        dropped = attention >= gate.threshold * attention.max(axis=(1, 2), keepdims=True)
+        dropped = attention >= layer.threshold * attention.max(axis=(1, 2), keepdims=True)
         return f"a drop takes {dropped.mean():.1%} of the places"
-    erased = np.asarray(gate.attention(features)) >= gate.threshold
-    output = np.asarray(gate(features))
+    erased = np.asarray(layer.attention(features)) >= layer.threshold
+    output = np.asarray(layer(features))
     return (
         f"erases {erased.mean():.1%} of the places, replaces {np.mean(output > features):.1%} of the values, "
         f"mean times {output.mean() / np.mean(features):.2f}"

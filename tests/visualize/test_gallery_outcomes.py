@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from e2wsol.visualize.outcomes import OUTCOMES, outcome, outcomes
+from e2wsol.visualize.gallery import OUTCOMES, outcome, outcomes
 
 TRUE = [[20, 20, 60, 60], [-1, -1, -1, -1]]
 

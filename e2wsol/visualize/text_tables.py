@@ -1,7 +1,11 @@
-"""The score table as plain text, for the terminal."""
+"""Tables of scores as plain text, for the terminal, and the rows of layers.json."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from e2wsol.visualize.results import (
     THRESHOLD_KINDS,
+    Result,
     averaging,
     cropping,
     interval_of,
@@ -13,10 +17,13 @@ from e2wsol.visualize.results import (
     value_of,
 )
 
+_LAYER_METRIC = "GT-known Loc"
+_LAYER_IOUS = (0.5, 0.7)
+_LAYER_KINDS = ("validation", "best")
 _HEADS = ("protocol's t", "chosen on validation", "best on this split", "pictures")
 
 
-def score_table(result):
+def score_table(result: Result) -> str:
     """Every score of a result as aligned text: one row a metric and localizer, in per cent.
 
     Columns: at the protocol's threshold, at the one chosen on the validation split, at the best one
@@ -120,3 +127,65 @@ def _pixel_lines(result):
         for name in ("PxAP", "PIoU")
         for localizer, value in (result.get(name.lower()) or {}).items()
     ]
+
+
+def layer_rows(results: Mapping[str, Result], own: str) -> list[dict[str, Any]]:
+    """One row a map, baselines last.
+
+    Args:
+      results: {name of a map, "localizer/layer": its result.json}; those of the method's own maps too.
+      own: their name there.
+
+    Returns:
+      list of {"localizer", "layer": None for the method's own maps and the baselines, "gt_known": {IoU:
+      {"validation" or "best": {"value", "interval", "threshold"}}}, "pxap": in [0, 1] or None}.
+    """
+    rows = [_layer_row(result, name, *name.split("/", 1)) for name, result in results.items() if name != own]
+    others = dict.fromkeys(row.localizer for row in score_rows(results[own]))
+    return rows + [_layer_row(results[own], name, name, None) for name in others]
+
+
+def _layer_row(result, name, localizer, layer):
+    scores = {row.iou: row.scores for row in score_rows(result) if (row.metric, row.localizer) == (_LAYER_METRIC, name)}
+    found = {
+        f"{iou:g}": {kind: _layer_entry(scores[iou][kind]) for kind in _LAYER_KINDS if kind in scores[iou]}
+        for iou in _LAYER_IOUS
+        if iou in scores
+    }
+    return {"localizer": localizer, "layer": layer, "gt_known": found, "pxap": (result["pxap"] or {}).get(name)}
+
+
+def _layer_entry(score):
+    interval = interval_of(score)
+    return {
+        "value": value_of(score),
+        "interval": None if interval is None else list(interval),
+        "threshold": threshold_of(score),
+    }
+
+
+def layer_table(rows: Sequence[Mapping[str, Any]], result: Result) -> str:
+    """The rows as aligned text, in per cent; `result` is any of the results."""
+    masks = any(row["pxap"] is not None for row in rows)
+    heads = [
+        f"IoU {iou:g}, {column}" for iou in _LAYER_IOUS for column in (f"t of {result['threshold_split']}", "best t")
+    ]
+    cells = [("", *heads, *(["PxAP"] if masks else []))]
+    for row in rows:
+        found = [
+            _layer_cell(row["gt_known"].get(f"{iou:g}", {}).get(kind)) for iou in _LAYER_IOUS for kind in _LAYER_KINDS
+        ]
+        pxap = [_percent(row["pxap"])] if masks else []
+        cells.append(("  ".join(filter(None, (row["localizer"], row["layer"]))), *found, *pxap))
+    data = result["dataset"]
+    heading = (
+        f"{result['trained_method']} on {data['name']} ({data['split']}, {data['pictures']} pictures), protocol "
+        f"{result['protocol']}, {_LAYER_METRIC} in %, t = threshold"
+    )
+    return "\n".join([heading, "", *_aligned(cells)])
+
+
+def _layer_cell(entry):
+    if entry is None or entry["value"] is None:
+        return "-"
+    return _percent(entry["value"]) + ("" if entry["threshold"] is None else f" (t {entry['threshold']:.3f})")
