@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from e2wsol import config
 from e2wsol.errors import ArgumentError, UserError, WorkerLostError
@@ -16,7 +16,7 @@ _STORAGE_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG, errno.E
 
 def run(
     main: Callable[..., int | None],
-    flags: type,
+    flags: type[Any],
     *,
     description: str | None = None,
     complete: Callable[[list[str]], list[str]] | None = None,

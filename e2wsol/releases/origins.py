@@ -1,12 +1,10 @@
 """What a release's weights ask for besides a network of the right shape."""
 
 import dataclasses
-import pathlib
 
-import e2wsol
+from e2wsol import flagfiles
 from e2wsol.errors import UserError
 
-FLAGS = pathlib.Path(e2wsol.__file__).resolve().parents[1] / "flags"
 CLASSES = {"cub": 200, "ilsvrc": 1000}
 
 
@@ -59,7 +57,7 @@ def released_flagfile(method, backbone, dataset):
       UserError: there is none.
     """
     name = _FLAGFILES.get((method, backbone), f"{method}_{backbone}")
-    file = FLAGS / f"{name}{'' if dataset == 'cub' else f'_{dataset}'}.cfg"
+    file = flagfiles.folder() / f"{name}{'' if dataset == 'cub' else f'_{dataset}'}.cfg"
     if not file.is_file():
         raise UserError(
             f"--dataset={dataset}: {method} on {backbone} has no released settings here ({file} is missing); "
