@@ -16,7 +16,7 @@ _STORAGE_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG, errno.E
 
 def run(
     main: Callable[..., int | None],
-    flags: type,
+    flags: type[Any],
     *,
     description: str | None = None,
     complete: Callable[[list[str]], list[str]] | None = None,

@@ -259,5 +259,6 @@ def _explained(error: flags.Error, group: type | None) -> str:
         hints = {flag_name(kind, field): _types(kind)[field.name] for kind, field in fields(group)} if group else {}
         return f"--{name}={value}: expected {_EXPECTED[hints.get(name, bool)]}"
     if isinstance(error, flags.CantOpenFlagFileError) and isinstance(error.__context__, OSError):
-        return f"--flagfile={error.__context__.filename}: {error.__context__.strerror}"
+        name = error.__context__.filename
+        return f"--flagfile={name}: {error.__context__.strerror}{flagfiles.near(name)}"
     return " ".join(str(error).split())

@@ -21,7 +21,7 @@ import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 
-from e2wsol import cli, files
+from e2wsol import cli, files, flagfiles
 from e2wsol.config import option
 from e2wsol.data import dataset
 from e2wsol.errors import ArgumentError, UserError
@@ -54,7 +54,9 @@ class StudyOptions:
     )
     output: str = option("", "the study's folder; empty for runs/study/SUITE")
     data_dir: str = option("", "folder for the suite's records; empty for records/SUITE", aliases=("records",))
-    flags_dir: str = option("flags/study", "folder of the suites' flagfiles, with methods/ in it")
+    flags_dir: str = option(
+        "flags/study", "folder of the suites' flagfiles, with methods/ in it; those that it lacks are the library's"
+    )
     rows: tuple[str, ...] = option((), "rows of the table, comma-separated, and what they need; empty for all")
     seeds: tuple[int, ...] = option((0, 1, 2), "seeds of every training, comma-separated", minimum=0)
     jobs: int = option(1, "cells at a time, which share the processor's cores; 1 where they train on a GPU", minimum=1)
@@ -97,7 +99,7 @@ def make_plan(options: StudyOptions, more: tuple[str, ...]) -> cells.Plan:
         raise ArgumentError("seeds", options.seeds, "give at least one, each once")
     suite, rows, flags_dir = SUITES[options.suite], cells.choose_rows(options.rows), pathlib.Path(options.flags_dir)
     for name in (f"{suite.name}.cfg", *(f"methods/{row.name}.cfg" for row in rows if not row.of)):
-        if not (flags_dir / name).is_file():
+        if not os.path.isfile(flagfiles.find(str(flags_dir / name))):
             raise ArgumentError(
                 "flags_dir", flags_dir, f"{flags_dir / name} does not exist; give the project's flags/study"
             )

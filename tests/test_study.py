@@ -50,16 +50,14 @@ def run(*arguments):
 )
 def test_bad_flags_are_named(tmp_path, monkeypatch, capsys, flags, expected):
     """In one line, before anything is made."""
-    (tmp_path / "flags").symlink_to(pathlib.Path("flags").absolute())
     monkeypatch.chdir(tmp_path)
     assert run(*flags) == 2
     out, err = capsys.readouterr()
     assert err.startswith("error: ") and expected in err and err.count("\n") == 1 and not out
-    assert [path.name for path in tmp_path.iterdir()] == ["flags"]
+    assert not any(tmp_path.iterdir())
 
 
 def test_dry_run_of_every_suite_makes_nothing(tmp_path, monkeypatch, capsys):
-    (tmp_path / "flags").symlink_to(pathlib.Path("flags").absolute())
     monkeypatch.chdir(tmp_path)
     for suite in study.SUITES:
         assert run(f"--suite={suite}", "--dry_run", "--input=photos", "--", "--precision=mixed_float16") == 0
@@ -67,7 +65,7 @@ def test_dry_run_of_every_suite_makes_nothing(tmp_path, monkeypatch, capsys):
         assert lines[0] == "# records: to do" and lines[1].startswith("python -m tfrecords.build --source=")
         trainings = [line for line in lines if line.startswith("python -m e2wsol.train ")]
         assert len(trainings) == 3 * 13 and all(line.endswith(" --precision=mixed_float16") for line in trainings)
-    assert [path.name for path in tmp_path.iterdir()] == ["flags"]
+    assert not any(tmp_path.iterdir())
 
 
 TINY = (

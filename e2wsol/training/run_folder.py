@@ -117,14 +117,22 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def git_commit():
-    """The commit of the source tree, "+changes" when it is not clean, None outside a repository."""
-    root = pathlib.Path(__file__).resolve().parents[2]
+def git_commit() -> str | None:
+    """The commit of the source tree, "+changes" when it is not clean.
+
+    None where this file is not tracked in a repository whose top has `e2wsol/` in it: one that surrounds an
+    environment with an installed e2wsol says nothing about its code.
+    """
+    source = pathlib.Path(__file__).resolve()
+    root = source.parents[2]
 
     def git(*arguments):
         return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
+        if pathlib.Path(git("rev-parse", "--show-toplevel")).resolve() != root:
+            return None
+        git("ls-files", "--error-unmatch", "--", str(source))
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
