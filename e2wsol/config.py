@@ -99,7 +99,8 @@ def from_mapping(kind: type[_Options], values: Mapping[str, Any]) -> _Options:
     Raises:
       ArgumentError: a value has the wrong type, is no valid choice or out of bounds.
     """
-    hints, known = _types(kind), {}
+    hints: dict[str, Any] = _types(typing.cast(Any, kind))
+    known: dict[str, Any] = {}
     for field in _fields(kind):
         if dataclasses.is_dataclass(hints[field.name]):
             known[field.name] = from_mapping(hints[field.name], values)

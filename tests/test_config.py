@@ -133,7 +133,7 @@ def test_mapping_round_trip():
 
 def test_mapping_is_checked():
     for values in ({"count": "many"}, {"count": 99}, {"rate": None}):
-        with pytest.raises(UserError, match="(count|rate)="):
+        with pytest.raises(UserError, match=r"(count|rate)="):
             config.from_mapping(Numbers, values)
 
 
@@ -172,7 +172,7 @@ def test_the_alias_is_named_in_the_help():
 
 
 def test_an_error_names_the_argument_and_a_command_its_flag():
-    with pytest.raises(ValueError, match="^layer=0: must be at least 1$") as caught:
+    with pytest.raises(ValueError, match=r"^layer=0: must be at least 1$") as caught:
         config.from_arguments(Paint, {"layer": 0})
     assert cli.in_flags(caught.value, Nested) == "--paint_layer=0: must be at least 1"
     assert cli.in_flags(ArgumentError("depth", (1, 2), "no"), Nested) == "--depth=1,2: no"

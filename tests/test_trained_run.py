@@ -261,7 +261,7 @@ def test_methods_as_keras_models():
     assert model.backbone_options == dataclasses.replace(BackboneOptions(), backbone_width=0.05)
     with pytest.raises(TypeError, match="BAS: unexpected argument 'area_wight'; BASOptions has area_weight"):
         e2wsol.BAS(num_classes=2, area_wight=1)
-    with pytest.raises(ArgumentError, match="area_weight=-1.0: must be at least 0"):
+    with pytest.raises(ArgumentError, match=r"area_weight=-1\.0: must be at least 0"):
         e2wsol.BAS(num_classes=2, area_weight=-1)
     with pytest.raises(ValueError, match="backbone=vgg: unknown; choose one of"):
         e2wsol.BAS(num_classes=2, backbone="vgg")

@@ -23,7 +23,7 @@ def is_picture(path: pathlib.PurePath) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def decode(data: bytes, name: str) -> tuple[np.ndarray, bool]:
+def decode(data: bytes, name: str | pathlib.Path) -> tuple[np.ndarray, bool]:
     """Decodes the bytes of a picture file.
 
     Gray, CMYK, palette and transparent pictures become RGB; a picture that its EXIF tag says is
@@ -57,7 +57,7 @@ def decode(data: bytes, name: str) -> tuple[np.ndarray, bool]:
     return pixels, plain
 
 
-def check_size(size: tuple[int, int], name: str) -> None:
+def check_size(size: tuple[int, int], name: str | pathlib.Path) -> None:
     """Raises a UserError where a picture of (width, height) pixels has more than MAX_PIXELS."""
     if size[0] * size[1] > MAX_PIXELS:
         raise UserError(f"{name}: picture of {size[0]}x{size[1]} pixels; at most {MAX_PIXELS:,} are read, reduce it")

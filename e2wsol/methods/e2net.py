@@ -70,7 +70,7 @@ class E2Net(Method):
         cls, end_points: Tensors, architecture: Architecture, width: float, num_classes: int, options: Any
     ) -> Tensors:
         trunk = list(end_points.values())[-1]
-        outputs = {"logits": None}
+        outputs: Tensors = {"logits": None}
         for orientation in options.ose_orientations:
             x = trunk if orientation == "original" else _expand(trunk, orientation, architecture, options)
             features = head_features(x, architecture, width, f"{orientation}_features")

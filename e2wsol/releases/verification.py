@@ -89,7 +89,8 @@ def authors_view(data: bytes, view: PipelineOptions, resize: str) -> np.ndarray:
         with Image.open(io.BytesIO(data)) as image:
             pixels = np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
     else:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32)
+        decoded: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        pixels = decoded[..., ::-1].astype(np.float32)
         pixels = cv2.resize(pixels, (size, size), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
     start = (size - view.image_size) // 2
     return pixels[start : start + view.image_size, start : start + view.image_size]

@@ -23,8 +23,8 @@ def weights(pictures: int, draws: int) -> Iterator[np.ndarray]:
 
 def mean_draws(values: ArrayLike) -> np.ndarray:
     """(R, DRAWS) means of the drawn pictures' values; takes (R, N) float64: many rows cost hardly more than one."""
-    values = np.asarray(values, np.float64).T
-    return np.concatenate([each @ values for each in weights(len(values), DRAWS)]).T / len(values)
+    columns = np.asarray(values, np.float64).T
+    return np.concatenate([each @ columns for each in weights(len(columns), DRAWS)]).T / len(columns)
 
 
 def pxap_draws(histograms: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Scores on split val while a method trains, on the devices that it trains on."""
 
 import math
+import typing
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,9 @@ class Validation:
         }
 
     def _true_boxes(self, boxes: np.ndarray, size: np.ndarray) -> np.ndarray:
-        return boxes_in_frame(boxes, size[::-1], Frame.of_view(self.view), self.protocol)
+        height, width = size
+        protocol = typing.cast(BoxProtocol, self.protocol)
+        return boxes_in_frame(boxes, (width, height), Frame.of_view(self.view), protocol)
 
     def _distributed(self, batch: Any) -> dict[str, Any]:
         sums = self.strategy.run(self._replica, args=(batch,))

@@ -131,7 +131,8 @@ def _load(file: pathlib.Path, label: str, lazy: bool) -> Any:
 
 def _numpy_scalars() -> list[Any]:
     """What a NumPy number in a pickle is made of, under NumPy's names of before and after 2.0."""
-    scalar = type(np.float64(0)).__reduce__(np.float64(0))[0]
+    number: Any = np.float64(0)
+    scalar = number.__reduce__()[0]
     names = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     return [*names, np.dtype, *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4", "?"))]
 
