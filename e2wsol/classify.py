@@ -15,6 +15,8 @@ import dataclasses
 import json
 import os
 import pathlib
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +25,7 @@ from tqdm import tqdm
 from e2wsol import cli, files
 from e2wsol.config import option
 from e2wsol.data import bad_records, dataset, pipeline
+from e2wsol.data.dataset import Dataset
 from e2wsol.errors import UserError
 from e2wsol.evaluation import predicted_classes
 from e2wsol.evaluation.of_run import crops_to_take
@@ -53,13 +56,13 @@ class ClassifyOptions:
     )
 
 
-def main(options, positional):
+def main(options: ClassifyOptions, positional: list[str]) -> None:
     """Looks whether it is done, else classifies picture by picture."""
     cli.no_arguments(positional)
     if not options.run_dir:
         raise UserError("--run_dir is missing: give a run folder of python -m e2wsol.train")
     run = TrainedRun.in_folder(options.run_dir, checkpoint=options.checkpoint)
-    view, info, folder = run.view, run.records(options.data_dir, options.on_bad_record), run.folder.path
+    view, info, folder = run.view, run.records(options.data_dir, options.on_bad_record), run.run_folder.path
     output = pathlib.Path(options.output or folder / f"{options.split}.jsonl")
     if output.suffix != ".jsonl":
         raise UserError(f"--output={output}: give a name that ends in .jsonl")
@@ -70,7 +73,7 @@ def main(options, positional):
         model = model.resized(options.input_size)
         view = whole_pictures(options)
     crops = crops_to_take(options.crops, protocol, view)
-    about = made_with(options, info, run.model_file, view, crops, protocol.ten_crop_mean)
+    about = made_with(options, info, pathlib.Path(run.model_file or ""), view, crops, protocol.ten_crop_mean)
     if finished(output, about):
         print(f"{output}: classes by this checkpoint are there already, nothing to do")
         return
@@ -80,7 +83,7 @@ def main(options, positional):
     print(f"wrote {output}: {count} pictures, Top-1 {top1:.1f} %, Top-5 {top5:.1f} % right")
 
 
-def whole_pictures(options):
+def whole_pictures(options: ClassifyOptions) -> pipeline.PipelineOptions:
     """The PipelineOptions of --input_size.
 
     Raises:
@@ -92,7 +95,14 @@ def whole_pictures(options):
     return pipeline.PipelineOptions(image_size=size, resize_size=size, eval_crop="none")
 
 
-def made_with(options, info, model_file, view, crops, ten_crop_mean):
+def made_with(
+    options: ClassifyOptions,
+    info: Dataset,
+    model_file: pathlib.Path,
+    view: pipeline.PipelineOptions,
+    crops: int,
+    ten_crop_mean: str | None,
+) -> dict[str, Any]:
     """What decides the classes, as FILE.about.json says it."""
     skipped = info.split(options.split).skipped
     return {
@@ -111,12 +121,12 @@ def made_with(options, info, model_file, view, crops, ten_crop_mean):
     }
 
 
-def about_file(output):
+def about_file(output: pathlib.Path) -> pathlib.Path:
     """Where it is said what the file of classes was made with."""
     return output.with_name(f"{output.name}.about.json")
 
 
-def finished(output, about):
+def finished(output: pathlib.Path, about: dict[str, Any]) -> bool:
     """Whether `output` is whole and was made as `about` says.
 
     Raises:
@@ -134,7 +144,9 @@ def finished(output, about):
     return found == about and dataset.sha256(output) == written
 
 
-def predicted(classifier, info, view, options, crops):
+def predicted(
+    classifier: Classifier, info: Dataset, view: pipeline.PipelineOptions, options: ClassifyOptions, crops: int
+) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
     """Yields (picture id, label, five best classes, their probabilities) in the order of the records."""
     batches = pipeline.eval_dataset(info, view, split=options.split, batch=options.batch_size, crops=crops)
     count = info.split(options.split).count
@@ -148,7 +160,9 @@ def predicted(classifier, info, view, options, crops):
             bar.update(len(best))
 
 
-def write(output, about, predictions):
+def write(
+    output: pathlib.Path, about: dict[str, Any], predictions: Iterable[tuple[str, int, np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, int]:
     """Writes the file and what it was made with; returns (right among the first 1 and 5: (2,) int, pictures)."""
     hits, count = np.zeros(2, int), 0
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,6 @@ class ComputeOptions:
     jit: bool = option(False, "compile with XLA: slower to start, on GPUs mostly faster after that")
 
 
-def use(options):
+def use(options: ComputeOptions) -> None:
     """Makes every network that is built or loaded from now on compute as ComputeOptions say."""
     keras.config.set_dtype_policy(options.precision)

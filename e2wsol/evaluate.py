@@ -64,7 +64,7 @@ class EvaluateFlags:
     shards: strategies.ShardOptions
 
 
-def main(flags, positional):
+def main(flags: EvaluateFlags, positional: list[str]) -> None:
     """Chooses thresholds on one split, scores the other, writes what came out."""
     cli.no_arguments(positional)
     flags.localizer.check()
@@ -88,17 +88,17 @@ def _run(flags, workers):
     if not flags.run.run_dir:
         raise UserError("--run_dir is missing: give a run folder of python -m e2wsol.train, or maps by --maps")
     run = TrainedRun.in_folder(flags.run.run_dir, checkpoint=flags.run.checkpoint, computing=flags.compute)
-    if workers.chief and (part := run.folder.unfinished()):
-        print(f"note: {run.folder.path} has trained {part}")
+    if workers.chief and (part := run.run_folder.unfinished()):
+        print(f"note: {run.run_folder.path} has trained {part}")
     found = evaluate_run(run, flags.evaluation, flags.box, flags.localizer, flags.compute, workers)
     if not found:
         return
     if not flags.localizer.localizer:
         print(score_table(found[0]))
-        print(f"wrote {run.folder.result_file}")
+        print(f"wrote {run.run_folder.result_file}")
         return
     by_name = {result["method"]: result for result in found}
-    folder, rows = run.folder.path / "localizers", layer_rows(by_name, OWN_MAPS)
+    folder, rows = run.run_folder.path / "localizers", layer_rows(by_name, OWN_MAPS)
     write_tables(folder, rows, by_name[OWN_MAPS])
     print(layer_table(rows, by_name[OWN_MAPS]))
     print(f"wrote {len(found) - 1} results under {folder}")

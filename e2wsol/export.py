@@ -37,7 +37,7 @@ class ExportFlags:
     box: BoxOptions
 
 
-def main(flags, positional):
+def main(flags: ExportFlags, positional: list[str]) -> None:
     """Loads the run's model and writes it as a SavedModel."""
     cli.no_arguments(positional)
     options = flags.export

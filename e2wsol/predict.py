@@ -5,6 +5,8 @@ import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
 import dataclasses
 import pathlib
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import tqdm
 
@@ -52,7 +54,7 @@ class PredictFlags:
     compute: ComputeOptions
 
 
-def main(flags, arguments):
+def main(flags: PredictFlags, arguments: list[str]) -> int:
     """Finds the object in pictures: python -m e2wsol.predict --model=RUN_FOLDER --output=DIR PICTURES_OR_FOLDERS.
 
     The threshold is the one that e2wsol.evaluate chose for the run, where it was evaluated; --threshold sets another.
@@ -76,7 +78,7 @@ def main(flags, arguments):
     return EXIT_UNREADABLE if unreadable else 0
 
 
-def make_predictor(flags):
+def make_predictor(flags: PredictFlags) -> Any:
     """The predictor that PredictFlags ask for.
 
     Raises:
@@ -86,7 +88,7 @@ def make_predictor(flags):
         raise UserError("--model is missing: give a run folder, a .keras file or an exported SavedModel folder")
     flags.localizer.check()
     run = load(flags.prediction.model, precision=flags.compute.precision)
-    settings = {
+    settings: dict[str, Any] = {
         "protocol": flags.box.protocol,
         "threshold": flags.box.threshold,
         "top_k": flags.prediction.top_k,
@@ -98,7 +100,13 @@ def make_predictor(flags):
     return run.predictor(**settings)
 
 
-def predict(predictor, pictures, *, batch_size=8, overlay_folder=None):
+def predict(
+    predictor: Any,
+    pictures: Sequence[inputs.PictureFile],
+    *,
+    batch_size: int = 8,
+    overlay_folder: pathlib.Path | None = None,
+) -> list[AnnotatedImage]:
     """Localizes the object of every picture; those that cannot be read are named on standard error.
 
     Args:
@@ -110,7 +118,7 @@ def predict(predictor, pictures, *, batch_size=8, overlay_folder=None):
     Returns:
       list of formats.AnnotatedImage, in the order of `pictures` without the unreadable ones.
     """
-    predictions = []
+    predictions: list[AnnotatedImage] = []
     with tqdm.tqdm(total=len(pictures), desc="predict", unit="picture") as bar:
         for start in range(0, len(pictures), batch_size):
             chunk = pictures[start : start + batch_size]

@@ -12,6 +12,7 @@ import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
 import dataclasses
 import os
 import pathlib
+from typing import Any
 
 import cv2
 import tensorflow as tf
@@ -20,6 +21,7 @@ from tqdm import tqdm
 from e2wsol import cli, files
 from e2wsol.config import option
 from e2wsol.data import bad_records, dataset, pipeline, schema
+from e2wsol.data.dataset import Dataset
 from e2wsol.data.masked_records import MaskedRecords
 from e2wsol.errors import UserError
 from e2wsol.localization import pseudo_mask
@@ -65,7 +67,7 @@ class PseudoMaskOptions:
             )
 
 
-def main(options, positional):
+def main(options: PseudoMaskOptions, positional: list[str]) -> None:
     """Looks at what is done, then makes the masks that are missing."""
     cli.no_arguments(positional)
     for flag in ("run_dir", "output"):
@@ -73,12 +75,14 @@ def main(options, positional):
             raise UserError(f"--{flag} is missing: see python -m e2wsol.pseudo_masks --help")
     run = TrainedRun.in_folder(options.run_dir, checkpoint=options.checkpoint)
     info = run.records(options.data_dir, options.on_bad_record)
-    info = info.without_bad_records((SPLIT,), run.folder.path)
-    info.save_bad_records(run.folder.path)
+    info = info.without_bad_records((SPLIT,), run.run_folder.path)
+    info.save_bad_records(run.run_folder.path)
     if not info.split(SPLIT).count:
         raise UserError(f"--data_dir={info.folder}: split '{SPLIT}' holds no picture")
     input_size = options.mask_input_size or run.view.resize_size
-    copy = MaskedRecords(info, options.output, made_with(options, input_size, run.model_file), (SPLIT,))
+    copy = MaskedRecords(
+        info, options.output, made_with(options, input_size, pathlib.Path(run.model_file or "")), (SPLIT,)
+    )
     if copy.finished:
         print(f"{options.output}: pseudo masks of this checkpoint are there already, nothing to do")
         return
@@ -87,7 +91,7 @@ def main(options, positional):
         info,
         input_size=input_size,
         batch=options.batch_size,
-        threads=options.threads or os.cpu_count(),
+        threads=options.threads or os.cpu_count() or 1,
         size=options.mask_size,
         band=(options.mask_band_low, options.mask_band_high),
         min_area=options.mask_min_area,
@@ -96,7 +100,7 @@ def main(options, positional):
     print(f"wrote {options.output}: {info.split(SPLIT).count} pseudo masks, {copy.without_prior} without a prior")
 
 
-def made_with(options, input_size, model_file):
+def made_with(options: PseudoMaskOptions, input_size: int, model_file: pathlib.Path) -> dict[str, Any]:
     """What decides the masks, as it is recorded with them.
 
     Raises:
@@ -109,7 +113,7 @@ def made_with(options, input_size, model_file):
     return {"model_sha256": dataset.sha256(model_file), "mask_input_size": input_size, **rules}
 
 
-def write(copy, maker, info, samples):
+def write(copy: MaskedRecords, maker: MaskMaker, info: Dataset, samples: int) -> None:
     """Writes the records that are missing, then the sheet of samples."""
     count = info.split(SPLIT).count
     with tqdm(total=count, initial=copy.pictures_done, desc="pseudo masks", unit="picture") as bar:
@@ -122,7 +126,7 @@ def write(copy, maker, info, samples):
         copy.write(records, lambda made: write_sheet(made, samples))
 
 
-def write_sheet(info, count):
+def write_sheet(info: Dataset, count: int) -> None:
     """Writes PSEUDO_MASK_SHEET into the folder of records: the first `count` pictures of its training split."""
     stored = tf.data.TFRecordDataset(list(info.split(SPLIT).files)).take(count).map(schema.parse)
     samples = [

@@ -8,6 +8,7 @@ Started again with the same flags, it goes on from the last checkpoint of the ru
 import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
 
 import dataclasses
+from collections.abc import Sequence
 
 import keras
 
@@ -54,7 +55,7 @@ class TrainFlags:
     of_methods: methods.AllOptions  # type: ignore[valid-type]  # made from what is registered
 
 
-def main(flags, positional):
+def main(flags: TrainFlags, positional: list[str]) -> None:
     """Builds data, method and loop, in that order, and runs."""
     cli.no_arguments(positional)
     _check(flags)
@@ -105,7 +106,7 @@ def _train(flags, strategy, folder, info):
         print(f"trained {runner.step} steps; run folder: {folder.path}{more}")
 
 
-def build(flags, num_classes, class_names=None):
+def build(flags: TrainFlags, num_classes: int, class_names: Sequence[str] | None = None) -> methods.Method:
     """The method that TrainFlags ask for, with initial weights."""
     return methods.create(
         flags.method.method,

@@ -241,6 +241,17 @@ class TrainedRun(_Predicting):
         folder.flags()  # first of all: a path that is no run
         return cls(pathlib.Path(checkpoint or folder.model_file()), folder, computing=computing)
 
+    @property
+    def run_folder(self) -> RunFolder:
+        """`folder` of a run that has one.
+
+        Raises:
+          ArgumentError: a lone model.
+        """
+        if self.folder is None:
+            raise ArgumentError("run_dir", self.model_file, "a lone model; give the folder of a run")
+        return self.folder
+
     @functools.cached_property
     def model(self) -> Method:
         """The trained method, loaded when it is first asked for."""
@@ -407,7 +418,7 @@ class TrainedRun(_Predicting):
         Args:
           output: its folder; empty for `export` in the run folder.
           protocol: as for `predictor`.
-        threshold: likewise.
+          threshold: likewise.
 
         Returns:
           The folder.

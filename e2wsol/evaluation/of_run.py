@@ -133,11 +133,10 @@ def evaluate_run(
     start = time.monotonic()
     box, localizer = box or BoxOptions(), localizer or LocalizerOptions()
     computing, workers = computing or ComputeOptions(), workers or Workers()
-    if run.folder is None:
-        raise ArgumentError("run_dir", run.model_file, "a lone model; results go into the folder of a run")
+    folder = run.run_folder.path
     view, info = run.view, run.records(options.data_dir, options.on_bad_record)
     chooser_split = threshold_split(info, options)
-    info = info.without_bad_records((options.split, chooser_split), run.folder.path)
+    info = info.without_bad_records((options.split, chooser_split), folder)
     parallel.start_warm_up()
     model, protocol = run.model, run.box_protocol(box)
     name, mean = run.flags["method"], protocol.ten_crop_mean or "probabilities"
@@ -156,7 +155,7 @@ def evaluate_run(
         facts |= {"trained_method": name, "localizer_flags": to_mapping(localizer)}
     subject = _Subject(
         name=name,
-        folder=run.folder.path,
+        folder=folder,
         info=info,
         view=view,
         protocol=dataclasses.replace(protocol, skip_empty=options.skip_empty),

@@ -3,12 +3,14 @@
 import dataclasses
 import pathlib
 import zipfile
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from e2wsol import files
 from e2wsol.errors import UserError
-from e2wsol.localization.metrics import label_rank
+from e2wsol.localization.metrics import ImageScore, LocalizationScorer, label_rank
 
 FILE_NAME = "outcomes.npz"
 NOT_PREDICTED = -1
@@ -40,13 +42,13 @@ class Outcomes:
     hits: np.ndarray
     pixel_histograms: np.ndarray
 
-    def save(self, path):
+    def save(self, path: str | pathlib.Path) -> None:
         """Writes the arrays as .npz."""
         with files.replacing(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **dataclasses.asdict(self))
 
 
-def load(path):
+def load(path: str | pathlib.Path) -> Outcomes:
     """The Outcomes in a file.
 
     Raises:
@@ -70,20 +72,20 @@ class OutcomeKeeper:
       thresholds: {IoU threshold: threshold on the score map} to note outcomes at.
     """
 
-    def __init__(self, thresholds):
+    def __init__(self, thresholds: Mapping[float, float]):
         self.thresholds = dict(thresholds)
         self.number = 0
-        self.rows = {}  # by the picture's number in the stream
+        self.rows: dict[int, tuple] = {}  # by the picture's number in the stream
 
-    def skip(self, pictures):
+    def skip(self, pictures: int) -> None:
         """Leaves out so many pictures of the stream, which another keeper is shown."""
         self.number += pictures
 
-    def merge(self, other):
+    def merge(self, other: "OutcomeKeeper") -> None:
         """Adds what another keeper noted of other pictures of the stream."""
         self.rows |= other.rows
 
-    def update(self, picture, outcome, scorer):
+    def update(self, picture: Any, outcome: ImageScore, scorer: LocalizationScorer) -> None:
         """Notes one picture.
 
         Args:
@@ -98,7 +100,7 @@ class OutcomeKeeper:
         self.rows[self.number] = picture.source_id, outcome.label, rank, ious, hits
         self.number += 1
 
-    def outcomes(self, scorer):
+    def outcomes(self, scorer: LocalizationScorer) -> Outcomes:
         """The Outcomes of all pictures; takes the scorer that counted them."""
         ids, labels, ranks, ious, hits = zip(*(self.rows[number] for number in sorted(self.rows)))
         groups = scorer.pixel_groups

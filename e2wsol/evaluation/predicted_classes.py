@@ -7,7 +7,7 @@
 import csv
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 import numpy as np
@@ -17,7 +17,7 @@ from e2wsol.errors import ArgumentError
 _KEPT = 5
 
 
-def line(source_id: str, classes: Sequence[int], probabilities: Sequence[float]) -> str:
+def line(source_id: str, classes: Iterable[int], probabilities: Iterable[float]) -> str:
     """One line of a .jsonl file; probabilities are rounded to six decimals."""
     entry = {
         "picture": source_id,

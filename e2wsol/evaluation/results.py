@@ -1,15 +1,18 @@
 """The scores of result.json, from what was counted."""
 
 import math
+from typing import Any
 
 from e2wsol.localization import bootstrap, tally
-from e2wsol.localization.metrics import METRICS, OVERLAPS
+from e2wsol.localization.baselines import Baselines
+from e2wsol.localization.metrics import METRICS, OVERLAPS, LocalizationScorer
 from e2wsol.localization.pixel_metrics import piou, piou_threshold, pxap
 
 GT_KNOWN = METRICS[0]
+Chosen = dict[str, dict[str, dict[str, float]]]  # localizer, metric, IoU threshold
 
 
-def best_thresholds(method, scorer, baselines):
+def best_thresholds(method: str, scorer: LocalizationScorer, baselines: Baselines) -> Chosen:
     """{localizer: {metric: {"0.5": threshold, ...}}} with the best score of each."""
     return {
         name: {metric: {_key(iou): counts.best(iou, metric) for iou in counts.iou_thresholds} for metric in METRICS}
@@ -17,13 +20,15 @@ def best_thresholds(method, scorer, baselines):
     }
 
 
-def all_thresholds(chosen):
+def all_thresholds(chosen: Chosen | None) -> list[float]:
     """Every threshold in the result of `best_thresholds`, or none for None."""
     by_metric = [ious for metrics in (chosen or {}).values() for ious in metrics.values()]
     return [threshold for ious in by_metric for threshold in ious.values()]
 
 
-def summarize(method, scorer, baselines, validation):
+def summarize(
+    method: str, scorer: LocalizationScorer, baselines: Baselines, validation: Chosen | None
+) -> dict[str, Any]:
     """The scores' part of result.json.
 
     Args:

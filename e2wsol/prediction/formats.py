@@ -10,6 +10,8 @@ import json
 import pathlib
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from typing import Any
 
 FORMAT = "e2wsol-predictions/1"
 RESERVED_STEMS = ("classes",)
@@ -33,7 +35,8 @@ class Detection:
     box: tuple
 
     @property
-    def has_area(self):
+    def has_area(self) -> bool:
+        """Whether it is more than a line or a point."""
         x0, y0, x1, y1 = self.box
         return x1 > x0 and y1 > y0
 
@@ -57,7 +60,10 @@ class AnnotatedImage:
     detections: tuple
 
 
-def json_files(predictions, class_names, about):
+Predictions = Sequence[AnnotatedImage]
+
+
+def json_files(predictions: Predictions, class_names: Sequence[str], about: dict[str, Any]) -> dict[str, str]:
     """predictions.json: for each picture its class, score and box, and all classes when more were asked for."""
     pictures = []
     for prediction in predictions:
@@ -78,9 +84,10 @@ def _json_detection(detection):
     }
 
 
-def coco_files(predictions, class_names, about):
+def coco_files(predictions: Predictions, class_names: Sequence[str], about: dict[str, Any]) -> dict[str, str]:
     """annotations.json of the COCO detection format; ids count from 1, bbox is x, y, width, height."""
-    pictures, annotations = [], []
+    pictures: list[dict] = []
+    annotations: list[dict] = []
     for image_id, prediction in enumerate(predictions, start=1):
         size = {"width": prediction.width, "height": prediction.height}
         pictures.append({"id": image_id, "file_name": prediction.name, **size})
@@ -109,7 +116,7 @@ def _coco_annotation(annotation_id, image_id, detection):
     }
 
 
-def voc_files(predictions, class_names, about):
+def voc_files(predictions: Predictions, class_names: Sequence[str], about: dict[str, Any]) -> dict[str, str]:
     """One PASCAL VOC XML a picture; its pixels are whole, count from 1 and include both ends."""
     return {f"{prediction.stem}.xml": _voc_xml(prediction) for prediction in predictions}
 
@@ -137,7 +144,7 @@ def _elements(parent, **texts):
         ET.SubElement(parent, tag).text = _NOT_XML.sub("\ufffd", str(text))
 
 
-def yolo_files(predictions, class_names, about):
+def yolo_files(predictions: Predictions, class_names: Sequence[str], about: dict[str, Any]) -> dict[str, str]:
     """classes.txt and one text a picture: label, then centre x, centre y, width, height as fractions."""
     texts = {"classes.txt": "".join(" ".join(name.split()) + "\n" for name in class_names)}
     for prediction in predictions:

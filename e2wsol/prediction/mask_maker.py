@@ -1,10 +1,13 @@
 """Pseudo masks of the pictures in record files, by a trained method."""
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 
 from e2wsol.data import pipeline, record_streams, schema
+from e2wsol.data.dataset import Dataset, Split
 from e2wsol.errors import UserError
 from e2wsol.localization.parallel import in_order
 from e2wsol.localization.pseudo_mask import pseudo_mask, to_picture
@@ -26,7 +29,7 @@ class MaskMaker:
       UserError: the method has no class maps, or cannot take pictures of that size.
     """
 
-    def __init__(self, model, info, *, input_size, batch, threads, **rules):
+    def __init__(self, model: Method, info: Dataset, *, input_size: int, batch: int, threads: int, **rules: Any):
         if type(model).class_maps is Method.class_maps:
             raise UserError(f"{type(model).__name__}: a method without class maps; pseudo masks are made of these")
         self.info, self.batch, self.threads, self.rules = info, batch, threads, rules
@@ -35,7 +38,7 @@ class MaskMaker:
         localize = model.resized(input_size).localize
         self._localize = tf.function(localize, input_signature=[pictures, tf.TensorSpec((None,), tf.int32)])
 
-    def records(self, split, file):
+    def records(self, split: Split, file: str) -> Iterator[tuple[bytes, bool]]:
         """Yields (serialized record with its pseudo mask, whether its prior has a Gaussian) in a file's order.
 
         Args:
