@@ -1,7 +1,9 @@
+from typing import Any
+
 from keras import ops
 
 from e2wsol.errors import ArgumentError
-from e2wsol.localizers.cut import Cut
+from e2wsol.localizers.layer_gradients import ForwardPass, LayerGradients
 from e2wsol.methods.base import logits_dtype, register
 from e2wsol.methods.gradient import GradientLocalization
 from e2wsol.methods.mnpo import MNPO, emphasized
@@ -25,10 +27,10 @@ class MNPOs(GradientLocalization, MNPO):
                 f"no such end point; choose among {', '.join(end_points)}",
                 owner=self.Options,
             )
-        self.cut = Cut(self, [self.gradient_layer])
+        self.layer_gradients = LayerGradients(self, [self.gradient_layer])
 
-    def maps_from(self, forward, labels):
-        """Maps (B, h, w) of one class a picture, labels (B,), from a Pass."""
+    def maps_from(self, forward: ForwardPass, labels: Any) -> Any:
+        """Maps (B, h, w) of one class an image, labels (B,)."""
         chosen = ops.one_hot(labels, self.num_classes, dtype=logits_dtype())
         logits = {name: forward.outputs[name] for name in ("logits", "branch_logits")}
         evidence, loss = forward.gradients([dict.fromkeys(logits, chosen), loss_cotangents(logits, chosen)])
@@ -36,7 +38,7 @@ class MNPOs(GradientLocalization, MNPO):
         return gradient_maps(forward.features[layer], evidence[layer], loss[layer], self.options.positive_weight)
 
 
-def loss_cotangents(logits, chosen):
+def loss_cotangents(logits: dict[str, Any], chosen: Any) -> dict[str, Any]:
     """What the release back-propagates from each branch's logits as the gradient of its loss.
 
     Its loss is the cross-entropy with a target of 10 on the class, but the gradient that it gives for it
@@ -52,7 +54,7 @@ def loss_cotangents(logits, chosen):
     return {name: ops.softmax(values) - 10 * chosen for name, values in logits.items()}
 
 
-def gradient_maps(features, evidence, loss_gradient, positive_weight):
+def gradient_maps(features: Any, evidence: Any, loss_gradient: Any, positive_weight: float) -> Any:
     """Gradient post-processing: enhanced features, weighted by the class's gradients.
 
     Features and loss gradient are divided by their norms, the second is taken from the first, and
@@ -71,8 +73,8 @@ def gradient_maps(features, evidence, loss_gradient, positive_weight):
     return ops.einsum("bhwc,bc->bhw", enhanced(features, loss_gradient), weights)
 
 
-def enhanced(features, loss_gradient):
-    """Both (B, h, w, c) over their norms in each picture, the second taken from the first; zeros stay zeros."""
+def enhanced(features: Any, loss_gradient: Any) -> Any:
+    """Both (B, h, w, c) over their norms in each image, the second taken from the first; zeros stay zeros."""
     return _normalized(features) - _normalized(loss_gradient)
 
 

@@ -7,7 +7,7 @@ from localizers.made_methods import CLASSES, IMAGES, LABELS, assert_close, creat
 from e2wsol import methods
 from e2wsol.errors import UserError
 from e2wsol.localizers import LOCALIZERS, Localizer, LocalizerOptions
-from e2wsol.localizers.dgl import dual_gradients
+from e2wsol.localizers.formulas import dual_gradients
 
 EVERY = tuple(LOCALIZERS)
 
