@@ -4,7 +4,18 @@ Below the methods, which may use their parts: `network.Network` describes a meth
 `layer_gradients.LayerGradients` runs it and differentiates its outputs, `formulas` make maps of features and gradients.
 """
 
+from e2wsol.localizers.classifiers import CAM, DGL, GradCAM, GradCAMPlusPlus, LayerCAM
 from e2wsol.localizers.formulas import LOCALIZERS
 from e2wsol.localizers.localizer import ALL_LAYERS, Localizer, LocalizerOptions
 
-__all__ = ["ALL_LAYERS", "LOCALIZERS", "Localizer", "LocalizerOptions"]
+__all__ = [
+    "ALL_LAYERS",
+    "CAM",
+    "DGL",
+    "LOCALIZERS",
+    "GradCAM",
+    "GradCAMPlusPlus",
+    "LayerCAM",
+    "Localizer",
+    "LocalizerOptions",
+]

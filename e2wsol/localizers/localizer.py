@@ -144,8 +144,7 @@ class Localizer:
 
 def _layers(network: Network, options: LocalizerOptions) -> dict[str, list[str]]:
     """{localizer: list of layers, from input to output}."""
-    classified = network.under_linear_classifier()
-    last = classified or network.end_points[-1]
+    last = network.last()
     if ALL_LAYERS in options.layer:
         asked = [*network.end_points, *([last] if last not in network.end_points else [])]
     else:
@@ -153,7 +152,7 @@ def _layers(network: Network, options: LocalizerOptions) -> dict[str, list[str]]
     found = {}
     for name in options.localizer:
         formula = LOCALIZERS[name]
-        if formula.last_only and classified is None:
+        if formula.last_only and network.under_linear_classifier() is None:
             problem = "the method's logits are not those of one linear classifier on pooled features"
             raise _wrong("localizer", name, problem)
         usual = getattr(network.model.architecture, formula.layer) if formula.layer else last

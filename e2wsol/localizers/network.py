@@ -101,6 +101,10 @@ class Network:
         names = ", ".join(self.feature_maps)
         raise ArgumentError("layer", layer, f"{problem}; choose among {names}", owner=self._owner)
 
+    def full_name(self, layer: str) -> str:
+        """The name of the feature map that `layer` means, itself where it is one."""
+        return layer if layer in self.feature_maps else str(self.name_of(self.find(layer)))
+
     def name_of(self, number: int) -> str | None:
         """The first name of a feature map; None where that number is none."""
         return next((name for name, each in self.feature_maps.items() if each == number), None)
@@ -126,11 +130,13 @@ class Network:
         return None if pooled is None else self.name_of(pooled)
 
     def last(self) -> str:
-        """The last feature map that no pooling or padding made.
+        """The last feature map that no pooling or padding made; of a method the one under its classifier, if any.
 
         Raises:
           ArgumentError: there is no feature map at all.
         """
+        if self.end_points:
+            return self.under_linear_classifier() or self.end_points[-1]
         return self._chosen(1)
 
     def middle(self) -> str:
@@ -170,7 +176,7 @@ class Network:
 
     def _class_scores(self, graph, outputs):
         """Which of the numbers `outputs` are the scores of the classes."""
-        structure = self.model.output
+        structure = graph.output
         if isinstance(structure, dict) and "logits" in structure:
             outputs = [self._numbers[id(structure["logits"])]]
         if len(outputs) != 1 or len(self._shapes[outputs[0]]) != 2:
@@ -235,21 +241,18 @@ class Network:
         self.feature_maps, self.outputs = {layer: below[0]}, {"logits": above[0]}
 
     def _name_method_maps(self):
-        method, found = self.model, {}
-        for name, symbol in method.backbone.output.items():
-            found[name] = self._numbers[id(symbol)]
-        self.end_points = tuple(name for name in found if self._first(found, name) == name)
-        for layer in method.layers:
-            output = layer.output
-            if layer is not method.backbone and isinstance(output, keras.KerasTensor) and len(output.shape) == 4:
-                number = self._numbers.get(id(output), IMAGES)
-                if number != IMAGES and number not in found.values():
-                    found[layer.name] = number
+        method = self.model
+        found = {name: self._numbers[id(symbol)] for name, symbol in method.backbone.output.items()}
         self.feature_maps = found
-
-    @staticmethod
-    def _first(names, name):
-        return next(each for each, number in names.items() if number == names[name])
+        self.end_points = tuple(name for name, number in found.items() if self.name_of(number) == name)
+        for layer in method.layers:
+            if layer is method.backbone or isinstance(layer, keras.layers.InputLayer):
+                continue
+            output = layer.output
+            if isinstance(output, keras.KerasTensor) and len(output.shape) == 4:
+                number = self._numbers.get(id(output))
+                if number is not None and number not in found.values():
+                    found[layer.name] = number
 
     def _drop_activation(self):
         """Makes "logits" what enters a softmax or sigmoid at the end, be it a layer or a layer's activation."""

@@ -45,6 +45,7 @@ class DGL(GradientLocalization, Method):
 
     @classmethod
     def heads(cls, end_points, architecture, width, num_classes, options):
+        """The features under global average pooling, and a linear classifier on it."""
         features = list(end_points.values())[-1]
         features = head_features(features, architecture, width, "features", options.dropout)
         logits = classifier(features, num_classes, architecture, "linear", dropout=options.dropout)

@@ -77,33 +77,35 @@ def test_pictures_do_not_mix():
     model = create("mnpos", image_size=32)
     images = np.random.default_rng(5).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
     weights = np.random.default_rng(6).normal(size=(64, CLASSES)).astype(np.float32)
-    cut = LayerGradients(model, ["conv4_3", "conv5_2"])
-    [every] = cut(images).gradients([{"logits": weights, "branch_logits": weights}])
+    layer_gradients = LayerGradients(model, ["conv4_3", "conv5_2"])
+    [every] = layer_gradients(images).gradients([{"logits": weights, "branch_logits": weights}])
     for index in (0, 31, 63):
         one = slice(index, index + 1)
-        [single] = cut(images[one]).gradients([{"logits": weights[one], "branch_logits": weights[one]}])
+        [single] = layer_gradients(images[one]).gradients([{"logits": weights[one], "branch_logits": weights[one]}])
         for layer, gradient in single.items():
             assert_close(every[layer][one], gradient, 1e-5)
 
 
 def test_graph_and_eager_agree_and_weights_are_the_methods_own():
     model = create()
-    cut = LayerGradients(model, ["pool4", "conv5_2"])
-    graph = tf.function(lambda images: cut(images).gradients(COTANGENTS))
+    layer_gradients = LayerGradients(model, ["pool4", "conv5_2"])
+    graph = tf.function(lambda images: layer_gradients(images).gradients(COTANGENTS))
     graph(IMAGES)
     model.get_layer("linear").kernel.assign_add(np.ones(model.get_layer("linear").kernel.shape))
     expected = direct_gradients(model, ["pool4", "conv5_2"], COTANGENTS)
-    for found in (graph(IMAGES), cut(IMAGES).gradients(COTANGENTS)):
+    for found in (graph(IMAGES), layer_gradients(IMAGES).gradients(COTANGENTS)):
         for one, other in zip(found, expected):
             for layer, gradient in other.items():
                 assert_close(one[layer], gradient)
 
 
 def test_nothing_below_the_shallowest_layer_is_differentiated():
-    """The graph holds one convolution a layer, and input gradients above the cut alone: none of any kernel."""
+    """The graph holds one convolution a layer, and input gradients above the layer alone: none of any kernel."""
     model = create()
-    cut = LayerGradients(model, ["conv5_1"])
-    graph = tf.function(lambda images: cut(images).gradients(COTANGENTS)).get_concrete_function(IMAGES).graph
+    layer_gradients = LayerGradients(model, ["conv5_1"])
+    graph = (
+        tf.function(lambda images: layer_gradients(images).gradients(COTANGENTS)).get_concrete_function(IMAGES).graph
+    )
     # As the runtime sees it: what no result needs is dropped.
     kept = tf.compat.v1.graph_util.extract_sub_graph(graph.as_graph_def(), [out.op.name for out in graph.outputs])
     kinds = [node.op for node in kept.node]
@@ -115,8 +117,8 @@ def test_nothing_below_the_shallowest_layer_is_differentiated():
 def test_cutting_leaves_the_method_as_it_is(tmp_path):
     model = create("e2net")
     names = [weight.path for weight in model.weights]
-    cut = LayerGradients(model, ["conv5_1", "horizontal_relu"])
-    cut(IMAGES).gradients(COTANGENTS)
+    layer_gradients = LayerGradients(model, ["conv5_1", "horizontal_relu"])
+    layer_gradients(IMAGES).gradients(COTANGENTS)
     assert [weight.path for weight in model.weights] == names
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
@@ -125,15 +127,21 @@ def test_cutting_leaves_the_method_as_it_is(tmp_path):
     check(model, ["conv5_1", "horizontal_relu"])
 
 
-def test_points_with_two_names_and_the_features_under_the_classifier():
+def test_maps_with_two_names_and_the_features_under_the_classifier():
     model = create(backbone="resnet50", width=0.03)
-    points = Network(model)
-    assert points.find("group3") == points.find("group3_block2") == points.head_features == "group3_block2"
+    network = Network(model)
+    assert network.find("group3") == network.find("group3_block2")
+    assert network.name_of(network.find("group3")) == network.under_linear_classifier() == "group3_block2"
     found = LayerGradients(model, ["group3", "group3_block2"])(IMAGES)
     [gradients] = found.gradients(COTANGENTS[:1])
     np.testing.assert_array_equal(gradients["group3"], gradients["group3_block2"])
-    assert Network(create()).head_features == Network(create("mnpo")).head_features == "features"
-    assert Network(create("e2net")).head_features is None and Network(create("bas")).head_features is None
+    assert (
+        Network(create()).under_linear_classifier() == Network(create("mnpo")).under_linear_classifier() == "features"
+    )
+    assert (
+        Network(create("e2net")).under_linear_classifier() is None
+        and Network(create("bas")).under_linear_classifier() is None
+    )
 
 
 def test_half_precision():
@@ -149,7 +157,7 @@ def test_half_precision():
 
 
 def test_unknown_layer_lists_the_names():
-    with pytest.raises(UserError, match=r"--layer=conv6: no such layer; choose among conv1_1, .*conv5_3, features$"):
+    with pytest.raises(UserError, match=r"layer=conv6: no such layer; choose among conv1_1, .*conv5_3, features$"):
         LayerGradients(create(), ["conv6"])
-    with pytest.raises(UserError, match="--layer=pictures"):
-        LayerGradients(create(), ["pictures"])
+    with pytest.raises(UserError, match=r"^layer=images"):
+        LayerGradients(create(), ["images"])
