@@ -39,7 +39,7 @@ from e2wsol import backbones, cli, methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.config import option
 from e2wsol.localizers import LOCALIZERS, Localizer, LocalizerOptions
-from e2wsol.localizers.dgl import cost, dual_gradients
+from e2wsol.localizers.formulas import cost, dual_gradients
 
 FORWARD, OWN, WHOLE = "forward", "own maps", "dgl, whole backward passes"
 

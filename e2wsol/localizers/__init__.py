@@ -1,9 +1,21 @@
-"""Localizers that look at a trained method from outside, by gradients with respect to any of its layers.
+"""Localizers that look at a trained classifier from outside, by gradients with respect to any of its layers.
 
-Below the methods, which may use their parts: `cut.Cut` runs a method and differentiates its outputs,
-the formulas (dgl, gradcam, layercam) make maps of features and gradients.
+Below the methods, which may use their parts: `network.Network` describes a method or any Keras classifier,
+`layer_gradients.LayerGradients` runs it and differentiates its outputs, `formulas` make maps of features and gradients.
 """
 
-from e2wsol.localizers.localizer import ALL_LAYERS, LOCALIZERS, Localizer, LocalizerOptions
+from e2wsol.localizers.classifiers import CAM, DGL, GradCAM, GradCAMPlusPlus, LayerCAM
+from e2wsol.localizers.formulas import LOCALIZERS
+from e2wsol.localizers.localizer import ALL_LAYERS, Localizer, LocalizerOptions
 
-__all__ = ["ALL_LAYERS", "LOCALIZERS", "Localizer", "LocalizerOptions"]
+__all__ = [
+    "ALL_LAYERS",
+    "CAM",
+    "DGL",
+    "LOCALIZERS",
+    "GradCAM",
+    "GradCAMPlusPlus",
+    "LayerCAM",
+    "Localizer",
+    "LocalizerOptions",
+]

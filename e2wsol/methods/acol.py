@@ -7,7 +7,8 @@ from keras import ops
 from e2wsol.backbones import Architecture, scaled
 from e2wsol.config import option
 from e2wsol.layers import ConvolutionalClassifier
-from e2wsol.methods.base import Method, Tensors, cross_entropy, label_map, logits_dtype, min_max, register
+from e2wsol.localizers.maps import min_max
+from e2wsol.methods.base import Method, Tensors, cross_entropy, label_map, logits_dtype, register
 
 
 @dataclasses.dataclass(frozen=True)

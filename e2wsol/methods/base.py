@@ -366,10 +366,3 @@ def label_map(class_maps: Any, labels: Any) -> Any:
 def mixed_maps(class_maps: Any, shares: Any) -> Any:
     """Maps (B, h, w, C) mixed by `shares` (B, k, C) of the classes: (B, k, h, w)."""
     return ops.einsum("bhwc,bkc->bkhw", class_maps, shares)
-
-
-def min_max(maps: Any) -> Any:
-    """Maps (B, h, w), each moved and stretched to [0, 1]; a flat one is 0."""
-    maps = maps - ops.amin(maps, axis=(1, 2), keepdims=True)
-    peak = ops.amax(maps, axis=(1, 2), keepdims=True)
-    return maps / ops.where(peak > 0, peak, ops.ones_like(peak))

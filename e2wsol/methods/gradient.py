@@ -1,19 +1,23 @@
-from keras import ops
+from typing import Any
+
+from e2wsol.localizers.layer_gradients import ForwardPass, LayerGradients, by_label
 
 
 class GradientLocalization:
     """What methods share whose maps are made of gradients at one layer; stands in front of Method.
 
-    They bring `cut`, a Cut at that layer, and `maps_from(forward, labels)`: maps (B, h, w) of one class
-    a picture, labels (B,), from a Pass.
+    They bring `layer_gradients`, LayerGradients at that layer, and `maps_from`.
     """
 
-    def localize(self, images, labels=None):
+    layer_gradients: LayerGradients
+
+    def maps_from(self, forward: ForwardPass, labels: Any) -> Any:
+        """Maps (B, h, w) of one class an image, labels (B,)."""
+        raise NotImplementedError
+
+    def localize(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
         """As Method.localize; the maps (B, h, w) have the sides of the features at `gradient_layer`."""
-        forward = self.cut(images)
+        forward = self.layer_gradients(images)
         logits = forward.outputs["logits"]
-        labels = ops.argmax(logits, axis=-1) if labels is None else ops.convert_to_tensor(labels)
-        if len(labels.shape) == 1:
-            return logits, self.maps_from(forward, labels)
-        maps = [self.maps_from(forward, labels[:, column]) for column in range(labels.shape[1])]
-        return logits, ops.stack(maps, axis=1)
+        [maps] = by_label(lambda chosen: [self.maps_from(forward, chosen)], logits, labels)
+        return logits, maps

@@ -3,7 +3,7 @@ from typing import Any
 from keras import ops
 
 from e2wsol.errors import ArgumentError
-from e2wsol.localizers.cut import Cut
+from e2wsol.localizers.layer_gradients import ForwardPass, LayerGradients
 from e2wsol.methods.base import Tensors, logits_dtype, register
 from e2wsol.methods.gradient import GradientLocalization
 from e2wsol.methods.mnpo import MNPO, emphasized
@@ -27,10 +27,10 @@ class MNPOs(GradientLocalization, MNPO):
                 f"no such end point; choose among {', '.join(end_points)}",
                 owner=self.Options,
             )
-        self.cut = Cut(self, [self.gradient_layer])
+        self.layer_gradients = LayerGradients(self, [self.gradient_layer])
 
-    def maps_from(self, forward: Any, labels: Any) -> Any:
-        """Maps (B, h, w) of one class a picture, labels (B,), from a Pass."""
+    def maps_from(self, forward: ForwardPass, labels: Any) -> Any:
+        """Maps (B, h, w) of one class an image, labels (B,)."""
         chosen = ops.one_hot(labels, self.num_classes, dtype=logits_dtype())
         logits = {name: forward.outputs[name] for name in ("logits", "branch_logits")}
         evidence, loss = forward.gradients([dict.fromkeys(logits, chosen), loss_cotangents(logits, chosen)])
@@ -74,7 +74,7 @@ def gradient_maps(features: Any, evidence: Any, loss_gradient: Any, positive_wei
 
 
 def enhanced(features: Any, loss_gradient: Any) -> Any:
-    """Both (B, h, w, c) over their norms in each picture, the second taken from the first; zeros stay zeros."""
+    """Both (B, h, w, c) over their norms in each image, the second taken from the first; zeros stay zeros."""
     return _normalized(features) - _normalized(loss_gradient)
 
 

@@ -8,7 +8,8 @@ from e2wsol.backbones import Architecture, scaled
 from e2wsol.config import option
 from e2wsol.errors import ArgumentError
 from e2wsol.layers import ConvolutionalClassifier
-from e2wsol.methods.base import Method, Tensors, cross_entropy, label_map, label_maps, logits_dtype, min_max, register
+from e2wsol.localizers.maps import min_max
+from e2wsol.methods.base import Method, Tensors, cross_entropy, label_map, label_maps, logits_dtype, register
 
 
 def _seed_option(default, what, side):

@@ -12,7 +12,7 @@ from localizers.made_methods import IMAGES, LABELS, WEIGHTS, assert_close, creat
 
 from e2wsol.backend_calls.pullback import pullback
 from e2wsol.localizers import Localizer, LocalizerOptions
-from e2wsol.localizers.cut import Cut
+from e2wsol.localizers.layer_gradients import LayerGradients
 
 rng = np.random.default_rng(0)
 X, MATRIX, A, B = (rng.normal(size=shape).astype(np.float32) for shape in ((4, 3), (3, 2), (4, 2), (4,)))
@@ -63,7 +63,7 @@ def check_backend(folder):
 def computed(model):
     """Gradients and maps of a method, by name."""
     layers = ["pool4", "conv5_2", "branch_layer2_relu"]
-    gradients = Cut(model, layers)(IMAGES).gradients(
+    gradients = LayerGradients(model, layers)(IMAGES).gradients(
         [{"logits": WEIGHTS[0], "branch_logits": WEIGHTS[1]}, {"logits": WEIGHTS[1]}]
     )
     options = LocalizerOptions(localizer=("dgl", "gradcampp"), layer=("pool3", "conv5_1"), layer_fusion="mean")

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from e2wsol import methods
 from e2wsol.backbones import BackboneOptions
-from e2wsol.localizers.points import Points
+from e2wsol.localizers.network import Network
 
 SIZE, CLASSES = 64, 5
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
@@ -32,7 +32,7 @@ def create(method="cam", backbone="vgg16", image_size=SIZE, width=0.1, options=(
 
 
 def direct_gradients(model, layers, cotangents, images=IMAGES):
-    """What Pass.gradients gives, from one tape over the whole network run layer outputs and all.
+    """What ForwardPass.gradients gives, from one tape over the whole network run layer outputs and all.
 
     `layers` are end points, or layers of the heads.
     """
@@ -52,9 +52,9 @@ def direct_gradients(model, layers, cotangents, images=IMAGES):
 
 
 def layer_names(model):
-    """Every end point, and the point under a linear classifier where there is one."""
-    points = Points(model)
-    return list(dict.fromkeys([*model.end_points, *filter(None, [points.head_features])]))
+    """Every end point, and the map under a linear classifier where there is one."""
+    network = Network(model)
+    return list(dict.fromkeys([*model.end_points, *filter(None, [network.under_linear_classifier()])]))
 
 
 def assert_close(found, expected, tolerance=1e-4):

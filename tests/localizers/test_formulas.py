@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 from localizers.made_methods import assert_close
 
-from e2wsol.localizers.dgl import cost, dual_gradients, normalized, sgl_g1, sgl_g2
-from e2wsol.localizers.gradcam import grad_cam, grad_cam_plus_plus
-from e2wsol.localizers.layercam import class_activation_map, layer_cam
+from e2wsol.localizers.formulas import (
+    class_activation_map,
+    cost,
+    dual_gradients,
+    grad_cam,
+    grad_cam_plus_plus,
+    layer_cam,
+    normalized,
+    sgl_g1,
+    sgl_g2,
+)
 
 rng = np.random.default_rng(0)
 S = np.maximum(rng.normal(size=(3, 5, 4, 6)), 0).astype(np.float32)

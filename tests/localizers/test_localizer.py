@@ -7,7 +7,7 @@ from localizers.made_methods import CLASSES, IMAGES, LABELS, assert_close, creat
 from e2wsol import methods
 from e2wsol.errors import UserError
 from e2wsol.localizers import LOCALIZERS, Localizer, LocalizerOptions
-from e2wsol.localizers.dgl import dual_gradients
+from e2wsol.localizers.formulas import dual_gradients
 
 EVERY = tuple(LOCALIZERS)
 
@@ -78,7 +78,7 @@ def test_on_every_method(method):
 
 
 def test_not_on_a_method_without_classes():
-    with pytest.raises(UserError, match="--localizer=dgl: SPOLSeg predicts no class"):
+    with pytest.raises(UserError, match="localizer=dgl: SPOLSeg predicts no class"):
         localize(create("spol_seg"), localizer=("dgl",))
 
 
@@ -132,12 +132,12 @@ def test_closing_is_opencvs(model):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"localizer": ("dgl",), "layer": ("conv9",)}, "--layer=conv9: no such layer; choose among conv1_1"),
-        ({"localizer": ("cam",), "layer": ("conv5_1",)}, "--layer=conv5_1: cam lies on features alone"),
-        ({"localizer": ("dgl",), "closing": 4}, "--closing=4: must be odd"),
-        ({"localizer": ("dgl",), "scales": ()}, "--scales is empty"),
-        ({"layer": ("conv5_1",)}, "--layer: belongs to --localizer; choose one of cam, gradcam"),
-        ({"closing": 3}, "--closing: belongs to --localizer"),
+        ({"localizer": ("dgl",), "layer": ("conv9",)}, "layer=conv9: no such layer; choose among conv1_1"),
+        ({"localizer": ("cam",), "layer": ("conv5_1",)}, "layer=conv5_1: cam lies on features alone"),
+        ({"localizer": ("dgl",), "closing": 4}, "closing=4: must be odd"),
+        ({"localizer": ("dgl",), "scales": ()}, "scales: empty"),
+        ({"layer": ("conv5_1",)}, "layer: belongs to a localizer; choose one of cam, gradcam"),
+        ({"closing": 3}, "closing: belongs to a localizer"),
     ],
 )
 def test_wrong_options(model, options, message):
@@ -146,16 +146,16 @@ def test_wrong_options(model, options, message):
 
 
 def test_no_cam_without_a_linear_classifier():
-    with pytest.raises(UserError, match="--localizer=cam: the method's logits are not those of one linear classifier"):
+    with pytest.raises(UserError, match="localizer=cam: the method's logits are not those of one linear classifier"):
         Localizer(create("bas"), LocalizerOptions(localizer=("cam",)))
 
 
 def test_scale_that_the_network_cannot_take():
-    with pytest.raises(UserError, match=r"--scales: no 40 pixels for a network of 64 .--image_size=40"):
+    with pytest.raises(UserError, match=r"^scales: a network trained at 64 pixels cannot take 40 \(image_size=40: BAS"):
         Localizer(create("bas"), LocalizerOptions(localizer=("dgl",), scales=(0.625,)))
 
 
 def test_several_maps_are_no_single_one(model):
     localizer = Localizer(model, LocalizerOptions(localizer=("dgl",), layer=("pool3", "pool4")))
-    with pytest.raises(UserError, match=r"--layer=pool3,pool4: 2 maps .dgl/pool3, dgl/pool4."):
+    with pytest.raises(UserError, match=r"layer=pool3,pool4: 2 maps .dgl/pool3, dgl/pool4."):
         localizer.localize(IMAGES)

@@ -121,7 +121,7 @@ def test_usual_layer_is_an_end_point(backbone):
 
 
 def test_unknown_layer_is_an_early_error_that_lists_the_layers():
-    with pytest.raises(UserError, match=r"layer=pool9: no such layer; choose among conv1_1, .*, features"):
+    with pytest.raises(UserError, match=r"^layer=pool9: no such layer; choose among conv1_1, .*, features"):
         create(layer="pool9")
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from e2wsol.localization import protocols
 from e2wsol.localization.score_map import to_score_map
-from e2wsol.localizers.cut import Cut
-from e2wsol.localizers.dgl import cost, dual_gradients, normalized
+from e2wsol.localizers.formulas import cost, dual_gradients, normalized
+from e2wsol.localizers.layer_gradients import LayerGradients
 from e2wsol.releases import dgl_end_point
 
 # Of the kit's README; below the first target layer a ReLU that flips by rounding moves maps and gradients.
@@ -21,7 +21,7 @@ def check_maps(report, case, arrays, model):
     inputs = np.asarray(model.backbone.get_layer("preprocessing")(arrays["images_uint8"]))
     _digests(report, arrays, "inputs", "inputs", inputs, bounds)
     layers = {layer: dgl_end_point(layer) for layer in case["target_layers"]}
-    run = Cut(model, tuple(layers.values()))(arrays["images_uint8"])
+    run = LayerGradients(model, tuple(layers.values()))(arrays["images_uint8"])
     logits = np.asarray(run.outputs["logits"])
     classes, probabilities = logits.argmax(1), np.asarray(keras.ops.softmax(logits))
     chosen = np.eye(logits.shape[1], dtype=np.float32)[classes]

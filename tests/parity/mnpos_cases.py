@@ -7,7 +7,7 @@ from report import Report
 
 from e2wsol.localization import protocols
 from e2wsol.localization.score_map import to_score_map
-from e2wsol.localizers.cut import Cut
+from e2wsol.localizers.layer_gradients import LayerGradients
 from e2wsol.methods.base import class_activation_maps
 from e2wsol.methods.mnpo import MNPOOptions, emphasized
 from e2wsol.methods.mnpos import enhanced, gradient_maps, loss_cotangents
@@ -59,7 +59,7 @@ def _check_gradients(report, of_layers, case):
     """All that depends on the main layer, in the order in which it is computed; see FLIPPED for the precision."""
     model, _ = network.build(case)
     images, labels = (next(iter(of_layers.values()))[name] for name in ("images_uint8", "labels"))
-    forward = Cut(model, list(of_layers))(images)
+    forward = LayerGradients(model, list(of_layers))(images)
     logits = {name: forward.outputs[name] for name in ("logits", "branch_logits")}
     chosen = np.eye(model.num_classes)[labels]
     evidence, loss = dict.fromkeys(logits, chosen), loss_cotangents(logits, chosen)
