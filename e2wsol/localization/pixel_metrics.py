@@ -1,4 +1,4 @@
-"""Scores of a map's pixels against the object's outline, from histograms that grow with no number of maps.
+"""Scores of a map's pixels against the object's outline, from histograms of a fixed size.
 
 PxAP is the area under the pixel-wise precision-recall curve of the wsolevaluation benchmark (Choe et al., "Evaluating
 Weakly Supervised Object Localization Methods Right", CVPR 2020, section 3.3); PIoU is the IoU of the pixels above the
