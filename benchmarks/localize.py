@@ -24,6 +24,7 @@ import json
 import keras
 from side_by_side import (
     LAYOUTS,
+    NO_PLAIN_MAPS,
     against_pytorch,
     has_pytorch,
     heading,
@@ -90,7 +91,7 @@ def _measure(method, options, backbone):
     rows = [FORWARD, OWN, *(_on_cam(options) if method == "cam" else [])]
     subject_of = functools.partial(functools.partial, Subject, threads=options.threads)
     makers = {row: subject_of(make_call, (method, row, options, backbone)) for row in rows}
-    if has_pytorch():
+    if has_pytorch() and method not in NO_PLAIN_MAPS:
         for name, channels_last in LAYOUTS.items():
             arguments = method, channels_last, options, backbone
             makers[name] = subject_of(make_plain_call, arguments, backend="torch")

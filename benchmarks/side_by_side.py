@@ -11,6 +11,10 @@ from e2wsol.errors import choose
 # Plain PyTorch as it lies in memory: (name, whether features are NHWC there). The faster one counts.
 LAYOUTS = {"plain PyTorch": False, "plain PyTorch, channels last": True}
 
+# Methods whose step, or whose maps, plain_methods.py does not have.
+NO_PLAIN_STEP = ("cutmix", "has")
+NO_PLAIN_MAPS = (*NO_PLAIN_STEP, "acol", "spg")
+
 
 def named(asked, known, argument):
     """The names asked for, a tuple or text with commas; `all` are all that are known."""

@@ -26,6 +26,7 @@ import keras
 import numpy as np
 from side_by_side import (
     LAYOUTS,
+    NO_PLAIN_STEP,
     against_pytorch,
     has_pytorch,
     heading,
@@ -98,7 +99,7 @@ def _measure(method, options, computing, backbone, method_options):
         makers[alone] = subject_of(make_step, (method, True, computing, *settings))
     if "cam" in options.against and method != "cam":
         makers["cam"] = subject_of(make_step, ("cam", False, computing, *settings))
-    if "pytorch" in options.against and has_pytorch():
+    if "pytorch" in options.against and has_pytorch() and method not in NO_PLAIN_STEP:
         for name, channels_last in LAYOUTS.items():
             arguments = method, channels_last, *settings
             makers[name] = subject_of(make_plain_step, arguments, backend="torch")
