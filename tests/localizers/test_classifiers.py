@@ -240,12 +240,12 @@ def test_pa_is_the_label_in_the_cost(flat):
         pytest.param(
             keras.applications.EfficientNetB0, "top_activation", "block6a_expand_activation", marks=pytest.mark.slow
         ),
-        pytest.param(keras.applications.DenseNet121, "relu", "pool4_relu", marks=pytest.mark.slow),
+        pytest.param(keras.applications.DenseNet121, "relu", "pool4_conv", marks=pytest.mark.slow),
         pytest.param(keras.applications.InceptionV3, "mixed10", "mixed7", marks=pytest.mark.slow),
     ],
 )
 def test_usual_layers(build, last, middle):
-    side = 75 if "Inception" in build.__name__ else 64
+    side = 139 if "Inception" in build.__name__ else 64
     model = build(input_shape=(side, side, 3), weights=None, classes=CLASSES)
     localizer = GradCAM(model)
     assert localizer.layer == last and LayerCAM(model).layer == DGL(model).layer == middle
