@@ -11,7 +11,7 @@ import os
 import pathlib
 
 from e2wsol import files
-from e2wsol.data import broken_records, dataset
+from e2wsol.data import dataset
 from e2wsol.errors import UserError
 
 FILE_NAME = "bad_records.json"
@@ -40,6 +40,8 @@ def leave_out(info, on_bad_record, splits, run_dir):
     """
     if on_bad_record == "error":
         return info
+    from e2wsol.data import broken_records  # on TensorFlow
+
     known = _read(pathlib.Path(run_dir) / FILE_NAME).get(_key(info), {})
     checked = dict(info.splits)
     for name in dict.fromkeys(name for name in splits if name in checked):
@@ -71,6 +73,8 @@ def _report(info, before, split):
     if not split.skipped:
         return
     if not split.count:
+        from e2wsol.data import broken_records
+
         first = broken_records.in_words(split.left_out[0])
         raise UserError(f"{info.folder}: no record of split '{split.name}' can be read; {first}")
     names = [bad.picture or f"{os.path.basename(bad.file)}:{bad.record}" for bad in split.left_out]

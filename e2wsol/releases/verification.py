@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from e2wsol import releases
-from e2wsol.data import images, pipeline
+from e2wsol.data import images, views
 from e2wsol.localization.iou import pairwise_iou
 from e2wsol.prediction.predictors import MethodPredictor
 from e2wsol.trained_run import load_model
@@ -33,7 +33,7 @@ def verify(model_file, source, account, picture, *, view, protocol, resize):
     differing = different_tensors(model, source, account)
     data = pathlib.Path(picture).read_bytes()
     pixels, _ = images.decode(data, picture)
-    ours = pipeline.eval_view(pixels, view).numpy()
+    ours = views.eval_view(pixels, view)
     theirs = authors_view(data, view, resize)
     levels = np.abs(ours.astype(int) - theirs)
     size = view.image_size

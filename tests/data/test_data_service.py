@@ -52,5 +52,5 @@ def test_command(records):
 
 @pytest.mark.parametrize("address", ["localhost:5050", "grpc://localhost", "grpc://a b:1", "http://localhost:1"])
 def test_addresses(address):
-    with pytest.raises(UserError, match=rf"--data_service={address}: expected grpc://HOST:PORT"):
+    with pytest.raises(UserError, match=rf"^data_service={address}: expected grpc://HOST:PORT"):
         dataclasses.replace(OPTIONS, data_service=(address,))

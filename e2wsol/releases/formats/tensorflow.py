@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 
+from e2wsol import quiet_tensorflow
 from e2wsol.errors import UserError
 from e2wsol.releases.formats import kinds
 from e2wsol.releases.formats.source import Source, dtype_as_read, shown
@@ -96,10 +97,7 @@ def _check_sizes(prefix, claimed, label):
 
 def _tensorflow():
     """TensorFlow, imported late: PyTorch's files do without."""
-    import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
-    import tensorflow as tf
-
-    return tf
+    return quiet_tensorflow.tensorflow("reading a TensorFlow checkpoint")
 
 
 @contextlib.contextmanager
