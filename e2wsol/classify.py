@@ -9,7 +9,7 @@ there already, made by the same checkpoint from the same records, there is nothi
 what it was made with.
 """
 
-import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+import e2wsol.on_tensorflow  # noqa: F401  # isort: skip
 
 import dataclasses
 import json

@@ -17,7 +17,7 @@ e2wsol.train. Every tensor of the file and every variable of the model is accoun
 prints the report. docs/checkpoints.md lists the files that are known. No pickle is executed.
 """
 
-import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+import e2wsol.on_tensorflow  # noqa: F401  # isort: skip
 
 import dataclasses
 import pathlib

@@ -9,7 +9,7 @@ end for one that is gone: kill such a run and start it again, with other service
 checkpoint. There is no protection by a password: use it in networks that you trust.
 """
 
-import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+import e2wsol.on_tensorflow  # noqa: F401  # isort: skip
 
 import dataclasses
 import socket

@@ -22,7 +22,7 @@ and of methods that predict no class, or those of a method with another network'
 the first writes the result, which is that of one process.
 """
 
-import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+import e2wsol.on_tensorflow  # noqa: F401  # isort: skip
 
 import dataclasses
 import json

@@ -9,7 +9,7 @@ resizes, normalises and extracts the box inside the graph, and loads without e2w
 no class gives map and box alone.
 """
 
-import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+import e2wsol.on_tensorflow  # noqa: F401  # isort: skip
 
 import dataclasses
 

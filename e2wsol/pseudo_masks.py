@@ -7,7 +7,7 @@ e2wsol.localization.pseudo_mask). The copy's other splits are those of --data_di
 some masks. The same command again goes on where it was stopped. Any method with class maps will do.
 """
 
-import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+import e2wsol.on_tensorflow  # noqa: F401  # isort: skip
 
 import dataclasses
 import os

@@ -5,7 +5,7 @@ python -m e2wsol.train --flagfile=flags/e2net_vgg.cfg --data_dir=records/cub --r
 Started again with the same flags, it goes on from the last checkpoint of the run folder.
 """
 
-import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+import e2wsol.on_tensorflow  # noqa: F401  # isort: skip
 
 import dataclasses
 from collections.abc import Sequence

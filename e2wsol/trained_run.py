@@ -15,11 +15,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from e2wsol import compute, files
+from e2wsol import compute, files, quiet_tensorflow
 from e2wsol.config import from_arguments, from_mapping, to_mapping
 from e2wsol.data import dataset
 from e2wsol.data.dataset import Dataset
-from e2wsol.data.pipeline import PipelineOptions
+from e2wsol.data.views import PipelineOptions
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization import protocols
 from e2wsol.localization.protocols import BoxOptions, BoxProtocol
@@ -455,6 +455,7 @@ class TrainedRun(_Predicting):
         Returns:
           What result.json holds; it is written into the run folder, and `predict` uses the threshold in it.
         """
+        quiet_tensorflow.require("evaluate")
         from e2wsol.evaluation.of_run import EvaluateOptions, evaluate_run
 
         return evaluate_run(self, from_arguments(EvaluateOptions, {"data_dir": data_dir, **settings}))[0]

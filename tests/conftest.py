@@ -17,7 +17,7 @@ LONGEST = [
     "test_convert",
     "test_export",
     "test_scripts",
-    "test_backends",
+    "test_other_backends",
     "test_study",
     "test_storage",
     "test_classify",

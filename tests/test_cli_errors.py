@@ -32,7 +32,7 @@ def errors(capsys):
         (["--learning_rate=fast"], "--learning_rate=fast: expected a number"),
         (["--epochs=0"], "--epochs=0: must be at least 1"),
         (["--epoch=3"], "epoch"),
-        (["--resize_size=16"], "--resize_size=16: must be at least "),
+        (["--resize_size=16"], "--resize_size=16: must be at least image_size=32"),
         (["--flagfile=nowhere.cfg"], "--flagfile=nowhere.cfg: No such file"),
         (["--backbone_weights=nowhere.npz"], "--backbone_weights=nowhere.npz: no such file"),
         (["--mae_positions=pool9"], "pool9: no such end point; choose among conv1_1"),

@@ -137,7 +137,9 @@ def _check_classes(listing: Listing) -> None:
 
 def _write(listing: Listing, build: BuildOptions, store: StoreOptions, source_options: Any) -> "Dataset":
     # Imported here, since the worker processes import this module too and do without TensorFlow.
-    import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
+    from e2wsol import quiet_tensorflow
+
+    quiet_tensorflow.tensorflow("tfrecords.build")
     from tfrecords import writer
 
     options = config.to_mapping(build, store, source_options)

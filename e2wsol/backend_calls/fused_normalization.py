@@ -14,7 +14,8 @@ def normalize_batch(x, scale, offset, epsilon):
 
     Args:
       x: float32 (B, H, W, C).
-      scale, offset: float32 (C,).
+      scale: float32 (C,).
+      offset: float32 (C,).
       epsilon: added to the biased variance, as everywhere.
 
     Returns:

@@ -5,7 +5,6 @@ service of one worker (python -m e2wsol.data_service) that reads the whole strea
 batch of it; the trainer takes the services' batches in turn. The result is the stream of one host, bit for bit.
 """
 
-import re
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -14,19 +13,7 @@ import tensorflow as tf
 
 from e2wsol.errors import ArgumentError
 
-_ADDRESS = re.compile(r"grpc://([^/:\s]+):(\d{1,5})")
 _SECONDS = 10
-
-
-def check(addresses: Sequence[str]) -> None:
-    """Checks addresses; nothing is connected to.
-
-    Raises:
-      ArgumentError: one is none.
-    """
-    for address in addresses:
-        if not _ADDRESS.fullmatch(address):
-            raise ArgumentError("data_service", address, "expected grpc://HOST:PORT")
 
 
 def distributed(parts: Sequence[Any], addresses: Sequence[str]) -> Any:

@@ -1,54 +1,17 @@
-"""Records to batches of uint8 RGB pictures with tf.data.
+"""Records to batches of uint8 RGB images with tf.data. The views' geometry is that of e2wsol.data.views."""
 
-Geometry is that of the WSOL papers' code: both sides resized to `resize_size` (the aspect ratio is
-ignored), then a crop of `image_size`; random with a flip for training, in the centre for evaluation.
-"""
-
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from e2wsol.config import option
 from e2wsol.data import data_service, record_streams, schema
-from e2wsol.data.bad_records import on_bad_record_option
+from e2wsol.data.views import PipelineOptions
 from e2wsol.errors import UserError
 
 if TYPE_CHECKING:
     from e2wsol.data.dataset import Dataset, Split
 
 _PICTURE_STREAM = 2  # of random numbers, beside that of record_streams
-MAX_SIDE = 1 << 14
-
-
-@dataclasses.dataclass(frozen=True)
-class PipelineOptions:
-    """How pictures are read, resized, cropped and shuffled."""
-
-    data_dir: str = option("", "folder of records with its dataset.json, made by python -m tfrecords.build")
-    image_size: int = option(224, "side of the network's input in pixels", minimum=8, maximum=MAX_SIDE)
-    resize_size: int = option(
-        256, "both sides are resized to this before the crop to --image_size", minimum=8, maximum=MAX_SIDE
-    )
-    eval_crop: str = option(
-        "center",
-        "evaluation view: center = resize to --resize_size and crop; none = resize straight to --image_size",
-        choices=("center", "none"),
-    )
-    flip: bool = option(True, "mirror half of the training pictures")
-    shuffle_buffer: int = option(4096, "encoded pictures held in memory to shuffle from", minimum=1)
-    data_threads: int = option(0, "threads that decode pictures; 0 lets tf.data choose", minimum=0, maximum=1024)
-    on_bad_record: str = on_bad_record_option()
-    data_service: tuple[str, ...] = option(
-        (),
-        "hosts that decode the training pictures for this one, such as grpc://host1:5050,grpc://host2:5050, each "
-        "running python -m e2wsol.data_service; the batches stay the same bit for bit. Empty: this host",
-    )
-
-    def __post_init__(self):
-        if self.resize_size < self.image_size:
-            raise UserError(f"--resize_size={self.resize_size}: must be at least --image_size={self.image_size}")
-        data_service.check(self.data_service)
 
 
 def decode(jpeg):
@@ -75,8 +38,8 @@ def whole_view(images, size):
     return _to_uint8(resize(images, size))
 
 
-def eval_view(image, options):
-    """The network's view of a whole picture, uint8 (H, W, 3) to uint8 (S, S, 3), truncated as E2Net does."""
+def eval_view(image, options: PipelineOptions):
+    """The network's view of a whole picture, uint8 (H, W, 3) to uint8 (S, S, 3); twin of views.eval_view."""
     size = options.image_size
     if options.eval_crop == "none":
         return whole_view(image, size)

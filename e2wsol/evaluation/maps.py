@@ -101,16 +101,15 @@ class NetworkMaps:
     def of_batch(self, batch: dict[str, Any]) -> list[ImageMaps]:
         """The maps of the true classes, and the predicted classes of the images or of their ten crops."""
         logits, maps = self._localize(batch["image"], batch["label"])
-        arrays = {name: np.asarray(each) for name, each in maps.items()}
         count = len(batch["label"])
         if self._classifier is None:
             classes: Any = [None] * count
         elif "crops" in batch:
             classes = ranking(self._classifier.probabilities(batch))
         else:
-            classes = ranking(logits.numpy())
+            classes = ranking(logits)
         return [
-            ImageMaps({name: NetworkMap(each[index]) for name, each in arrays.items()}, classes[index])
+            ImageMaps({name: NetworkMap(each[index]) for name, each in maps.items()}, classes[index])
             for index in range(count)
         ]
 

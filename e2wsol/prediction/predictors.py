@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
-from e2wsol.data import pipeline
+from e2wsol.data import views
 from e2wsol.errors import ArgumentError
 from e2wsol.localization import boxes, score_map
 from e2wsol.localization.protocols import BoxProtocol
@@ -121,54 +121,47 @@ class MethodPredictor:
         self._protocol = protocol
         self._top_k = top_k
         self._size = model.image_size
-        self._view = pipeline.PipelineOptions(image_size=self._size, resize_size=self._size, eval_crop="none")
-        self._predicted = FixedBatch(self._of_predicted(model), jit=jit)
-        self._given = FixedBatch(self._of_given(model), jit=jit)
+        self._classifies = model.classifies
+        self._view = views.PipelineOptions(image_size=self._size, resize_size=self._size, eval_crop="none")
+        variables = getattr(model, "variables", ())  # a Localizer has none: its weights stay as they are
+        self._localize = FixedBatch(self._maps_of(model), variables, jit=jit)
 
-    def _of_predicted(self, model: Any) -> Callable:
-        def localize(images):
-            if self._top_k == 1:
-                logits, maps = model.localize(images)
-                logits = tf.zeros((tf.shape(maps)[0], 1)) if logits is None else logits
-                return logits, tf.argmax(logits, axis=-1)[:, None], maps[:, None]
-            labels = tf.math.top_k(model(images, training=False)["logits"], self._top_k).indices
-            logits, maps = model.localize(images, labels)
-            return logits, labels, maps
-
-        return localize
-
-    @staticmethod
-    def _of_given(model: Any) -> Callable:
-        def localize(images, labels):
-            logits, maps = model.localize(images, labels)
-            logits = tf.zeros((tf.shape(maps)[0], 1)) if logits is None else logits
-            return logits, (labels if model.classifies else tf.zeros_like(labels))[:, None], maps[:, None]
+    def _maps_of(self, model: Any) -> Callable:
+        def localize(images, labels=None):
+            if labels is None and self._top_k > 1:  # argsort is stable: of equal logits the lower class comes first
+                labels = ops.argsort(-model(images, training=False)["logits"], axis=-1)[:, : self._top_k]
+            return labels, *model.localize(images, labels)
 
         return localize
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """What is kept of an image until its batch is full: the network's view, uint8 (S, S, 3)."""
-        return pipeline.eval_view(image, self._view).numpy()
+        return views.eval_view(image, self._view)
 
     def __call__(
         self,
-        views: Sequence[np.ndarray],
+        images: Sequence[np.ndarray],
         sizes: Sequence[tuple[int, int]],
         labels: Sequence[int] | None = None,
     ) -> list[Localization]:
         """Localizes one batch.
 
         Args:
-          views: what `prepare` gave.
+          images: what `prepare` gave.
           sizes: (width, height) of the original images.
           labels: the class to localize in each; None for the most probable ones.
         """
-        batch = tf.constant(np.stack(views))
-        found = self._predicted(batch) if labels is None else self._given(batch, tf.constant(labels, tf.int32))
-        logits, chosen, maps = (np.asarray(tensor) for tensor in found)
+        batch = np.stack(images)
+        given = [] if labels is None else [np.asarray(labels, np.int32)]
+        chosen, logits, maps = self._localize(batch, *given)
+        logits = np.zeros((len(batch), 1)) if logits is None else logits
+        if chosen is None or not self._classifies:
+            chosen = logits.argmax(axis=-1)
+        if chosen.ndim == 1:
+            chosen, maps = chosen[:, None], maps[:, None]
         probabilities = softmax(logits.astype(np.float64))
         return [
-            self._localization(chosen[i], probabilities[i, chosen[i]], maps[i], sizes[i]) for i in range(len(views))
+            self._localization(chosen[i], probabilities[i, chosen[i]], maps[i], sizes[i]) for i in range(len(batch))
         ]
 
     def _localization(self, labels, scores, maps, image_size):

@@ -1,4 +1,4 @@
-"""Trained localizers as SavedModels that take plain images and give boxes: written, and run."""
+"""Trained localizers as SavedModels that take plain images and give boxes: written, and run, both by TensorFlow."""
 
 import json
 import pathlib
@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from e2wsol import files
-from e2wsol.data import pipeline
+from e2wsol import files, quiet_tensorflow
 from e2wsol.errors import ArgumentError, UserError
-from e2wsol.localization.graph import extract_boxes
 from e2wsol.localization.protocols import BoxProtocol
 from e2wsol.prediction.predictors import OBJECT, Localization
 
@@ -32,13 +29,17 @@ def write(model: Any, protocol: BoxProtocol, output: str | pathlib.Path, record:
 
     Raises:
       ArgumentError: the folder holds other files and no SavedModel.
+      UserError: Keras does not run on TensorFlow.
     """
+    quiet_tensorflow.require("export")
+    import tensorflow as tf
+
     output = pathlib.Path(output)
     if output.exists() and not (output / FILE_NAME).exists() and any(output.iterdir()):
         raise ArgumentError("output", output, "holds other files and no SavedModel; give an empty or new folder")
     temporary = output.with_name(f".tmp-{output.name}")
     shutil.rmtree(temporary, ignore_errors=True)
-    module = _Exported(model, protocol)
+    module = _exported(model, protocol)
     try:
         tf.saved_model.save(module, str(temporary), signatures={"serving_default": module.predict})
         files.write_text(temporary / RECORD, json.dumps(record, indent=1) + "\n")
@@ -48,25 +49,28 @@ def write(model: Any, protocol: BoxProtocol, output: str | pathlib.Path, record:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-class _Exported(tf.Module):
-    """A method and its box extraction as one graph."""
+def _exported(model: Any, protocol: BoxProtocol) -> Any:
+    """A method and its box extraction as one graph: a tf.Module with `predict`."""
+    import tensorflow as tf
 
-    def __init__(self, model: Any, protocol: BoxProtocol):
-        super().__init__()
-        self.model, self.protocol = model, protocol
+    from e2wsol.data import pipeline
+    from e2wsol.localization.graph import extract_boxes
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")])
-    def predict(self, images):
+    def predict(images):
         """uint8 RGB (B, H, W, 3) -> dict of logits, probabilities (of a classifier), map and box (in pixels)."""
-        size = self.model.image_size
-        logits, maps = self.model.localize(pipeline.whole_view(images, size))
-        threshold = self.protocol.default_threshold
-        score_maps, boxes = extract_boxes(maps, size=size, threshold=threshold, protocol=self.protocol)
+        size = model.image_size
+        logits, maps = model.localize(pipeline.whole_view(images, size))
+        score_maps, boxes = extract_boxes(maps, size=size, threshold=protocol.default_threshold, protocol=protocol)
         height, width = tf.unstack(tf.cast(tf.shape(images)[1:3], tf.float64))
         sides = tf.stack([width, height, width, height])
         boxes = tf.clip_by_value(tf.cast(boxes, tf.float64) * sides / size, 0.0, sides)
         classes = {} if logits is None else {"logits": logits, "probabilities": tf.nn.softmax(logits)}
         return {**classes, "map": tf.cast(score_maps, tf.float32), "box": tf.cast(boxes, tf.float32)}
+
+    module = tf.Module()
+    module.model, module.predict = model, predict
+    return module
 
 
 def read_record(folder: pathlib.Path) -> dict[str, Any]:
@@ -94,9 +98,11 @@ class SavedModelPredictor:
 
     Raises:
       ArgumentError: no readable SavedModel, or one of another program.
+      UserError: no TensorFlow.
     """
 
     def __init__(self, folder: pathlib.Path, class_names: Sequence[str] | None = None):
+        tf = quiet_tensorflow.tensorflow("a SavedModel")
         try:
             self._model = tf.saved_model.load(str(folder))
         except (ValueError, OSError, tf.errors.OpError) as error:
@@ -128,7 +134,9 @@ class SavedModelPredictor:
             raise ArgumentError("labels", None, "an exported model localizes its most probable class alone")
         return [self._localization(image, size) for image, size in zip(images, sizes)]
 
-    def _localization(self, image, size):
+    def _localization(self, image: np.ndarray, size: tuple[int, int]) -> Localization:
+        import tensorflow as tf
+
         output = self._serve(images=tf.constant(image[None]))
         probabilities = output["probabilities"].numpy()[0] if "probabilities" in output else np.ones(1)
         label = int(probabilities.argmax())

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from e2wsol import releases
-from e2wsol.data import images, pipeline
-from e2wsol.data.pipeline import PipelineOptions
+from e2wsol.data import images, views
+from e2wsol.data.views import PipelineOptions
 from e2wsol.localization.iou import pairwise_iou
 from e2wsol.localization.protocols import BoxProtocol
 from e2wsol.prediction.predictors import MethodPredictor
@@ -47,7 +47,7 @@ def verify(
     differing = different_tensors(model, source, report)
     data = pathlib.Path(picture).read_bytes()
     pixels, _ = images.decode(data, picture)
-    ours = pipeline.eval_view(pixels, view).numpy()
+    ours = views.eval_view(pixels, view)
     theirs = authors_view(data, view, resize)
     levels = np.abs(ours.astype(int) - theirs)
     size = view.image_size

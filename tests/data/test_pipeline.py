@@ -190,7 +190,7 @@ def test_supervised_pairs(records):
 
 
 def test_crop_larger_than_the_resized_picture():
-    with pytest.raises(UserError, match="--resize_size=200: must be at least --image_size=224"):
+    with pytest.raises(UserError, match=r"^resize_size=200: must be at least image_size=224"):
         pipeline.PipelineOptions(resize_size=200)
 
 

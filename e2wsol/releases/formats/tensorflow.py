@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from e2wsol import quiet_tensorflow
 from e2wsol.errors import UserError
 from e2wsol.releases.formats import kinds
 from e2wsol.releases.formats.source import OpenCheckpoint, dtype_as_read, printable
@@ -98,10 +99,7 @@ def _check_sizes(prefix: pathlib.Path, claimed: int, label: str) -> None:
 
 def _tensorflow() -> Any:
     """TensorFlow, imported late: PyTorch's files do without."""
-    import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
-    import tensorflow as tf
-
-    return tf
+    return quiet_tensorflow.tensorflow("reading a TensorFlow checkpoint")
 
 
 @contextlib.contextmanager

@@ -1,0 +1,78 @@
+"""The library under Keras' other backends, in environments of their own where TensorFlow is not installed.
+
+An environment is made once for a list of packages and kept in the folder for temporary files.
+"""
+
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parents[1]
+COMMON = (*("absl-py", "h5py", "keras", "matplotlib", "numba", "numpy", "opencv-python-headless", "pillow", "tqdm"),)
+PACKAGES = {"jax": (*COMMON, "jax", "jaxlib"), "torch": (*COMMON, "torch==2.13.0")}
+
+
+def python_of(backend):
+    """The Python of the backend's environment; skips the test where it cannot be made."""
+    key = hashlib.sha256(" ".join((sys.version, *PACKAGES[backend])).encode()).hexdigest()[:12]
+    folder = pathlib.Path(tempfile.gettempdir()) / f"e2wsol-{backend}-{key}"
+    python, finished = folder / "bin" / "python", folder / "finished"
+    if not finished.exists():
+        # The base interpreter: an environment made from an environment would not be its own.
+        base = pathlib.Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+        subprocess.run([base, "-m", "venv", "--clear", folder], check=True, capture_output=True)
+        installing = [python, "-m", "pip", "install", "-q", *PACKAGES[backend]]
+        done = subprocess.run(installing, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"pip cannot install {backend}: {done.stderr.strip().splitlines()[-1]}")
+        finished.touch()
+    return python
+
+
+def environment(backend):
+    """This process's environment variables, without what leads to its own packages."""
+    others = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "VIRTUAL_ENV")}
+    return others | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+
+
+@pytest.fixture(scope="module")
+def made_by_tensorflow(tmp_path_factory):
+    """Folder of small models and what they predict here."""
+    import on_backend
+
+    folder = tmp_path_factory.mktemp("models")
+    on_backend.write_expected(folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", PACKAGES)
+def test_all_but_records_works_without_tensorflow(backend, made_by_tensorflow):
+    command = [python_of(backend), HERE / "on_backend.py", made_by_tensorflow]
+    done = subprocess.run(command, env=environment(backend), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"all well under {backend}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", PACKAGES)
+def test_predict_command_without_tensorflow(backend, made_by_tensorflow, tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)).save(tmp_path / "photo.png")
+    arguments = [f"--model={made_by_tensorflow / 'cam.keras'}", f"--output={tmp_path / 'out'}", tmp_path / "photo.png"]
+    command = [python_of(backend), "-m", "e2wsol.predict", *arguments]
+    done = subprocess.run(command, env=environment(backend), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "predictions.json").exists() and (tmp_path / "out" / "overlays" / "photo.jpg").exists()
+    evaluated = [python_of(backend), "-m", "e2wsol.evaluate", "--run_dir=x"]
+    done = subprocess.run(evaluated, env=environment(backend), capture_output=True, text=True)
+    expected = f"error: evaluate needs TensorFlow, and Keras runs on {backend}: pip install tensorflow and set"
+    assert done.returncode == 2 and done.stderr == f"{expected} KERAS_BACKEND=tensorflow\n"
