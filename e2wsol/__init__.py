@@ -35,6 +35,7 @@ _MODULES = {
     "ArgumentError": "errors",
 }
 _MODULES |= {name: f"methods.{name.lower()}" for name, module in _MODULES.items() if module is None}
+_WITHOUT_KERAS = ("errors", "localization.")
 
 __all__ = ["__version__", *sorted(_MODULES)]
 
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if not _MODULES[name].startswith(_WITHOUT_KERAS):
+        importlib.import_module(f"{__name__}.quiet_tensorflow")
     value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
