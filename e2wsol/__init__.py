@@ -27,7 +27,7 @@ _MODULES = {
     "LayerCAM": "localizers",
     "load": "trained_run",
     "TrainedRun": "trained_run",
-    "ExportedModel": "trained_run",
+    "ExportedModel": "prediction.saved_model",
     "Localization": "prediction.predictors",
     "extract_box": "localization.boxes",
     "Evaluator": "localization.evaluator",
@@ -58,7 +58,8 @@ if TYPE_CHECKING:
     from e2wsol.methods.spol_cam import SPOLCam
     from e2wsol.methods.spol_seg import SPOLSeg
     from e2wsol.prediction.predictors import Localization
-    from e2wsol.trained_run import ExportedModel, TrainedRun, load
+    from e2wsol.prediction.saved_model import ExportedModel
+    from e2wsol.trained_run import TrainedRun, load
 
 
 def __getattr__(name: str) -> Any:

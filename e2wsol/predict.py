@@ -19,7 +19,8 @@ from e2wsol.localization.protocols import BoxOptions
 from e2wsol.localizers import LocalizerOptions
 from e2wsol.prediction import inputs
 from e2wsol.prediction.formats import FORMATS, RESERVED_STEMS, AnnotatedImage, Detection
-from e2wsol.trained_run import ExportedModel, load
+from e2wsol.prediction.saved_model import ExportedModel
+from e2wsol.trained_run import load
 from e2wsol.visualize import overlay
 
 EXIT_UNREADABLE = 3

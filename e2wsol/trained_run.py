@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 
 from e2wsol import compute, files, quiet_tensorflow
 from e2wsol.config import from_arguments, from_mapping, to_mapping
@@ -25,9 +24,9 @@ from e2wsol.localization import protocols
 from e2wsol.localization.protocols import BoxOptions, BoxProtocol
 from e2wsol.localizers import Localizer, LocalizerOptions
 from e2wsol.methods import Method
-from e2wsol.prediction import inputs, saved_model
-from e2wsol.prediction.predictors import OBJECT, Localization, MethodPredictor
-from e2wsol.prediction.saved_model import SavedModelPredictor
+from e2wsol.prediction import saved_model
+from e2wsol.prediction.predictors import OBJECT, MethodPredictor, Predicting
+from e2wsol.prediction.saved_model import ExportedModel
 from e2wsol.training.run_folder import RunFolder
 
 # What a threshold comes from.
@@ -97,82 +96,6 @@ def protocol_of(model: Method, box: BoxOptions | None = None, flags: Mapping[str
     return protocol if threshold < 0 else dataclasses.replace(protocol, default_threshold=threshold)
 
 
-class _Predicting:
-    """What can be asked of every model that finds boxes."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes in label order."""
-        raise NotImplementedError
-
-    def predictor(self, **settings: Any) -> Any:
-        """A predictor, see e2wsol.prediction.predictors."""
-        raise NotImplementedError
-
-    def predict(
-        self,
-        images: Any,
-        labels: Any = None,
-        *,
-        batch_size: int = 8,
-        **settings: Any,
-    ) -> Localization | list[Localization]:
-        """Finds the object in images.
-
-        Args:
-          images: an image file, a folder of them (searched all the way down, in sorted order), a uint8 RGB array
-            (H, W, 3), or a list of files and arrays. Images may have any size; files are turned upright as
-            their EXIF tag says.
-          labels: the class to localize, or one for each image: numbers or names; None for the most probable one.
-          batch_size: images that go through the network at once.
-          settings: further arguments of `predictor`.
-
-        Returns:
-          Localization of one image; a list of them for a folder or a list.
-
-        Raises:
-          UserError: an image that does not exist or cannot be read, a class that the model does not know.
-
-        Example:
-          >>> found = e2wsol.load("runs/x").predict(np.zeros((48, 64, 3), np.uint8))
-          >>> found.image_size
-          (64, 48)
-        """
-        several, readers = inputs.image_inputs(images)
-        predictor = self.predictor(**settings)
-        wanted = self._labels(labels, len(readers))
-        found: list[Localization] = []
-        for start in range(0, len(readers), batch_size):
-            chunk = readers[start : start + batch_size]
-            pixels = [reader.read() for reader in chunk]
-            views = [predictor.prepare(each) for each in pixels]
-            sizes = [(each.shape[1], each.shape[0]) for each in pixels]
-            batch = None if wanted is None else wanted[start : start + batch_size]
-            found += [
-                dataclasses.replace(each, image=reader.image)
-                for each, reader in zip(predictor(views, sizes, batch), chunk)
-            ]
-        return found if several else found[0]
-
-    def _labels(self, labels: Any, count: int) -> list[int] | None:
-        if labels is None:
-            return None
-        one = isinstance(labels, str) or np.ndim(labels) == 0
-        given = [labels] * count if one else list(labels)
-        if len(given) != count:
-            raise ArgumentError("labels", None, f"{len(given)} classes for {count} images")
-        return [self._label(each) for each in given]
-
-    def _label(self, label: Any) -> int:
-        if isinstance(label, str):
-            if label not in self.class_names:
-                raise ArgumentError("labels", label, f"no such class; the model knows {', '.join(self.class_names)}")
-            return self.class_names.index(label)
-        if not 0 <= int(label) < len(self.class_names):
-            raise ArgumentError("labels", label, f"no such class; numbers go from 0 to {len(self.class_names) - 1}")
-        return int(label)
-
-
 @dataclasses.dataclass(frozen=True)
 class ThresholdChoice:
     """The threshold that boxes are made with.
@@ -186,7 +109,7 @@ class ThresholdChoice:
     source: str
 
 
-class TrainedRun(_Predicting):
+class TrainedRun(Predicting):
     """A run of e2wsol.train, or a lone `.keras` file.
 
     Attributes:
@@ -459,66 +382,3 @@ class TrainedRun(_Predicting):
         from e2wsol.evaluation.of_run import EvaluateOptions, evaluate_run
 
         return evaluate_run(self, from_arguments(EvaluateOptions, {"data_dir": data_dir, **settings}))[0]
-
-
-class ExportedModel(_Predicting):
-    """A SavedModel of e2wsol.export, whose protocol and threshold are built in.
-
-    Attributes:
-      folder: its folder.
-      record: what e2wsol.json says of it; empty where there is none.
-    """
-
-    def __init__(self, folder: pathlib.Path):
-        self.folder, self.record = folder, saved_model.read_record(folder)
-
-    @functools.cached_property
-    def _predictor(self) -> SavedModelPredictor:
-        predictor = SavedModelPredictor(self.folder, self.record.get("classes"))
-        if len(predictor.class_names) != predictor.num_classes:
-            raise UserError(
-                f"{self.folder}: the model has {predictor.num_classes} classes, its data set names "
-                f"{len(predictor.class_names)}"
-            )
-        predictor.about = {name: self.record[name] for name in ("protocol", "threshold") if name in self.record}
-        return predictor
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names in label order."""
-        return self._predictor.class_names
-
-    @property
-    def protocol(self) -> str | None:
-        """Name of the box protocol that is built in; None where the export does not say."""
-        return self.record.get("protocol")
-
-    @property
-    def threshold(self) -> float | None:
-        """The threshold that is built in; None where the export does not say."""
-        return self.record.get("threshold")
-
-    @property
-    def threshold_from(self) -> str:
-        """Where `threshold` comes from."""
-        return self.record.get("threshold_from", "the export")
-
-    def predictor(self, **settings: Any) -> SavedModelPredictor:
-        """The predictor; whatever was fixed when the model was exported cannot be set.
-
-        Raises:
-          ArgumentError: a setting that is built in.
-        """
-        built_in = {
-            "protocol": "",
-            "threshold": -1.0,
-            "top_k": 1,
-            "jit": False,
-            "localizer": (),
-            "precision": "float32",
-        }
-        for name, value in settings.items():
-            value = getattr(value, "localizer", value)  # of LocalizerOptions
-            if value != built_in.get(name, object()):
-                raise ArgumentError(name, value, "fixed when a SavedModel is exported; give the run folder as model")
-        return self._predictor

@@ -12,6 +12,7 @@ from e2wsol.data import views
 from e2wsol.errors import ArgumentError
 from e2wsol.localization import boxes, score_map
 from e2wsol.localization.protocols import BoxProtocol
+from e2wsol.prediction import inputs
 from e2wsol.prediction.classifier import softmax
 from e2wsol.prediction.fixed_batch import FixedBatch
 
@@ -171,3 +172,79 @@ class MethodPredictor:
         shown = score_map.to_score_map(maps[0], self._size, self._protocol)
         names = tuple(self.class_names[label] for label in labels)
         return Localization(labels, names, scores, np.stack(found), shown, image_size)
+
+
+class Predicting:
+    """What can be asked of every model that finds boxes."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in label order."""
+        raise NotImplementedError
+
+    def predictor(self, **settings: Any) -> Any:
+        """A predictor, see e2wsol.prediction.predictors."""
+        raise NotImplementedError
+
+    def predict(
+        self,
+        images: Any,
+        labels: Any = None,
+        *,
+        batch_size: int = 8,
+        **settings: Any,
+    ) -> Localization | list[Localization]:
+        """Finds the object in images.
+
+        Args:
+          images: an image file, a folder of them (searched all the way down, in sorted order), a uint8 RGB array
+            (H, W, 3), or a list of files and arrays. Images may have any size; files are turned upright as
+            their EXIF tag says.
+          labels: the class to localize, or one for each image: numbers or names; None for the most probable one.
+          batch_size: images that go through the network at once.
+          settings: further arguments of `predictor`.
+
+        Returns:
+          Localization of one image; a list of them for a folder or a list.
+
+        Raises:
+          UserError: an image that does not exist or cannot be read, a class that the model does not know.
+
+        Example:
+          >>> found = e2wsol.load("runs/x").predict(np.zeros((48, 64, 3), np.uint8))
+          >>> found.image_size
+          (64, 48)
+        """
+        several, readers = inputs.image_inputs(images)
+        predictor = self.predictor(**settings)
+        wanted = self._labels(labels, len(readers))
+        found: list[Localization] = []
+        for start in range(0, len(readers), batch_size):
+            chunk = readers[start : start + batch_size]
+            pixels = [reader.read() for reader in chunk]
+            views = [predictor.prepare(each) for each in pixels]
+            sizes = [(each.shape[1], each.shape[0]) for each in pixels]
+            batch = None if wanted is None else wanted[start : start + batch_size]
+            found += [
+                dataclasses.replace(each, image=reader.image)
+                for each, reader in zip(predictor(views, sizes, batch), chunk)
+            ]
+        return found if several else found[0]
+
+    def _labels(self, labels: Any, count: int) -> list[int] | None:
+        if labels is None:
+            return None
+        one = isinstance(labels, str) or np.ndim(labels) == 0
+        given = [labels] * count if one else list(labels)
+        if len(given) != count:
+            raise ArgumentError("labels", None, f"{len(given)} classes for {count} images")
+        return [self._label(each) for each in given]
+
+    def _label(self, label: Any) -> int:
+        if isinstance(label, str):
+            if label not in self.class_names:
+                raise ArgumentError("labels", label, f"no such class; the model knows {', '.join(self.class_names)}")
+            return self.class_names.index(label)
+        if not 0 <= int(label) < len(self.class_names):
+            raise ArgumentError("labels", label, f"no such class; numbers go from 0 to {len(self.class_names) - 1}")
+        return int(label)

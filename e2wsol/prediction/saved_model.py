@@ -1,5 +1,6 @@
 """Trained localizers as SavedModels that take plain images and give boxes: written, and run, both by TensorFlow."""
 
+import functools
 import json
 import pathlib
 import shutil
@@ -11,7 +12,7 @@ import numpy as np
 from e2wsol import files, quiet_tensorflow
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization.protocols import BoxProtocol
-from e2wsol.prediction.predictors import OBJECT, Localization
+from e2wsol.prediction.predictors import OBJECT, Localization, Predicting
 
 FILE_NAME = "saved_model.pb"
 RECORD = "e2wsol.json"
@@ -143,3 +144,66 @@ class SavedModelPredictor:
         scores = probabilities[[label]].astype(np.float64)
         names = (self.class_names[label],)
         return Localization(np.array([label]), names, scores, output["box"].numpy(), output["map"].numpy()[0], size)
+
+
+class ExportedModel(Predicting):
+    """A SavedModel of e2wsol.export, whose protocol and threshold are built in.
+
+    Attributes:
+      folder: its folder.
+      record: what e2wsol.json says of it; empty where there is none.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder, self.record = folder, read_record(folder)
+
+    @functools.cached_property
+    def _predictor(self) -> SavedModelPredictor:
+        predictor = SavedModelPredictor(self.folder, self.record.get("classes"))
+        if len(predictor.class_names) != predictor.num_classes:
+            raise UserError(
+                f"{self.folder}: the model has {predictor.num_classes} classes, its data set names "
+                f"{len(predictor.class_names)}"
+            )
+        predictor.about = {name: self.record[name] for name in ("protocol", "threshold") if name in self.record}
+        return predictor
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names in label order."""
+        return self._predictor.class_names
+
+    @property
+    def protocol(self) -> str | None:
+        """Name of the box protocol that is built in; None where the export does not say."""
+        return self.record.get("protocol")
+
+    @property
+    def threshold(self) -> float | None:
+        """The threshold that is built in; None where the export does not say."""
+        return self.record.get("threshold")
+
+    @property
+    def threshold_from(self) -> str:
+        """Where `threshold` comes from."""
+        return self.record.get("threshold_from", "the export")
+
+    def predictor(self, **settings: Any) -> SavedModelPredictor:
+        """The predictor; whatever was fixed when the model was exported cannot be set.
+
+        Raises:
+          ArgumentError: a setting that is built in.
+        """
+        built_in = {
+            "protocol": "",
+            "threshold": -1.0,
+            "top_k": 1,
+            "jit": False,
+            "localizer": (),
+            "precision": "float32",
+        }
+        for name, value in settings.items():
+            value = getattr(value, "localizer", value)  # of LocalizerOptions
+            if value != built_in.get(name, object()):
+                raise ArgumentError(name, value, "fixed when a SavedModel is exported; give the run folder as model")
+        return self._predictor
