@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+_METHODS = ("ACoL", "ADL", "BAS", "CAM", "CutMix", "DGL", "E2Net", "HaS", "MNPO", "MNPOs", "SPG")
 # Where each public name lives.
-_MODULES = {
-    **dict.fromkeys(("ACoL", "ADL", "BAS", "CAM", "CutMix", "DGL", "E2Net", "HaS", "MNPO", "MNPOs", "SPG")),
+_MODULES: dict[str, str] = {
+    **{name: f"methods.{name.lower()}" for name in _METHODS},
     "SPOLCam": "methods.spol_cam",
     "SPOLSeg": "methods.spol_seg",
     "GradCAM": "localizers",
@@ -34,7 +35,6 @@ _MODULES = {
     "UserError": "errors",
     "ArgumentError": "errors",
 }
-_MODULES |= {name: f"methods.{name.lower()}" for name, module in _MODULES.items() if module is None}
 _WITHOUT_KERAS = ("errors", "localization.")
 
 __all__ = ["__version__", *sorted(_MODULES)]
