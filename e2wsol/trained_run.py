@@ -303,17 +303,17 @@ class TrainedRun(Predicting):
         Raises:
           UserError: an unknown protocol, localizer or layer.
         """
-        looking = localizer
-        if not isinstance(looking, LocalizerOptions):
+        options = localizer
+        if not isinstance(options, LocalizerOptions):
             given = {"localizer": localizer, **localizer_settings} if localizer or localizer_settings else {}
-            looking = from_arguments(LocalizerOptions, given)
-        looking.check()
+            options = from_arguments(LocalizerOptions, given)
+        options.check()
         model: Any = self.model
-        if looking.localizer:
-            model = self.localizer(looking)
+        if options.localizer:
+            model = self.localizer(options)
             model.check_single()
         rules, choice = self.chosen_protocol(
-            BoxOptions(protocol=protocol, threshold=threshold), model.names[0] if looking.localizer else ""
+            BoxOptions(protocol=protocol, threshold=threshold), model.names[0] if options.localizer else ""
         )
         predictor = MethodPredictor(model, rules, self.class_names, top_k=top_k, jit=jit)
         predictor.about = {"protocol": rules.name, "threshold": choice.value, "threshold_from": choice.source}

@@ -121,9 +121,9 @@ def test_every_protocol_gives_one_box(method, tiny_records, tmp_path, photos):
 def test_every_localizer_gives_one_box(localizer, tiny_records, tmp_path, photos):
     files, labels = photos
     loaded = e2wsol.load(made_run(tmp_path / "run", tiny_records, "cam"))
-    looking = loaded.localizer(LocalizerOptions(localizer=(localizer,)))
+    other_maps = loaded.localizer(LocalizerOptions(localizer=(localizer,)))
     found = np.stack([each.boxes[0] for each in loaded.predict(files, labels, localizer=localizer)])
-    np.testing.assert_array_equal(found, evaluated_boxes(loaded, loaded.box_protocol(), looking))
+    np.testing.assert_array_equal(found, evaluated_boxes(loaded, loaded.box_protocol(), other_maps))
 
 
 @pytest.mark.slow

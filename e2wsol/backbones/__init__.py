@@ -34,26 +34,26 @@ def architecture(name: str) -> Architecture:
 
 
 def build(
-    options: BackboneOptions, image_size: int, gates: Mapping[str, keras.layers.Layer] | None = None
+    options: BackboneOptions, image_size: int, inserted: Mapping[str, keras.layers.Layer] | None = None
 ) -> keras.Model:
     """Builds a backbone.
 
     Args:
       options: BackboneOptions.
       image_size: side S of the square input.
-      gates: end point name -> layer that is put right behind it (the marked feature is the gated one).
+      inserted: end point name -> layer that is put right behind it (the marked feature is what it gives).
 
     Returns:
       a functional keras.Model from uint8 RGB pictures (B, S, S, 3) in 0..255 to a dict of all end
       points (B, h, w, c), in order from input to output; the last is the final feature.
 
     Raises:
-      UserError: unknown backbone, or a gate at an end point that does not exist.
+      UserError: unknown backbone, or an inserted layer at an end point that does not exist.
     """
     family = architecture(options.backbone)
     options = _resolved(options, family)
     images = keras.Input((image_size, image_size, 3), dtype="uint8", name="images")
-    end_points = EndPoints(gates)
+    end_points = EndPoints(inserted)
     family.build(Preprocessing(options.preprocessing, name="preprocessing")(images), options, end_points)
     end_points.check()
     return keras.Model(images, dict(end_points), name=options.backbone)

@@ -1,4 +1,4 @@
-"""What all backbones share: options, end points, the gates that methods insert."""
+"""What all backbones share: options, end points, the layers that methods insert."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ class Architecture:
       head_convolutions: how many there are.
       head_initializer: keras initializer of their kernels.
       classifier_initializer: keras initializer (name or config) of the classifiers' kernels.
-      gate_positions: end points after which the methods' attention layers stand as released.
+      attention_positions: end points after which the methods' attention layers stand as released.
       trunk: end point where BAS and its like cut the network into a trunk and a tail.
       levels: the three end points that SPOL fuses, shallow to deep: at strides 8, 16 and 32 where the output
         stride is 32, else as near to that as it allows.
@@ -69,7 +69,7 @@ class Architecture:
     conv_bias: bool
     head_channels: int
     classifier_initializer: str | dict
-    gate_positions: tuple[str, ...]
+    attention_positions: tuple[str, ...]
     trunk: str
     levels: tuple[str, str, str]
     dual_gradient_layer: str
@@ -86,24 +86,24 @@ class Architecture:
 
 
 class EndPoints(dict):
-    """Named features of a backbone in the making; `gates` maps a name to the layer put behind it."""
+    """Named features of a backbone in the making; `inserted` maps a name to the layer put behind it."""
 
-    def __init__(self, gates: Mapping[str, keras.layers.Layer] | None = None):
+    def __init__(self, inserted: Mapping[str, keras.layers.Layer] | None = None):
         super().__init__()
-        self.gates = dict(gates or {})
+        self.inserted = dict(inserted or {})
         self.used: set[str] = set()
 
     def mark(self, name: str, x: Any) -> Any:
-        """Stores x under `name`, gated where a gate was asked for, and returns it."""
-        if name in self.gates:
-            x = self.gates[name](x)
+        """Stores x under `name`, with the layer that was asked for behind it, and returns it."""
+        if name in self.inserted:
+            x = self.inserted[name](x)
             self.used.add(name)
         self[name] = x
         return x
 
     def check(self) -> None:
-        """Raises a UserError when a gate's position does not exist."""
-        for name in self.gates:
+        """Raises a UserError where an inserted layer's position does not exist."""
+        for name in self.inserted:
             if name not in self.used:
                 raise UserError(f"position {name}: no such end point; choose among {', '.join(self)}")
 

@@ -115,7 +115,7 @@ def _architecture(name, width, depth):
             "class_name": "VarianceScaling",
             "config": {"scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"},
         },
-        gate_positions=("stage3", "stage5", "top"),
+        attention_positions=("stage3", "stage5", "top"),
         trunk="stage3",
         levels=("stage3", "stage5", "top"),
         dual_gradient_layer="stage6",

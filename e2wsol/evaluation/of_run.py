@@ -79,7 +79,7 @@ class StoredMapOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Subject:
+class _Target:
     """What is scored.
 
     Attributes:
@@ -146,25 +146,25 @@ def evaluate_run(
         "precision": computing.precision,
         "flags": run.flags,
     }
-    looking = run.localizer(localizer) if localizer.localizer else None
+    other_maps = run.localizer(localizer) if localizer.localizer else None
     crops = None
     if model.classifies and not options.predictions:
         crops = crops_to_take(options.crops, protocol, view)
         facts |= {"crops": crops, "protocol_crops": protocol_crops(protocol)}
-    if looking:
+    if other_maps:
         facts |= {"trained_method": name, "localizer_flags": to_mapping(localizer)}
-    subject = _Subject(
+    target = _Target(
         name=name,
         folder=folder,
         info=info,
         view=view,
         protocol=dataclasses.replace(protocol, skip_empty=options.skip_empty),
-        maps=NetworkMaps(model, name, mean, localizer=looking, jit=computing.jit),
+        maps=NetworkMaps(model, name, mean, localizer=other_maps, jit=computing.jit),
         crops=crops,
         chooser_split=chooser_split,
         facts=facts,
     )
-    return _evaluate(subject, options, workers, start)
+    return _evaluate(target, options, workers, start)
 
 
 def evaluate_maps(
@@ -199,7 +199,7 @@ def evaluate_maps(
     if RunFolder(result_folder).flags_file.exists():
         raise ArgumentError("run_dir", result_folder, "a training run, which keeps its own result; give another folder")
     info = info.without_bad_records((options.split, options.threshold_split), result_folder)
-    subject = _Subject(
+    target = _Target(
         name=maps.names[0],
         folder=result_folder,
         info=info,
@@ -212,29 +212,29 @@ def evaluate_maps(
     )
     if workers.chief:
         _prepare_folder(result_folder, info)
-    return _evaluate(subject, options, workers, start)
+    return _evaluate(target, options, workers, start)
 
 
-def _evaluate(subject: _Subject, options: EvaluateOptions, workers: Workers, start: float) -> list[dict[str, Any]]:
+def _evaluate(target: _Target, options: EvaluateOptions, workers: Workers, start: float) -> list[dict[str, Any]]:
     """Chooses thresholds on one split, scores the other, writes what came out."""
     if workers.chief:
-        subject.info.save_bad_records(subject.folder)
+        target.info.save_bad_records(target.folder)
     evaluation = Evaluation(
-        subject.info,
-        subject.view,
-        subject.protocol,
-        subject.maps,
+        target.info,
+        target.view,
+        target.protocol,
+        target.maps,
         batch=options.batch_size,
         threads=options.threads or os.cpu_count(),
-        predictions=PredictedClasses(options.predictions, len(subject.info.classes)) if options.predictions else None,
+        predictions=PredictedClasses(options.predictions, len(target.info.classes)) if options.predictions else None,
         workers=workers,
     )
-    chosen = _chosen_thresholds(evaluation, subject, options)
-    keepers = {name: _keepers(subject, options, chosen[name] and chosen[name][name]) for name in subject.maps.names}
+    chosen = _chosen_thresholds(evaluation, target, options)
+    keepers = {name: _keepers(target, options, chosen[name] and chosen[name][name]) for name in target.maps.names}
     scorers, baselines = evaluation.score(
         options.split,
         limit=options.limit,
-        crops=subject.crops or 1,
+        crops=target.crops or 1,
         thresholds=[threshold for each in chosen.values() for threshold in results.all_thresholds(each)],
         keepers=keepers,
     )
@@ -243,46 +243,46 @@ def _evaluate(subject: _Subject, options: EvaluateOptions, workers: Workers, sta
     documents = {}
     for name, scorer in scorers.items():
         scored = results.summarize(name, scorer, baselines, chosen[name])
-        documents[name] = _document(subject, options, name, scorer.pictures, scored, start)
+        documents[name] = _document(target, options, name, scorer.pictures, scored, start)
     for name, document in documents.items():
-        if folder := _folder_of(subject, name):
+        if folder := _folder_of(target, name):
             _write(folder, document, keepers[name], scorers[name])
-            _prepare_folder(folder, subject.info)
+            _prepare_folder(folder, target.info)
     return list(documents.values())
 
 
-def _folder_of(subject: _Subject, name: str) -> pathlib.Path | None:
+def _folder_of(target: _Target, name: str) -> pathlib.Path | None:
     """Where the result of maps called `name` goes; None for the method's own beside those of localizers."""
-    if len(subject.maps.names) == 1:
-        return subject.folder
-    return None if name == OWN_MAPS else subject.folder / "localizers" / name
+    if len(target.maps.names) == 1:
+        return target.folder
+    return None if name == OWN_MAPS else target.folder / "localizers" / name
 
 
-def _chosen_thresholds(evaluation: Evaluation, subject: _Subject, options: EvaluateOptions) -> dict[str, Any]:
+def _chosen_thresholds(evaluation: Evaluation, target: _Target, options: EvaluateOptions) -> dict[str, Any]:
     """{name of maps: `results.best_thresholds` on the split that they are chosen on, or None}."""
-    if not subject.chooser_split:
-        return dict.fromkeys(subject.maps.names)
+    if not target.chooser_split:
+        return dict.fromkeys(target.maps.names)
     scorers, baselines = evaluation.score(
-        subject.chooser_split, limit=options.threshold_limit, classify=subject.protocol.best_by_metric
+        target.chooser_split, limit=options.threshold_limit, classify=target.protocol.best_by_metric
     )
     return {name: results.best_thresholds(name, scorer, baselines) for name, scorer in scorers.items()}
 
 
-def _document(subject, options, name, images, scored, start) -> dict[str, Any]:
+def _document(target, options, name, images, scored, start) -> dict[str, Any]:
     """What result.json holds of the maps called `name`."""
-    info = subject.info
+    info = target.info
     return {
         "dataset": {"name": info.name, "split": options.split, "pictures": images, "classes": len(info.classes)},
         "method": name,
-        "image_size": subject.view.image_size,
-        "protocol": subject.protocol.name,
-        "average": subject.protocol.average,
-        "skip_empty": subject.protocol.skip_empty,
-        "every_contour": subject.protocol.every_contour,
-        "threshold_split": subject.chooser_split,
-        "skipped_records": info.skipped((options.split, subject.chooser_split)),
+        "image_size": target.view.image_size,
+        "protocol": target.protocol.name,
+        "average": target.protocol.average,
+        "skip_empty": target.protocol.skip_empty,
+        "every_contour": target.protocol.every_contour,
+        "threshold_split": target.chooser_split,
+        "skipped_records": info.skipped((options.split, target.chooser_split)),
         "predictions": options.predictions or None,
-        **subject.facts,
+        **target.facts,
         **scored,
         "versions": versions(),
         "git_commit": git_commit(),
@@ -290,13 +290,13 @@ def _document(subject, options, name, images, scored, start) -> dict[str, Any]:
     }
 
 
-def _keepers(subject, options, chosen):
+def _keepers(target, options, chosen):
     """What notes single images: (SampleKeeper, OutcomeKeeper).
 
     They do so at `chosen`, the best thresholds on the split that they are chosen on as `results.best_thresholds` has
     them, or at the protocol's where that is None.
     """
-    shown_at = dict.fromkeys(IOU_THRESHOLDS, subject.protocol.default_threshold)
+    shown_at = dict.fromkeys(IOU_THRESHOLDS, target.protocol.default_threshold)
     if chosen:
         shown_at = {float(iou): threshold for iou, threshold in chosen[results.GT_KNOWN].items()}
     return SampleKeeper(options.samples, shown_at[0.5]), outcomes.OutcomeKeeper(shown_at)

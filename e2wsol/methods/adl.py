@@ -26,8 +26,8 @@ class ADL(CAM):
     Options = ADLOptions
 
     @classmethod
-    def gates(cls, architecture: Architecture, options: Any) -> dict[str, Any]:
+    def inserted_layers(cls, architecture: Architecture, options: Any) -> dict[str, Any]:
         return {
             position: AttentionDropout(options.threshold, options.keep_prob, name=f"adl_{position}")
-            for position in options.positions or architecture.gate_positions
+            for position in options.positions or architecture.attention_positions
         }

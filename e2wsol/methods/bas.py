@@ -130,7 +130,7 @@ class BAS(Method):
         return [_WarmUp(self.options.warmup_epochs)] if self.options.warmup_epochs else []
 
     @property
-    def localizes(self) -> bool:
+    def maps_are_trained(self) -> bool:
         return self.objective_weight is None or float(ops.convert_to_numpy(self.objective_weight)) > 0
 
     def branches(self, labels: Any, outputs: Tensors, training: bool) -> Tensors:

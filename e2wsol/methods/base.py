@@ -44,8 +44,8 @@ class Method(keras.Model):
     its outputs have no "logits", and it need not fill in class_maps but `localize`.
 
     Hooks:
-      pictures(images, options): what training does to pictures in front of the backbone; nothing by default.
-      gates(architecture, options): layers to insert into the backbone, by end point.
+      augment(images, options): what training does to pictures in front of the backbone; nothing by default.
+      inserted_layers(architecture, options): layers to insert into the backbone, by end point.
       heads(end_points, architecture, width, num_classes, options): dict of output tensors.
       targets(batch): what of a batch of records it learns; the labels by default.
       loss_terms(labels, outputs, training): what training minimises.
@@ -118,9 +118,9 @@ class Method(keras.Model):
             raise ArgumentError("class_names", None, f"{len(class_names)} names for num_classes={num_classes}")
         on, options = self._resolved(backbone, options, settings)
         family = backbones.architecture(on.backbone)
-        network = backbones.build(on, image_size, self.gates(family, options))
+        network = backbones.build(on, image_size, self.inserted_layers(family, options))
         images = keras.Input((image_size, image_size, 3), dtype="uint8", name="images")
-        seen, more = self.pictures(images, options)
+        seen, more = self.augment(images, options)
         end_points = network(seen)
         outputs = self.heads(end_points, family, on.backbone_width, num_classes, options) | more
         super().__init__(images, outputs, name=name or type(self).__name__.lower())
@@ -155,12 +155,12 @@ class Method(keras.Model):
             raise TypeError(f"{cls.__name__}: {error}; its backbone, {', '.join(_backbone_settings())}") from None
 
     @classmethod
-    def pictures(cls, images: Any, options: Any) -> tuple[Any, Tensors]:
+    def augment(cls, images: Any, options: Any) -> tuple[Any, Tensors]:
         """Pictures uint8 (B, S, S, 3) as the backbone gets them, and a dict of further outputs."""
         return images, {}
 
     @classmethod
-    def gates(cls, architecture: Architecture, options: Any) -> dict[str, Any]:
+    def inserted_layers(cls, architecture: Architecture, options: Any) -> dict[str, Any]:
         """End point name -> layer to put behind it; none by default."""
         return {}
 
@@ -197,7 +197,7 @@ class Method(keras.Model):
         return []
 
     @property
-    def localizes(self) -> bool:
+    def maps_are_trained(self) -> bool:
         """Whether training has come so far that the maps mean something; no checkpoint is the best before."""
         return True
 

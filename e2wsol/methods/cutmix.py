@@ -29,7 +29,7 @@ class CutMix(CAM):
     Options = CutMixOptions
 
     @classmethod
-    def pictures(cls, images: Any, options: Any) -> tuple[Any, Tensors]:
+    def augment(cls, images: Any, options: Any) -> tuple[Any, Tensors]:
         mixing = PatchMixing(options.beta, options.probability, name="patch_mixing")
         mixed, partner, share = mixing(images)
         return mixed, {"partner": partner, "share": share}

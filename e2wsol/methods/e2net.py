@@ -57,12 +57,12 @@ class E2Net(Method):
     protocol = "e2net"
 
     @classmethod
-    def gates(cls, architecture: Architecture, options: Any) -> dict[str, Any]:
+    def inserted_layers(cls, architecture: Architecture, options: Any) -> dict[str, Any]:
         return {
             position: MaxoutAttentionExcitation(
                 options.mae_threshold, options.mae_normalization, name=f"mae_{position}"
             )
-            for position in options.mae_positions or architecture.gate_positions
+            for position in options.mae_positions or architecture.attention_positions
         }
 
     @classmethod

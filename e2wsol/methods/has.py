@@ -24,6 +24,6 @@ class HaS(CAM):
     Options = HaSOptions
 
     @classmethod
-    def pictures(cls, images: Any, options: Any) -> tuple[Any, Tensors]:
+    def augment(cls, images: Any, options: Any) -> tuple[Any, Tensors]:
         hiding = PatchHiding(options.patch_size, options.probability, name="patch_hiding")
         return hiding(images), {}

@@ -169,7 +169,7 @@ class Loop:
         logs["learning_rate"] = self._learning_rate()
         logs.update(self._validate(epoch))
         score = "val_top1" if self.model.classifies else "val_gt_known"
-        validated = logs.get(score, -math.inf) if self.model.localizes else -math.inf
+        validated = logs.get(score, -math.inf) if self.model.maps_are_trained else -math.inf
         improved = validated > self.best
         self.best = max(self.best, validated)
         # Before the checkpoint: a run killed between the two goes on from the one before, and logs the epoch again.

@@ -19,8 +19,10 @@ def shapes(network):
     return {name: tuple(tensor.shape[1:]) for name, tensor in network.output.items()}
 
 
-def build(backbone, image_size=224, *, width=1.0, gates=None, **options):
-    return backbones.build(BackboneOptions(backbone=backbone, backbone_width=width, **options), image_size, gates=gates)
+def build(backbone, image_size=224, *, width=1.0, inserted=None, **options):
+    return backbones.build(
+        BackboneOptions(backbone=backbone, backbone_width=width, **options), image_size, inserted=inserted
+    )
 
 
 def test_vgg16_is_the_gap_form():
@@ -137,7 +139,7 @@ def test_output_stride(backbone):
 def test_trunk_levels_and_gate_positions_are_end_points(backbone):
     family = backbones.architecture(backbone)
     found = shapes(build(backbone, 64, width=0.05))
-    assert {family.trunk, *family.gate_positions, *family.levels} <= set(found)
+    assert {family.trunk, *family.attention_positions, *family.levels} <= set(found)
     sides = [found[name][0] for name in family.levels]
     assert len(sides) == 3 and sides[0] == 8 and sides == sorted(sides, reverse=True)
 
@@ -204,7 +206,7 @@ def test_gate_stands_behind_its_end_point():
     keras.utils.set_random_seed(0)
     plain = build("vgg16", 32, width=0.05)
     keras.utils.set_random_seed(0)
-    gated = build("vgg16", 32, width=0.05, gates={"pool3": doubled})
+    gated = build("vgg16", 32, width=0.05, inserted={"pool3": doubled})
     images = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
     before, after = plain(images), gated(images)
     np.testing.assert_array_equal(after["conv3_3"], before["conv3_3"])
@@ -213,7 +215,7 @@ def test_gate_stands_behind_its_end_point():
 
 def test_gate_at_a_wrong_position_lists_the_end_points():
     with pytest.raises(UserError, match=r"pool9: no such end point; choose among conv1_1, conv1_2, pool1"):
-        build("vgg16", 32, width=0.05, gates={"pool9": keras.layers.Identity()})
+        build("vgg16", 32, width=0.05, inserted={"pool9": keras.layers.Identity()})
     with pytest.raises(UserError, match="pool9"):
         methods.create(
             "e2net",

@@ -443,7 +443,7 @@ def test_warm_up_trains_the_classifier_alone():
 
     class Watch(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            states.append(model.localizes)
+            states.append(model.maps_are_trained)
             for path, value in values(model).items():
                 if path in heads:
                     heads[path].append(value)
@@ -464,7 +464,7 @@ def test_warm_up_switches_the_terms_of_the_objective():
         for name, term in found.items():
             factor = 1.0 if name == "classification" else weight
             np.testing.assert_allclose(term, factor * np.asarray(full[name]), rtol=1e-5)
-    assert plain.localizes and not plain.callbacks()
+    assert plain.maps_are_trained and not plain.callbacks()
 
 
 @pytest.mark.parametrize(("backbone", "image_size"), [("vgg16", 40), ("mobilenet_v1", 36)])

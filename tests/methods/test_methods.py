@@ -204,19 +204,19 @@ def test_adl_drops_in_training_only():
     assert not np.allclose(model(IMAGES, training=True)["logits"], plain)
 
 
-def gates(model, kind):
+def inserted_layers(model, kind):
     return [layer.name for layer in model.backbone.layers if isinstance(layer, kind)]
 
 
 @pytest.mark.slow
 def test_positions_are_the_backbones_own_or_as_asked():
-    assert gates(create("adl"), AttentionDropout) == ["adl_pool3", "adl_pool4", "adl_conv5_3"]
+    assert inserted_layers(create("adl"), AttentionDropout) == ["adl_pool3", "adl_pool4", "adl_conv5_3"]
     asked = create("adl", options=[ADLOptions(positions=("pool2",))])
-    assert gates(asked, AttentionDropout) == ["adl_pool2"]
-    released = gates(create("e2net", "resnet50_se"), MaxoutAttentionExcitation)
+    assert inserted_layers(asked, AttentionDropout) == ["adl_pool2"]
+    released = inserted_layers(create("e2net", "resnet50_se"), MaxoutAttentionExcitation)
     assert released == ["mae_group2_block0", "mae_group3_block0", "mae_group3"]
     asked = create("e2net", options=[ADLOptions(), E2NetOptions(mae_positions=("conv5_3",))])
-    assert gates(asked, MaxoutAttentionExcitation) == ["mae_conv5_3"]
+    assert inserted_layers(asked, MaxoutAttentionExcitation) == ["mae_conv5_3"]
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_bas_under_two_replicas(tiny_records, tmp_path):
     two = made_loop(tiny_records, tmp_path / "two", strategy="mirrored", replicas=2, **options)
     for loop in (one, two):
         loop.run()
-        assert not loop.model.localizes
+        assert not loop.model.maps_are_trained
     for path, variable in two.model.erased_statistics.items():
         copies = [copy.numpy() for copy in two.strategy.experimental_local_results(variable.value)]
         np.testing.assert_array_equal(*copies, err_msg=path)
