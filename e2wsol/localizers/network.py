@@ -149,7 +149,7 @@ class Network:
 
     def channels_first(self, number: int) -> bool:
         """Whether a feature map is (B, c, h, w): what its layer says, else those that read it, else those before."""
-        [maker] = [step for step in self.steps if number in step.writes] or [None]
+        maker = next((step for step in self.steps if number in step.writes), None)
         formats = [_data_format(maker), *self._formats(number, self.steps, "reads", "writes")]
         formats += self._formats(number, self.steps[::-1], "writes", "reads")
         return next(filter(None, formats), keras.config.image_data_format()) == "channels_first"
