@@ -280,7 +280,7 @@ class Network:
         return None
 
     def _chosen(self, times):
-        """The last map of `times` the sides of the last one that spreads over places and is no pooled or padded one."""
+        """The last map of `times` the sides of the last one that spreads over places; none pooled, padded or in a branch."""
         number = self.outputs["logits"]
         makers = [step for step in self.needed([number]) if len(step.writes) == 1 and step.writes[0] != number]
         shapes = self._known_shapes()
@@ -291,6 +291,8 @@ class Network:
             and not isinstance(step.layer, (*_PADDING, *_POOLING))
             and self.name_of(step.writes[0])
         }
+        whole = _bottlenecks(self.needed([number]))
+        sides = {each: side for each, side in sides.items() if each in whole} or sides
         spread = [each for each, side in sides.items() if side > 1] or list(sides)
         if not spread:
             raise ArgumentError("model", self.model.name, "has no layer whose output is a feature map")
@@ -355,6 +357,17 @@ def _nodes(graph: Any) -> list[Any]:
 def _node(symbol: Any) -> Any:
     operation, index, _ = symbol._keras_history
     return operation._inbound_nodes[index]
+
+
+def _bottlenecks(steps: Sequence[Step]) -> set[int]:
+    """Numbers of the values that everything behind them is computed from alone: of a branch there is none."""
+    last = {number: index for index, step in enumerate(steps) for number in step.reads}
+    found, live = set(), set()
+    for index, step in enumerate(steps):
+        live = {number for number in (*live, *step.writes) if last.get(number, -1) > index}
+        if len(live) == 1 and live <= set(step.writes):
+            found |= live
+    return found
 
 
 def _is_masked(node: Any) -> bool:

@@ -267,5 +267,5 @@ def test_ties_of_a_pooling_go_to_the_first_as_in_pytorch():
 
 @pytest.mark.parametrize("layer", ["features", "conv5_4", "group3"])
 def test_layer_that_is_no_end_point_is_refused(layer):
-    with pytest.raises(UserError, match=f"--mnpos_layer={layer}: no such end point; choose among conv1_1, .*, conv5_3"):
+    with pytest.raises(UserError, match=f"^layer={layer}: no such end point; choose among conv1_1, .*, conv5_3"):
         create("mnpos", layer=layer)
