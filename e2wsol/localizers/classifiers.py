@@ -260,8 +260,12 @@ def _preprocessing(preprocess: Callable[[Any], Any] | str | None) -> Callable[[A
     if not isinstance(preprocess, str):
         return lambda images, shape: preprocess(images)
     modules = vars(keras.applications).items()
-    known = {name: module for name, module in modules if isinstance(module, types.ModuleType)}
-    known = {name: module.preprocess_input for name, module in known.items() if hasattr(module, "preprocess_input")}
+    families = {name: module for name, module in modules if isinstance(module, types.ModuleType)}
+    known = {
+        name: vars(module)["preprocess_input"]
+        for name, module in families.items()
+        if "preprocess_input" in vars(module)
+    }
     function = known[choose(preprocess, known, "preprocess")]
     # Three channels stand last unless only the other place can hold them.
     return lambda images, shape: function(

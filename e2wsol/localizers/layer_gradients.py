@@ -1,7 +1,7 @@
 """The features of a network's layers, and the gradients of its outputs with respect to them."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from keras import ops
@@ -47,7 +47,7 @@ class LayerGradients:
       ArgumentError: there is no such layer.
     """
 
-    def __init__(self, network: Any, layers: Sequence[str], owner: type | None = None):
+    def __init__(self, network: Any, layers: Iterable[str], owner: type | None = None):
         network = network if isinstance(network, Network) else Network(network, owner=owner)
         self._numbers = {layer: network.find(layer) for layer in layers}
         self.layers = tuple(sorted(self._numbers, key=network.order))

@@ -130,7 +130,7 @@ class Network:
         return None if pooled is None else self.name_of(pooled)
 
     def last(self) -> str:
-        """The last feature map that no pooling or padding made; of a method the one under its classifier, if any.
+        """The last feature map in no branch that no pooling or padding made; of a method the one under its classifier, if any.
 
         Raises:
           ArgumentError: there is no feature map at all.
@@ -149,7 +149,7 @@ class Network:
 
     def channels_first(self, number: int) -> bool:
         """Whether a feature map is (B, c, h, w): what its layer says, else those that read it, else those before."""
-        [maker] = [step for step in self.steps if number in step.writes] or [None]
+        maker = next((step for step in self.steps if number in step.writes), None)
         formats = [_data_format(maker), *self._formats(number, self.steps, "reads", "writes")]
         formats += self._formats(number, self.steps[::-1], "writes", "reads")
         return next(filter(None, formats), keras.config.image_data_format()) == "channels_first"
@@ -280,7 +280,7 @@ class Network:
         return None
 
     def _chosen(self, times):
-        """The last map of `times` the sides of the last one that spreads over places and is no pooled or padded one."""
+        """The last map of `times` the sides of the last one; none that is pooled, padded or in a branch, or of one place."""
         number = self.outputs["logits"]
         makers = [step for step in self.needed([number]) if len(step.writes) == 1 and step.writes[0] != number]
         shapes = self._known_shapes()
@@ -291,6 +291,8 @@ class Network:
             and not isinstance(step.layer, (*_PADDING, *_POOLING))
             and self.name_of(step.writes[0])
         }
+        whole = _bottlenecks(self.needed([number]))
+        sides = {each: side for each, side in sides.items() if each in whole} or sides
         spread = [each for each, side in sides.items() if side > 1] or list(sides)
         if not spread:
             raise ArgumentError("model", self.model.name, "has no layer whose output is a feature map")
@@ -355,6 +357,17 @@ def _nodes(graph: Any) -> list[Any]:
 def _node(symbol: Any) -> Any:
     operation, index, _ = symbol._keras_history
     return operation._inbound_nodes[index]
+
+
+def _bottlenecks(steps: Sequence[Step]) -> set[int]:
+    """Numbers of the values that everything behind them is computed from alone: of a branch there is none."""
+    last = {number: index for index, step in enumerate(steps) for number in step.reads}
+    found, live = set(), set()
+    for index, step in enumerate(steps):
+        live = {number for number in (*live, *step.writes) if last.get(number, -1) > index}
+        if len(live) == 1 and live <= set(step.writes):
+            found |= live
+    return found
 
 
 def _is_masked(node: Any) -> bool:
