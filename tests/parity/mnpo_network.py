@@ -95,7 +95,7 @@ def check_evaluation(report, arrays, score_maps, *, relative):
         rows = arrays["eval_gt_boxes"]
         facts = {"boxes": rows[rows[:, 0] == picture, 1:], "image_size": arrays["eval_image_sizes"][picture]}
         prediction = one.boxes_of_score_map(np.asarray(score_map, np.float64))
-        outcomes.append(one.update(prediction, label=arrays["labels"][picture], top5=top5[picture], **facts))
+        outcomes.append(one.update_boxes(prediction, label=arrays["labels"][picture], top5=top5[picture], **facts))
     truth = np.concatenate([outcome.true_boxes for outcome in outcomes])
     report.equal("eval_gt_boxes_resized", truth, arrays["eval_gt_boxes_resized"])
     report.close("eval_iou", [o.ious[columns] for o in outcomes], arrays["eval_iou"], relative=relative)
