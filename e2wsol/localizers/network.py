@@ -130,7 +130,7 @@ class Network:
         return None if pooled is None else self.name_of(pooled)
 
     def last(self) -> str:
-        """The last feature map in no branch that no pooling or padding made; of a method the one under its classifier, if any.
+        """The last map in no branch that no pooling or padding made; of a method the one under its classifier, if any.
 
         Raises:
           ArgumentError: there is no feature map at all.
@@ -280,7 +280,7 @@ class Network:
         return None
 
     def _chosen(self, times):
-        """The last map of `times` the sides of the last one; none that is pooled, padded or in a branch, or of one place."""
+        """The last map of `times` the sides of the last one; none of one place, pooled, padded or in a branch."""
         number = self.outputs["logits"]
         makers = [step for step in self.needed([number]) if len(step.writes) == 1 and step.writes[0] != number]
         shapes = self._known_shapes()
