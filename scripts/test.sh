@@ -12,5 +12,6 @@ if [ "${1:-}" = "--fast" ]; then
 fi
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
+"$PYTHON" -m mypy
 workers=$("$PYTHON" -c "import os; print(min(4, os.cpu_count()))")
 exec "$PYTHON" -m pytest -n "$workers" --dist loadfile --no-loadscope-reorder "${select[@]}" "$@"

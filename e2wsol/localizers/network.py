@@ -362,7 +362,8 @@ def _node(symbol: Any) -> Any:
 def _bottlenecks(steps: Sequence[Step]) -> set[int]:
     """Numbers of the values that everything behind them is computed from alone: of a branch there is none."""
     last = {number: index for index, step in enumerate(steps) for number in step.reads}
-    found, live = set(), set()
+    found: set[int] = set()
+    live: set[int] = set()
     for index, step in enumerate(steps):
         live = {number for number in (*live, *step.writes) if last.get(number, -1) > index}
         if len(live) == 1 and live <= set(step.writes):
