@@ -108,7 +108,7 @@ def check_method(name, folder):
 def check_localizers():
     """Gradients at the backend's hands."""
     options = LocalizerOptions(localizer=("gradcam", "layercam"), layer_fusion="none")
-    logits, maps = Localizer(create("cam"), options).localize_layers(IMAGES, LABELS)
+    _, maps = Localizer(create("cam"), options).localize_layers(IMAGES, LABELS)
     assert len(maps) == 2
     for each in maps.values():
         values = keras.ops.convert_to_numpy(each)

@@ -123,10 +123,12 @@ def test_the_backend_is_the_one_that_keras_takes(tmp_path, monkeypatch):
 
 def test_where_tensorflow_is_missing_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)  # as if it were not installed
-    with pytest.raises(UserError, match="^a SavedModel needs TensorFlow, which is not installed: pip install tensorf"):
+    with pytest.raises(UserError, match=r"^a SavedModel needs TensorFlow, which is not installed: pip install tensorf"):
         quiet_tensorflow.tensorflow("a SavedModel")
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    with pytest.raises(UserError, match="^evaluate needs .* runs on jax: pip install tensorflow and set KERAS_BACKEND"):
+    with pytest.raises(
+        UserError, match=r"^evaluate needs .* runs on jax: pip install tensorflow and set KERAS_BACKEND"
+    ):
         quiet_tensorflow.require("evaluate")
 
 
