@@ -129,6 +129,7 @@ class TrainedRun(Predicting):
         self.model_file, self.folder = model_file, folder
         self.flags: dict[str, Any] = folder.flags() if folder else {}
         self._computing = computing or compute.ComputeOptions()
+        self._predictors: dict[Any, MethodPredictor] = {}
         if model is not None:
             self.model = model
 
@@ -315,9 +316,12 @@ class TrainedRun(Predicting):
         rules, choice = self.chosen_protocol(
             BoxOptions(protocol=protocol, threshold=threshold), model.names[0] if options.localizer else ""
         )
-        predictor = MethodPredictor(model, rules, self.class_names, top_k=top_k, jit=jit)
-        predictor.about = {"protocol": rules.name, "threshold": choice.value, "threshold_from": choice.source}
-        return predictor
+        about = {"protocol": rules.name, "threshold": choice.value, "threshold_from": choice.source}
+        key = (options, rules, top_k, jit)  # graphs are made once, however often `predict` is called
+        if key not in self._predictors:
+            self._predictors[key] = MethodPredictor(model, rules, self.class_names, top_k=top_k, jit=jit)
+        self._predictors[key].about = about
+        return self._predictors[key]
 
     def save(self, path: str | pathlib.Path) -> None:
         """Writes one `.keras` file that knows class names, protocol and threshold, for `load` anywhere.

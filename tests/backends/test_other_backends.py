@@ -3,9 +3,11 @@
 An environment is made once for a list of packages and kept in the folder for temporary files.
 """
 
+import ast
 import hashlib
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,8 +16,18 @@ import pytest
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
-COMMON = (*("absl-py", "h5py", "keras", "matplotlib", "numba", "numpy", "opencv-python-headless", "pillow", "tqdm"),)
-PACKAGES = {"jax": (*COMMON, "jax", "jaxlib"), "torch": (*COMMON, "torch==2.13.0")}
+ON_TENSORFLOW = ("tensorflow", "tensorboard")
+
+
+def without_tensorflow():
+    """What setup.py installs, except TensorFlow and TensorBoard."""
+    tree = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
+    lists = [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "install_requires"]
+    return tuple(each for each in ast.literal_eval(lists[0]) if not each.startswith(ON_TENSORFLOW))
+
+
+COMMON = without_tensorflow()
+PACKAGES = {"jax": (*COMMON, "jax"), "torch": (*COMMON, "torch==2.13.0")}
 
 
 def python_of(backend):
@@ -49,6 +61,12 @@ def made_by_tensorflow(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     on_backend.write_expected(folder)
     return folder
+
+
+def test_the_documented_install_leaves_out_tensorflow_alone():
+    text = (ROOT / "docs" / "backends.md").read_text(encoding="utf-8")
+    documented = re.search(r"^\S+pip install (absl-py.*) jax$", text, re.MULTILINE).group(1).split()
+    assert documented == [re.match(r"[\w-]+", each).group() for each in COMMON]
 
 
 @pytest.mark.slow
