@@ -20,7 +20,7 @@ class ArgumentError(UserError, ValueError):
     Attributes:
       argument: name of the parameter or option field, such as "image_size".
       value: what was given; `None` where naming it would say nothing.
-      problem: what is wrong with it, and what would be right.
+      problem: what is wrong with it, and what would be right; without a value such as "is missing: give a file".
       owner: the option dataclass that the field belongs to, where the name alone is not unique.
 
     Example:
@@ -34,8 +34,10 @@ class ArgumentError(UserError, ValueError):
 
     def named(self, name: str) -> str:
         """The message with the argument under another name, such as that of its flag."""
+        if self.value is None:
+            return f"{name}{' ' if self.problem.startswith('is ') else ': '}{self.problem}"
         value = ",".join(map(str, self.value)) if isinstance(self.value, (tuple, list)) else self.value
-        return f"{name}: {self.problem}" if value is None else f"{name}={value}: {self.problem}"
+        return f"{name}={value}: {self.problem}"
 
 
 class WorkerLostError(Exception):

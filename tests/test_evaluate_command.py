@@ -211,7 +211,7 @@ def test_batch_size_does_not_matter(result, tiny_run):
 def test_protocols_threshold_of_the_run_counts(tiny_run):
     flags = {"protocol": "maxboxacc", "threshold": 0.4}
     model = trained_run.load_model(tiny_run / "checkpoints" / "best" / "model.keras")
-    assert trained_run.protocol_of(protocols.BoxOptions(), flags, model).default_threshold == 0.4
+    assert trained_run.protocol_of(model, protocols.BoxOptions(), flags).default_threshold == 0.4
     box = dataclasses.replace(protocols.BoxOptions(), protocol="e2net")
-    assert trained_run.protocol_of(box, flags, model).default_threshold == 0.09
-    assert trained_run.protocol_of(protocols.BoxOptions(), {}, model).name == "e2net"
+    assert trained_run.protocol_of(model, box, flags).default_threshold == 0.09
+    assert trained_run.protocol_of(model, protocols.BoxOptions(), {}).name == "e2net"

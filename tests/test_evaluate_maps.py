@@ -197,7 +197,7 @@ def test_pictures_without_a_box_count_as_misses_unless_asked(stored, tiny_record
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--data_dir=",), "--data_dir is missing: with --maps"),
+        (("--data_dir=",), "--data_dir is missing: with maps"),
         (("--split=none",), "no split 'none'"),
         (("--map_size=39",), ".npy: 40x40 values, expected 39x39"),
         (("--split=train",), ".npy: no map of picture "),

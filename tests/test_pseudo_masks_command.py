@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from made_runs import run, train_run
 
-from e2wsol import config, pseudo_masks
+from e2wsol import config, pseudo_masks, trained_run
 from e2wsol.config import from_mapping
 from e2wsol.data import dataset, masked_records, pipeline, schema
 from e2wsol.localization.pseudo_mask import pseudo_mask, to_picture
@@ -179,7 +179,7 @@ def test_left_over_files_of_a_killed_process_go(masked, tiny_run, tmp_path):
 
 def test_a_finished_output_is_left_alone(masked, tiny_run, capsys, monkeypatch):
     before = contents(masked)
-    monkeypatch.setattr(pseudo_masks, "load_model", lambda path: pytest.fail("loaded for nothing"))
+    monkeypatch.setattr(trained_run, "load_model", lambda path: pytest.fail("loaded for nothing"))
     assert make(tiny_run, masked) == 0
     assert capsys.readouterr().out == f"{masked}: pseudo masks of this checkpoint are there already, nothing to do\n"
     assert contents(masked) == before
@@ -264,7 +264,7 @@ def test_a_method_without_class_maps(tiny_run, tmp_path, capsys, monkeypatch):
 
     loaded = load_model(tiny_run / "checkpoints" / "best" / "model.keras")
     blind = Blind(backbone=loaded.backbone_options, image_size=32, num_classes=3)
-    monkeypatch.setattr(pseudo_masks, "load_model", lambda path: blind)
+    monkeypatch.setattr(trained_run, "load_model", lambda path: blind)
     assert make(tiny_run, tmp_path / "out") == 2
     assert "error: Blind: a method without class maps" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -25,7 +25,7 @@ def run(*arguments):
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ([], "--suite: is missing; choose one of animals, cub10, synthetic, cub, ilsvrc"),
+        ([], "--suite is missing; choose one of animals, cub10, synthetic, cub, ilsvrc"),
         (["--suite=birds"], "--suite=birds: unknown; choose one of animals"),
         ([SUITE, "--rows=cam,cma"], "--rows=cam,cma: no row cma; choose among cam, has, acol"),
         ([SUITE, "--seeds=0,1,0"], "--seeds=0,1,0: give at least one, each once"),
@@ -39,7 +39,7 @@ def run(*arguments):
         ([SUITE, "--", "--run_dir=x"], "--run_dir=x: the study gives it to each training; see --output"),
         ([SUITE, "--flags_dir=nowhere"], "--flags_dir=nowhere: nowhere/cub10.cfg does not exist; give the project's"),
         ([SUITE, "--report_only"], "no finished cell in it"),
-        ([SUITE], "--input: is missing: records/cub10 holds no records yet; give the pictures of Ten classes of CUB"),
+        ([SUITE], "--input is missing: records/cub10 holds no records yet; give the pictures of Ten classes of CUB"),
         ([SUITE, "--input=nowhere"], "--input=nowhere: not found"),
         (
             [SUITE, "--input=.", "--backbone_weights=no.npz"],

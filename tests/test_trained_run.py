@@ -198,8 +198,11 @@ def test_wrong_arguments_are_named(cam_run, given, message):
     arguments = {"images": np.zeros((8, 8, 3), np.uint8), **given}
     with pytest.raises(ArgumentError, match=message):
         e2wsol.load(cam_run).predict(**arguments)
+
+
+def test_unknown_settings_are_named(cam_run):
     with pytest.raises(TypeError, match="unexpected argument 'lair'; LocalizerOptions has localizer, layer"):
-        e2wsol.load(cam_run).predict(arguments["images"], lair="conv1_1")
+        e2wsol.load(cam_run).predict(np.zeros((8, 8, 3), np.uint8), lair="conv1_1")
 
 
 def result_file(folder, threshold, protocol="maxboxacc", split="val"):
@@ -241,7 +244,7 @@ def test_a_model_in_memory(photos):
     model = e2wsol.CAM(num_classes=3, class_names=names, image_size=SIZE, backbone_width=0.05, dropout=0.1)
     loaded = e2wsol.load(model)
     assert loaded.class_names == names and loaded.predict(photos[0][0]).class_name in names
-    with pytest.raises(ArgumentError, match=r"run_dir=.*: a lone model"):
+    with pytest.raises(ArgumentError, match="run_dir: a lone model"):
         loaded.evaluate()
     with pytest.raises(ArgumentError, match="class_names: 2 names for num_classes=3"):
         e2wsol.CAM(num_classes=3, class_names=("a", "b"), image_size=SIZE, backbone_width=0.05)

@@ -32,6 +32,11 @@ class Localization:
       map: (S, S) float in [0, 1], the score map of the first class over the whole image.
       image_size: (width, height) of the upright image.
       image: the image: its file, or its pixels.
+
+    Example:
+      >>> found = e2wsol.load("runs/x").predict("photo.jpg", top_k=2)
+      >>> found.boxes.shape, found.map.shape, len(found.class_names)
+      ((2, 4), (32, 32), 2)
     """
 
     labels: np.ndarray

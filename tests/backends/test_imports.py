@@ -26,8 +26,12 @@ BY_NAME = {
 
 
 def imported(file):
-    """Full names of all modules that a file imports, at its top or inside."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    """Full names of all modules that a file imports, at its top or inside; what type checkers alone see aside."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree.body = [
+        node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+    ]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

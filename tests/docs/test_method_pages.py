@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from e2wsol.config import flag_name
 from e2wsol.localizers import LOCALIZERS, LocalizerOptions
 from e2wsol.methods import METHODS
 from e2wsol.pseudo_masks import PseudoMaskOptions
@@ -55,7 +56,8 @@ def test_the_overview_names_every_method_and_localizer():
 def test_the_flags_of_a_method_are_on_its_page(name):
     table = rows(PAGES[name])
     for field in dataclasses.fields(METHODS[name].Options):
-        assert table.get(field.name) == shown(field.default), field.name
+        flag = flag_name(METHODS[name].Options, field)
+        assert table.get(flag) == shown(field.default), flag
 
 
 def test_the_flags_of_localizers_and_pseudo_masks_are_on_their_pages():

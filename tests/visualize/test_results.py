@@ -83,7 +83,7 @@ def test_a_mangled_result_is_a_page_or_one_line(tmp_path_factory, path, value):
 def test_missing_result(tmp_path):
     with pytest.raises(UserError, match=r"run_dir=.*result\.json"):
         results.result_path(tmp_path, "run_dir")
-    with pytest.raises(UserError, match="run_dir: is missing"):
+    with pytest.raises(UserError, match="run_dir is missing"):
         results.result_path("", "run_dir")
 
 
