@@ -8,6 +8,8 @@ hypothesis.settings.register_profile("fixed", derandomize=True)
 hypothesis.settings.load_profile("fixed")
 # The longest files. scripts/test.sh gives a worker whole files: one of these at the end would leave the others idle.
 LONGEST = [
+    "test_other_backends",
+    "test_wheel",
     "test_workers",
     "test_methods",
     "test_walkthroughs",
