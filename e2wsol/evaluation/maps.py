@@ -178,10 +178,10 @@ class StoredMaps:
         return stored
 
     def _check_scores(self, path: pathlib.Path, stored: np.ndarray) -> None:
-        way_out = "--map_values=raw resizes and normalises maps as the protocol does"
+        way_out = "map_values=raw resizes and normalises maps as the protocol does"
         if stored.shape != (self.size, self.size):
             found = "x".join(map(str, stored.shape))
-            raise UserError(f"{path}: {found} values, expected {self.size}x{self.size} (--map_size); {way_out}")
+            raise UserError(f"{path}: {found} values, expected {self.size}x{self.size} (map_size); {way_out}")
         if not (stored.min() >= 0 and stored.max() <= 1):  # NaN is neither
             found = f"{stored.min():g} to {stored.max():g}"
             raise UserError(f"{path}: values from {found}, expected scores from 0 to 1; {way_out}")

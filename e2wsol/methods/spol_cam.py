@@ -7,7 +7,7 @@ from keras import ops
 from e2wsol.backbones import Architecture
 from e2wsol.config import option
 from e2wsol.methods import spol
-from e2wsol.methods.base import Method, Tensors, cross_entropy, logits_dtype, register
+from e2wsol.methods.base import Method, Tensors, cross_entropy, label_maps, logits_dtype, register
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,5 +67,4 @@ class SPOLCam(Method):
         }
 
     def class_maps(self, outputs: Tensors, labels: Any) -> Any:
-        chosen = ops.one_hot(labels, self.num_classes, dtype=outputs["class_maps"].dtype)
-        return ops.einsum("bhwc,bkc->bkhw", outputs["class_maps"], chosen)
+        return label_maps(outputs["class_maps"], labels)

@@ -51,8 +51,8 @@ def test_scores_are_taken_as_they_are_and_raw_maps_normalised(tmp_path):
 @pytest.mark.parametrize(
     ("array", "words"),
     [
-        (SCORES[:4], r"4x8 values, expected 8x8 \(--map_size\); --map_values=raw"),
-        (SCORES * 2, r"values from 0\.2 to 1\.8, expected scores from 0 to 1; --map_values=raw"),
+        (SCORES[:4], r"4x8 values, expected 8x8 \(map_size\); map_values=raw"),
+        (SCORES * 2, r"values from 0\.2 to 1\.8, expected scores from 0 to 1; map_values=raw"),
         (SCORES - 0.2, r"values from -0\.1 to 0\.7"),
         (np.full((8, 8), np.nan), "values from nan to nan"),
         (SCORES[None], r"holds float32 \(1, 8, 8\); expected one map"),
