@@ -52,7 +52,7 @@ def usage() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {_summary(module)}" for name, module in COMMANDS.items()]
     head = "usage: e2wsol COMMAND [--FLAG=VALUE ...]; the flags of one: e2wsol COMMAND --help"
-    return "\n".join([e2wsol.__doc__ or "", "", head, "", *lines])
+    return "\n".join([(e2wsol.__doc__ or "").partition("\n")[0], "", head, "", *lines])
 
 
 def _summary(module: str) -> str:
