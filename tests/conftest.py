@@ -19,7 +19,7 @@ LONGEST = [
     "test_convert",
     "test_export",
     "test_scripts",
-    "test_other_backends",
+    "test_trained_run",
     "test_study",
     "test_storage",
     "test_classify",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from e2wsol import config, export, methods
+from e2wsol import config, methods
 from e2wsol.backbones import ARCHITECTURES, BackboneOptions
 from e2wsol.errors import UserError
 from e2wsol.layers import AttentionDropout, MaxoutAttentionExcitation
@@ -22,6 +22,7 @@ from e2wsol.methods.e2net import E2NetOptions
 from e2wsol.methods.mnpo import MNPO, MNPOOptions
 from e2wsol.methods.spol_cam import SPOLCam, SPOLCamOptions
 from e2wsol.methods.spol_seg import SPOLSegOptions
+from e2wsol.prediction import saved_model
 from e2wsol.training.optimizers import NesterovMomentum
 
 SIZE, CLASSES = 32, 4
@@ -145,7 +146,7 @@ def test_file_is_the_method(method, backbone, tmp_path):
 def test_export_is_the_eager_method_and_the_numpy_box_extractor(method, backbone, tmp_path):
     model = stirred(create(method, backbone, output_stride=16))
     protocol = protocols.get(model.protocol)
-    export.write(model, protocol, tmp_path / "export", {})
+    saved_model.write(model, protocol, tmp_path / "export", {})
     found = tf.saved_model.load(str(tmp_path / "export")).signatures["serving_default"](images=tf.constant(IMAGES[:2]))
     logits, maps = (np.asarray(tensor) for tensor in model.localize(IMAGES[:2]))
     np.testing.assert_allclose(found["logits"], logits, rtol=1e-3, atol=1e-4 * np.abs(logits).max())
