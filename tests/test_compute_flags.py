@@ -29,7 +29,7 @@ def test_run_in_16_bits_goes_on_and_is_scored(tiny_records, tmp_path):
 def test_run_of_another_precision_does_not_go_on(tiny_records, tmp_path, capsys):
     assert train_run(tiny_records, tmp_path / "run", "--method=cam", "--epochs=1") == 0
     assert train_run(tiny_records, tmp_path / "run", "--method=cam", "--precision=mixed_bfloat16") == 2
-    assert "--precision=mixed_bfloat16 (was float32)" in capsys.readouterr().err
+    assert "precision=mixed_bfloat16 (was float32)" in capsys.readouterr().err
 
 
 def scores(run_dir):

@@ -398,7 +398,7 @@ def test_heads_start_as_asked():
 @functools.cache
 def results(backbone, policy):
     """Logits, maps, branches and loss of the same network under a precision."""
-    options = {"bas_erased_statistics": "own", "bas_warmup_epochs": 1}
+    options = {"erased_statistics": "own", "warmup_epochs": 1}
     weights = create(backbone, **options).get_weights()
     keras.config.set_dtype_policy(policy)
     try:
