@@ -42,7 +42,7 @@ def test_errors_of_workers_are_one_line_and_status_two(tmp_path):
     for number in range(4):
         save_picture(tmp_path / f"in/ant/{number}.jpg", seed=number)
     (tmp_path / "in/ant/2.jpg").write_bytes(b"cut")
-    result = command("--source=folder", f"^input={tmp_path}/in", f"--output={tmp_path}/out", "--workers=2")
+    result = command("--source=folder", f"--input={tmp_path}/in", f"--output={tmp_path}/out", "--workers=2")
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert result.stderr.splitlines()[-1] == "error: ant/2.jpg: not a readable picture (unknown format)"
 
