@@ -148,7 +148,7 @@ def test_predicting_through_a_localizer(cam_run, tmp_path):
     [
         ("evaluate", ("--localizer=dgl", "--layer=conv6"), "--layer=conv6: no such layer; choose among conv1_1"),
         ("evaluate", ("--localizer=dlg",), "--localizer=dlg: unknown; choose one of cam, gradcam"),
-        ("evaluate", ("--layer=conv5_1",), "--layer: belongs to --localizer"),
+        ("evaluate", ("--layer=conv5_1",), "--layer: belongs to a localizer"),
         ("evaluate", ("--localizer=dgl", "--maps=."), "--localizer=dgl: --maps has no network to look into"),
         ("predict", ("--localizer=dgl", "--layer=all"), "--layer=all: 18 maps"),
     ],
