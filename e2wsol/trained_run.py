@@ -129,6 +129,7 @@ class TrainedRun(Predicting):
         self.model_file, self.folder = model_file, folder
         self.flags: dict[str, Any] = folder.flags() if folder else {}
         self._computing = computing or compute.ComputeOptions()
+        self._localizers: dict[LocalizerOptions, Localizer] = {}
         self._predictors: dict[Any, MethodPredictor] = {}
         if model is not None:
             self.model = model
@@ -278,8 +279,10 @@ class TrainedRun(Predicting):
         return info
 
     def localizer(self, options: LocalizerOptions) -> Localizer:
-        """The model under other localizers than its own maps."""
-        return Localizer(self.model, options)
+        """The model under other localizers than its own maps; made once for the same options."""
+        if options not in self._localizers:
+            self._localizers[options] = Localizer(self.model, options)
+        return self._localizers[options]
 
     def predictor(
         self,
@@ -372,12 +375,16 @@ class TrainedRun(Predicting):
         saved_model.write(self.model, rules, folder, record)
         return folder
 
-    def evaluate(self, data_dir: str = "", **settings: Any) -> dict[str, Any]:
+    def evaluate(
+        self, data_dir: str = "", *, protocol: str = "", threshold: float = -1.0, **settings: Any
+    ) -> dict[str, Any]:
         """Scores the run's boxes on annotated records, as `python -m e2wsol.evaluate` does.
 
         Args:
           data_dir: folder of records; empty for those of the training.
-          settings: further options of e2wsol.evaluate by their names, such as split="test" or protocol="maxboxaccv2".
+          protocol: box protocol; empty for the run's.
+          threshold: in [0, 1]; -1 for the run's or the protocol's, which result.json calls the protocol's.
+          settings: further options of e2wsol.evaluate by their names, such as split="test".
 
         Returns:
           What result.json holds; it is written into the run folder, and `predict` uses the threshold in it.
@@ -385,4 +392,6 @@ class TrainedRun(Predicting):
         quiet_tensorflow.require("evaluate")
         from e2wsol.evaluation.of_run import EvaluateOptions, evaluate_run
 
-        return evaluate_run(self, from_arguments(EvaluateOptions, {"data_dir": data_dir, **settings}))[0]
+        options = from_arguments(EvaluateOptions, {"data_dir": data_dir, **settings})
+        box = from_arguments(BoxOptions, {"protocol": protocol, "threshold": threshold})
+        return evaluate_run(self, options, box, computing=self._computing)[0]

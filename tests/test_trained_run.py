@@ -255,6 +255,10 @@ def test_evaluate_returns_what_it_writes(tiny_records, tmp_path):
     result = e2wsol.load(path).evaluate(split="test", samples=2)
     assert json.loads((path / "result.json").read_text()) == json.loads(json.dumps(result))
     assert e2wsol.load(path).threshold == result["thresholds"]["validation"]["0.5"]
+    other = e2wsol.load(path).evaluate(protocol="maxboxaccv2", threshold=0.3, samples=0)
+    assert (other["protocol"], other["thresholds"]["protocol"]) == ("maxboxaccv2", 0.3)
+    with pytest.raises(ArgumentError, match=r"threshold=2\.0: must be at most 1\.0"):
+        e2wsol.load(path).evaluate(threshold=2)
 
 
 def test_methods_as_keras_models():
