@@ -25,7 +25,7 @@ def run(*arguments):
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ([], "--suite is missing; choose one of animals, cub10, synthetic, cub, ilsvrc"),
+        ([], "--suite is missing; choose one of animals, cub10, cub50, synthetic, cub, ilsvrc"),
         (["--suite=birds"], "--suite=birds: unknown; choose one of animals"),
         ([SUITE, "--rows=cam,cma"], "--rows=cam,cma: no row cma; choose among cam, has, acol"),
         ([SUITE, "--seeds=0,1,0"], "--seeds=0,1,0: give at least one, each once"),

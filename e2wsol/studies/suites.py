@@ -102,6 +102,16 @@ SUITES = {
             last_layer="block13",
         ),
         Suite(
+            "cub50",
+            "Fifty classes of CUB-200-2011",
+            build=("--source=cub", *_PHOTOS),
+            read_by=("gt_known_0.5",),
+            middle_layer="block10",
+            last_layer="block13",
+            note="Input, maps and heads as large as the papers have them; the photos were reduced to a short side of 224 "
+            "pixels before.",
+        ),
+        Suite(
             "synthetic",
             "Synthetic creatures",
             build=("--source=synthetic",),
