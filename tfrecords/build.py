@@ -1,19 +1,21 @@
 """Turns pictures into TFRecords: python -m tfrecords.build --source=... --input=... --output=..."""
 
 # Worker processes import this module: nothing up here may import TensorFlow.
+import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from e2wsol import cli, config
 from e2wsol.config import option
+from e2wsol.data import picture_files
 from e2wsol.errors import ArgumentError, UserError
 from tfrecords import splits as split_tools
 from tfrecords.items import Item, Listing
 from tfrecords.masks import MASK_RULES
-from tfrecords.prepare import StoreOptions
+from tfrecords.prepare import Policies, StoreOptions
 from tfrecords.sources import SOURCES, AllOptions
 
 if TYPE_CHECKING:
@@ -58,12 +60,28 @@ class BuildOptions:
         " index = 0 background, 1 object, 255 ignore; trimap = 1 object, 2 background, 3 ignore",
         choices=tuple(MASK_RULES),
     )
+    on_bad_record: str = option(
+        "error",
+        "a picture that cannot be used (unreadable, a mask of another size): error = look at all and name them; "
+        "skip = leave it out, and say which",
+        choices=("error", "skip"),
+    )
+    on_bad_box: str = option(
+        "error",
+        "a box that is inverted, empty or outside its picture: error; clip = corners put in order and cut to the "
+        "picture, left out where nothing stays; skip = left out; both say which",
+        choices=("error", "clip", "skip"),
+    )
+    rebuild: bool = option(
+        False, "make every shard again, also those whose pictures, masks and tables have not changed"
+    )
     shard_pictures: int = option(1000, "pictures a shard holds at most", minimum=1)
     workers: int = option(0, "processes that read and encode pictures; 0 = one a core", minimum=0, maximum=256)
 
 
 # These change how the work is done, never what the records hold.
-_INCIDENTAL = ("output", "workers", "expect_counts")
+_INCIDENTAL = ("output", "workers", "expect_counts", "on_bad_record", "on_bad_box", "rebuild")
+_NAMED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,8 +101,8 @@ def main(flags: BuildFlags, positional: list[str]) -> None:
     if not build.output:
         raise ArgumentError("output", None, "missing; name the folder for the records, such as records/mine")
     source = SOURCES[build.source]
-    if source.needs_input and not build.input:
-        raise ArgumentError("input", None, f"missing; source={build.source} needs a folder, an archive or a name")
+    if source.needs_input:
+        _check_input(build)
     options = next(
         (each for each in config.instances(flags.of_sources) if type(each) is source.Options), source.Options()
     )
@@ -93,6 +111,38 @@ def main(flags: BuildFlags, positional: list[str]) -> None:
     for split in info.splits.values():
         print(f"{split.name}: {split.count} pictures in {len(split.files)} shards")
     print(f"wrote {build.output}: {len(info.classes)} classes, boxes: {info.has_boxes}, masks: {info.has_masks}")
+    for line in _notes(listing, info):
+        print(line)
+
+
+def _check_input(build: BuildOptions) -> None:
+    if not build.input:
+        raise ArgumentError("input", None, f"missing; source={build.source} needs a folder, an archive or a name")
+    source, output = pathlib.Path(build.input).resolve(), pathlib.Path(build.output).resolve()
+    if source.is_dir() and output.is_relative_to(source):
+        raise ArgumentError("output", build.output, f"lies in input={build.input}; choose a folder outside of it")
+
+
+def _notes(listing: Listing, info: "Dataset") -> Iterator[str]:
+    """What a user should know of the records that were written."""
+    if listing.passed_over:
+        yield f"passed over: {picture_files.summary(listing.passed_over)}"
+        kinds = collections.Counter(each.reason for each in listing.passed_over)
+        for reason in sorted(kinds):
+            yield f"  {reason}: {_some([each.path for each in listing.passed_over if each.reason == reason])}"
+    if info.left_out_by_builder:
+        lost = info.left_out_by_builder
+        yield f"left out: {len(lost)} pictures that cannot be used: {_some(lost, '; ')}"
+    if info.mended_boxes:
+        yield f"boxes: {len(info.mended_boxes)} could not be right: {_some(info.mended_boxes, '; ')}"
+    if len(info.classes) == 1:
+        yield f"note: {info.classes[0]} is the only class: nothing can be learned from it; add a folder of others"
+    yield from listing.notes
+
+
+def _some(texts: Sequence[str], separator: str = ", ") -> str:
+    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+    return separator.join(texts[:_NAMED]) + more
 
 
 def arrange(listing: Listing, build: BuildOptions) -> Listing:
@@ -150,6 +200,8 @@ def _write(listing: Listing, build: BuildOptions, store: StoreOptions, source_op
         source=build.source,
         created_by=created_by,
         store=store,
+        policies=Policies(build.on_bad_record, build.on_bad_box),
+        rebuild=build.rebuild,
         shard_pictures=build.shard_pictures,
         workers=build.workers or os.cpu_count() or 1,
     )

@@ -4,13 +4,17 @@ Nothing here imports TensorFlow, so that worker processes start fast and stay sm
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from e2wsol.data.picture_files import PassedOver
 from e2wsol.errors import UserError
+from tfrecords import frames
+from tfrecords.frames import Frame
 
 MAX_BYTES = 1 << 28
 
@@ -56,20 +60,24 @@ class RawPicture:
 
     Attributes:
       content: bytes of a picture file, or (H, W, 3) uint8 RGB pixels.
-      boxes: (n, 4) pixels of the upright picture, ends exclusive; not yet checked.
+      boxes: (n, 4) x0, y0, x1, y1, ends exclusive; not yet checked.
       mask: None, or a function of (height, width) that gives uint8 of that shape with 0, 1 and 255.
-      boxes_are_fractions: boxes are in [0, 1] of width and height instead.
+      place: None where the boxes are in pixels of the upright picture, else a function of (boxes, `Frame`) that
+        gives them so.
     """
 
     content: bytes | np.ndarray
     boxes: np.ndarray
     mask: Callable[[int, int], np.ndarray] | None = None
-    boxes_are_fractions: bool = False
+    place: Callable[[np.ndarray, Frame], np.ndarray] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Item:
     """One picture of a split. Sources derive from it and add what `read` needs.
+
+    An item's repr says what its record depends on, but for the content of files: fields that only say where a file
+    lies have repr=False, and `inputs` names them.
 
     Attributes:
       source_id: unique name of the picture in its data set.
@@ -84,6 +92,11 @@ class Item:
         """Name of the picture's file, for display."""
         return pathlib.PurePosixPath(self.source_id).name
 
+    @property
+    def inputs(self) -> tuple[Location, ...]:
+        """The files that `read` reads: a record is made again where their content has changed."""
+        return ()
+
     def read(self) -> RawPicture:
         """The `RawPicture`; runs in a worker process."""
         raise NotImplementedError
@@ -96,19 +109,25 @@ class FileItem(Item):
     Attributes:
       location: the picture's bytes.
       boxes: tuples x0, y0, x1, y1 in pixels, ends exclusive.
-      mask: None, or an object with `render(height, width)`.
+      mask: None, or an object with `render(height, width)`, and with `location` where it is a file.
       annotated_size: None, or (height, width) that the annotation claims; another size is an error.
     """
 
-    location: Location
+    location: Location = dataclasses.field(repr=False)
     boxes: tuple[tuple[float, float, float, float], ...] = ()
     mask: Any = None
     annotated_size: tuple[int, int] | None = None
 
+    @property
+    def inputs(self) -> tuple[Location, ...]:
+        """The picture's file, and the mask's where it has one."""
+        return tuple(each for each in (self.location, getattr(self.mask, "location", None)) if each)
+
     def read(self) -> RawPicture:
         """Reads the file; decoding is left to the builder."""
         render = self.mask.render if self.mask is not None else None
-        return RawPicture(self.location.read(), np.asarray(self.boxes, np.float32).reshape(-1, 4), render)
+        place = self.annotated_size and functools.partial(frames.same_size, size=self.annotated_size)
+        return RawPicture(self.location.read(), np.asarray(self.boxes, np.float32).reshape(-1, 4), render, place)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +142,8 @@ class Listing:
       fetch: turns a run of items of one split into the same items ready for `read`, in the builder's
         process; for sources that can only be read in sequence.
       slack: pixels that a box may stick out of its picture before it counts as an error.
+      passed_over: files that lie among the pictures and are not used.
+      notes: lines that a user should read at the end.
     """
 
     name: str
@@ -131,3 +152,5 @@ class Listing:
     shuffled: bool = False
     fetch: Callable[[Sequence[Item]], Iterable[Item]] = iter
     slack: float = 1.0
+    passed_over: tuple[PassedOver, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """One item to one picture ready for a record: decoded, checked, made RGB JPEG. Runs in worker processes."""
 
 import dataclasses
+import hashlib
 import multiprocessing
 import os
 import threading
@@ -13,7 +14,8 @@ from e2wsol.config import option
 from e2wsol.data import images
 from e2wsol.data.image_record import ImageRecord, check_boxes
 from e2wsol.errors import UserError
-from tfrecords.items import Item
+from tfrecords.frames import Frame
+from tfrecords.items import Item, RawPicture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,18 +44,69 @@ def end_with_builder() -> None:
     threading.Thread(target=watch, args=(multiprocessing.parent_process(),), daemon=True).start()
 
 
-def prepare(item: Item, *, classes: Sequence[str], options: StoreOptions, slack: float) -> ImageRecord:
-    """Reads `item` and makes its `ImageRecord`.
+@dataclasses.dataclass(frozen=True)
+class Policies:
+    """What is done about pictures and boxes that cannot be right.
+
+    Attributes:
+      record: "error" or "skip".
+      box: "error", "clip" or "skip".
+    """
+
+    record: str = "error"
+    box: str = "error"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prepared:
+    """What became of one item.
+
+    Attributes:
+      source_id: the item's.
+      record: its `ImageRecord`; None where it cannot be used.
+      content_sha256: digest of the files that it was made from.
+      problem: why it cannot be used.
+      mended_boxes: what was done to its boxes, a line a box.
+    """
+
+    source_id: str
+    record: ImageRecord | None
+    content_sha256: str
+    problem: str = ""
+    mended_boxes: tuple[str, ...] = ()
+
+
+def prepare(item: Item, *, classes: Sequence[str], options: StoreOptions, slack: float, on_bad_box: str) -> Prepared:
+    """Reads `item` and makes its record, or says why there is none.
 
     Args:
       item: `items.Item`.
       classes: class names in label order.
       options: `StoreOptions`.
       slack: see `image_record.check_boxes`.
-
-    Raises:
-      UserError: the picture cannot be read, or its label, box or mask cannot be right; names the picture.
+      on_bad_box: `Policies.box`.
     """
+    content_sha256 = ""
+    try:
+        content_sha256 = digest(item)
+        record, mended = _record(item, classes, options, slack, on_bad_box)
+        return Prepared(item.source_id, record, content_sha256, mended_boxes=mended)
+    except UserError as error:
+        return Prepared(item.source_id, None, content_sha256, problem=str(error))
+
+
+def digest(item: Item) -> str:
+    """SHA-256 of the content of the files that an item is read from."""
+    content = hashlib.sha256()
+    for location in item.inputs:
+        data = location.read()
+        content.update(b"%d:" % len(data) + data)
+    return content.hexdigest()
+
+
+def _record(
+    item: Item, classes: Sequence[str], options: StoreOptions, slack: float, on_bad_box: str
+) -> tuple[ImageRecord, tuple[str, ...]]:
     if not 0 <= item.label < len(classes):
         raise UserError(f"{item.source_id}: label {item.label}; there are {len(classes)} classes, from 0")
     raw = item.read()
@@ -62,9 +115,8 @@ def prepare(item: Item, *, classes: Sequence[str], options: StoreOptions, slack:
     else:
         pixels, plain = raw.content, False
     height, width = pixels.shape[:2]
-    _check_size(item, height, width)
-    boxes = raw.boxes * [width, height, width, height] if raw.boxes_are_fractions else raw.boxes
-    return ImageRecord(
+    boxes, mended = _boxes(raw, item.source_id, height, width, slack, on_bad_box)
+    record = ImageRecord(
         jpeg=_jpeg(raw.content, pixels, plain, options),
         height=height,
         width=width,
@@ -72,18 +124,39 @@ def prepare(item: Item, *, classes: Sequence[str], options: StoreOptions, slack:
         source_id=item.source_id,
         label=item.label,
         class_name=classes[item.label],
-        boxes=check_boxes(boxes, height=height, width=width, name=item.source_id, slack=slack),
+        boxes=boxes,
         mask=None if raw.mask is None else np.ascontiguousarray(raw.mask(height, width)),
     )
+    return record, mended
 
 
-def _check_size(item: Item, height: int, width: int) -> None:
-    expected = getattr(item, "annotated_size", None)
-    if expected not in (None, (height, width)):
-        raise UserError(
-            f"{item.source_id}: picture is {width}x{height} pixels, but its annotation was made for"
-            f" {expected[1]}x{expected[0]}"
-        )
+def _boxes(
+    raw: RawPicture, name: str, height: int, width: int, slack: float, on_bad_box: str
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The boxes in pixels of the upright picture, and what was done to those that could not be right."""
+    boxes = raw.boxes
+    if raw.place is not None:
+        orientation = images.orientation(raw.content) if isinstance(raw.content, bytes) else 1
+        boxes = raw.place(boxes, Frame(name, height, width, orientation))
+    good: list[np.ndarray] = []
+    mended: list[str] = []
+    for box in np.asarray(boxes, np.float32).reshape(-1, 4):
+        try:
+            good.append(check_boxes(box, height=height, width=width, name=name, slack=slack))
+        except UserError as error:
+            if on_bad_box == "error":
+                raise UserError(f"{error}; or choose on_bad_box=clip or skip") from None
+            kept = _clipped(box, height, width) if on_bad_box == "clip" else box[:0].reshape(0, 4)
+            good.append(kept)
+            mended.append(f"{error}: {'cut' if len(kept) else 'left out'}")
+    return np.concatenate([np.zeros((0, 4), np.float32), *good]), tuple(mended)
+
+
+def _clipped(box: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The part of a box inside the picture, corners in order, as (1, 4); (0, 4) where nothing is left of it."""
+    x0, x1 = np.sort(np.clip(box[[0, 2]], 0, width))
+    y0, y1 = np.sort(np.clip(box[[1, 3]], 0, height))
+    return np.asarray([[x0, y0, x1, y1]] if x0 < x1 and y0 < y1 else [], np.float32).reshape(-1, 4)
 
 
 def _jpeg(content: bytes | np.ndarray, pixels: np.ndarray, plain: bool, options: StoreOptions) -> bytes:

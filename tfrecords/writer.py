@@ -3,6 +3,9 @@
 Worker processes read and encode pictures; this process writes them, shard after shard, under a
 temporary name that becomes the shard's name when it is whole. progress.json records finished shards
 with the options that made them; dataset.json takes its place when all is done.
+
+A shard that is there is kept where its items and the content of their files are those that it was made from. Files
+whose size and time of change are as before count as unchanged; of the others the SHA-256 is compared.
 """
 
 import collections
@@ -13,6 +16,7 @@ import functools
 import hashlib
 import json
 import multiprocessing
+import os
 import pathlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,13 +28,15 @@ from tqdm import tqdm
 from e2wsol import files
 from e2wsol.data import dataset, schema
 from e2wsol.data.dataset import Dataset
-from e2wsol.data.image_record import ImageRecord
 from e2wsol.errors import ArgumentError, UserError
 from tfrecords.items import Item, Listing
-from tfrecords.prepare import StoreOptions, end_with_builder, prepare
+from tfrecords.prepare import Policies, Prepared, StoreOptions, digest, end_with_builder, prepare
 
 PROGRESS = "progress.json"
-_ENTRY = {"file", "count", "bytes", "sha256", "items_sha256", "has_boxes", "has_masks"}
+_ENTRY = {
+    *("file", "count", "bytes", "sha256", "has_boxes", "has_masks"),
+    *("items_sha256", "content_sha256", "stamps_sha256", "policies", "skipped", "mended_boxes"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +54,10 @@ def write(
     source: str,
     created_by: dict[str, Any],
     store: StoreOptions | None = None,
+    policies: Policies | None = None,
     shard_pictures: int = 1000,
     workers: int = 1,
+    rebuild: bool = False,
 ) -> Dataset:
     """Writes every split of `listing` to the folder `output`.
 
@@ -59,24 +67,31 @@ def write(
       source: name of the source.
       created_by: JSON-ready mapping of the options that decide what the records hold.
       store: `prepare.StoreOptions`.
+      policies: `prepare.Policies`.
       shard_pictures: pictures a shard holds at most.
       workers: processes that read and encode; with 1 it is done in this process.
+      rebuild: whether every shard is made again.
 
     Returns:
       The `Dataset` that was written.
 
     Raises:
-      UserError: a picture is bad, or `output` holds records made otherwise.
+      UserError: pictures are bad, or `output` holds records made otherwise.
     """
+    policies, store = policies or Policies(), store or StoreOptions()
     output.mkdir(parents=True, exist_ok=True)
-    files.remove_leftovers(output)
     shards = {name: _cut(name, items, shard_pictures) for name, items in listing.splits.items()}
     every = [shard for group in shards.values() for shard in group]
     before = _earlier_entries(output, created_by)
-    state = {"created_by": created_by, "shards": _still_good(output, every, before)}
-    missing = [shard for shard in every if shard.file not in state["shards"]]
+    files.remove_leftovers(output)
+    good = {} if rebuild else _still_good(output, every, before, policies)
+    state = {"created_by": created_by, "shards": good}
+    missing = [shard for shard in every if shard.file not in good]
     if missing:
-        _write_shards(missing, listing, output, state, store or StoreOptions(), workers)
+        make = functools.partial(
+            prepare, classes=listing.classes, options=store, slack=listing.slack, on_bad_box=policies.box
+        )
+        _write_shards(missing, listing, output, state, policies, make, workers)
     document = _document(listing, shards, state, source)
     files.write_text(output / dataset.FILE_NAME, json.dumps(document, indent=1) + "\n")
     (output / PROGRESS).unlink(missing_ok=True)
@@ -95,11 +110,38 @@ def _cut(split: str, items: Sequence[Item], shard_pictures: int) -> list[Shard]:
 
 
 def _fingerprint(shard: Shard) -> str:
-    """Digest of what a shard's items say: their order, names, labels, boxes and where they lie."""
-    digest = hashlib.sha256()
-    for item in shard.items:
-        digest.update(f"{item!r}\n".encode())
-    return digest.hexdigest()
+    """Digest of what a shard's items say: their order, names, labels and boxes."""
+    return _sha256(repr(item) for item in shard.items)
+
+
+def _stamps(shard: Shard) -> str:
+    """Digest of place, size and time of change of the files that a shard's items are read from."""
+    stamp = functools.cache(_stamp)
+    return _sha256(
+        f"{location.path} {location.offset} {location.size} {stamp(location.path)}"
+        for item in shard.items
+        for location in item.inputs
+    )
+
+
+def _stamp(path: str) -> str:
+    try:
+        found = os.stat(path)
+        return f"{found.st_size} {found.st_mtime_ns}"
+    except (OSError, ValueError):  # reading the item says what is wrong
+        return "missing"
+
+
+def _content(shard: Shard) -> str:
+    """Digest of the files that a shard's items are read from."""
+    return _sha256(digest(item) for item in shard.items)
+
+
+def _sha256(lines: Iterable[str]) -> str:
+    found = hashlib.sha256()
+    for line in lines:
+        found.update(f"{line}\n".encode())
+    return found.hexdigest()
 
 
 def _earlier_entries(output: pathlib.Path, created_by: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -112,11 +154,17 @@ def _earlier_entries(output: pathlib.Path, created_by: dict[str, Any]) -> dict[s
         return {}
     before = _earlier_state(output / name)
     old = before["created_by"]
-    for name in sorted(old.keys() | created_by.keys()):
-        if old.get(name) != created_by.get(name):
-            changed = f"made with {name}={old.get(name)}, now {name}={created_by.get(name)}"
+    # An option that only one of them has is younger than the records, and its shards are looked at anyway.
+    for name in sorted(old.keys() & created_by.keys()):
+        if _identity(name, old[name]) != _identity(name, created_by[name]):
+            changed = f"made with {name}={old[name]}, now {name}={created_by[name]}"
             raise ArgumentError("output", output, f"{changed}; choose another output or delete the folder")
     return before["shards"]
+
+
+def _identity(name: str, value: Any) -> Any:
+    """What two values of an option are compared by: two spellings of a path are one input."""
+    return os.path.abspath(value) if name == "input" and value else value
 
 
 def _earlier_state(path: pathlib.Path) -> dict[str, Any]:
@@ -133,19 +181,34 @@ def _refuse_other_records(output: pathlib.Path) -> None:
 
 
 def _still_good(
-    output: pathlib.Path, shards: Sequence[Shard], before: dict[str, dict[str, Any]]
+    output: pathlib.Path, shards: Sequence[Shard], before: dict[str, dict[str, Any]], policies: Policies
 ) -> dict[str, dict[str, Any]]:
-    """Entries of the shards that lie in `output` whole and are made from the same items."""
-    return {
-        shard.file: entry
-        for shard in shards
-        if (entry := before.get(shard.file))
-        and entry.keys() == _ENTRY
-        and (entry["file"], entry["count"]) == (shard.file, len(shard.items))
-        and entry["items_sha256"] == _fingerprint(shard)
-        and (output / shard.file).is_file()
-        and (output / shard.file).stat().st_size == entry["bytes"]
-    }
+    """Entries of the shards that lie in `output` whole and are made from the same items and files."""
+    found = {shard.file: _good_entry(output, shard, before.get(shard.file), policies) for shard in shards}
+    return {name: entry for name, entry in found.items() if entry}
+
+
+def _good_entry(
+    output: pathlib.Path, shard: Shard, entry: dict[str, Any] | None, policies: Policies
+) -> dict[str, Any] | None:
+    path = output / shard.file
+    if (
+        entry is None
+        or entry.keys() != _ENTRY
+        or (entry["file"], entry["items_sha256"]) != (shard.file, _fingerprint(shard))
+        or ((entry["skipped"] or entry["mended_boxes"]) and entry["policies"] != dataclasses.asdict(policies))
+        or not path.is_file()
+        or path.stat().st_size != entry["bytes"]
+    ):
+        return None
+    stamps = _stamps(shard)
+    if entry["stamps_sha256"] == stamps:
+        return entry
+    try:
+        unchanged = entry["content_sha256"] == _content(shard)
+    except UserError:  # making the shard again says what is wrong
+        unchanged = False
+    return entry | {"stamps_sha256": stamps} if unchanged else None
 
 
 def _write_shards(
@@ -153,24 +216,47 @@ def _write_shards(
     listing: Listing,
     output: pathlib.Path,
     state: dict[str, Any],
-    store: StoreOptions,
+    policies: Policies,
+    make: Callable[[Item], Prepared],
     workers: int,
 ) -> None:
+    """Writes the shards; those with a picture that cannot be used are left out unless such pictures are skipped.
+
+    Raises:
+      UserError: there were any, when all pictures have been looked at.
+    """
     total = sum(len(shard.items) for shard in shards)
     # Interruptions must leave no half dataset.json beside new shards.
     files.write_text(output / PROGRESS, json.dumps(state))
     (output / dataset.FILE_NAME).unlink(missing_ok=True)
-    make = functools.partial(prepare, classes=listing.classes, options=store, slack=listing.slack)
+    # Taken before anything is read: what changes meanwhile is looked at the next time.
+    stamps = {shard.file: _stamps(shard) for shard in shards}
+    problems: list[str] = []
     with _mapper(make, workers) as in_order, tqdm(total=total, unit="pictures", file=sys.stderr) as bar:
         pictures = in_order(item for shard in shards for item in listing.fetch(shard.items))
         for shard in shards:
             bar.set_description(shard.file)
-            state["shards"][shard.file] = _write_shard(output, shard, pictures, bar)
+            entry = _write_shard(output, shard, pictures, bar, refuse_bad=policies.record == "error")
+            if entry["skipped"] and policies.record == "error":
+                problems += [problem for _, problem in entry["skipped"]]
+                continue
+            entry |= {"stamps_sha256": stamps[shard.file], "policies": dataclasses.asdict(policies)}
+            state["shards"][shard.file] = entry
             files.write_text(output / PROGRESS, json.dumps(state))
+    if problems:
+        raise UserError(_summary(problems, total))
+
+
+def _summary(problems: Sequence[str], total: int) -> str:
+    """One line about all pictures that cannot be used."""
+    choice = "mend it, or leave such pictures out by on_bad_record=skip"
+    if len(problems) == 1:
+        return f"{problems[0]}; {choice}"
+    return f"{len(problems)} of {total} pictures cannot be used: {' | '.join(problems)}; {choice.replace('it', 'them')}"
 
 
 @contextlib.contextmanager
-def _mapper(make: Callable[[Item], ImageRecord], workers: int) -> Iterator[Callable]:
+def _mapper(make: Callable[[Item], Prepared], workers: int) -> Iterator[Callable]:
     """Yields a function like `map(make, items)` that keeps the order and little in memory."""
     if workers <= 1:
         yield functools.partial(map, make)
@@ -186,9 +272,9 @@ def _mapper(make: Callable[[Item], ImageRecord], workers: int) -> Iterator[Calla
 
 
 def _map_in_pool(
-    pool: concurrent.futures.Executor, make: Callable[[Item], ImageRecord], window: int, items: Iterable[Item]
-) -> Iterator[ImageRecord]:
-    pending: collections.deque[concurrent.futures.Future[ImageRecord]] = collections.deque()
+    pool: concurrent.futures.Executor, make: Callable[[Item], Prepared], window: int, items: Iterable[Item]
+) -> Iterator[Prepared]:
+    pending: collections.deque[concurrent.futures.Future[Prepared]] = collections.deque()
     for item in items:
         pending.append(pool.submit(make, item))
         if len(pending) >= window:
@@ -197,24 +283,43 @@ def _map_in_pool(
         yield pending.popleft().result()
 
 
-def _write_shard(output: pathlib.Path, shard: Shard, pictures: Iterator[ImageRecord], bar: Any) -> dict[str, Any]:
-    """Writes the shard's pictures, which come next in `pictures`; returns its entry in dataset.json."""
+class _RefusedError(Exception):
+    """The shard that is being written has a picture that cannot be used."""
+
+
+def _write_shard(
+    output: pathlib.Path, shard: Shard, pictures: Iterator[Prepared], bar: Any, *, refuse_bad: bool
+) -> dict[str, Any]:
+    """Writes the shard's pictures, which come next in `pictures`; returns its entry in dataset.json.
+
+    With `refuse_bad`, a shard with a picture that cannot be used is not written.
+    """
     has_boxes = has_masks = False
-    with files.replacing(output / shard.file) as temporary:
+    contents: list[str] = []
+    skipped: list[list[str]] = []
+    mended: list[str] = []
+    entry: dict[str, Any] = {"skipped": skipped, "mended_boxes": mended}
+    with contextlib.suppress(_RefusedError), files.replacing(output / shard.file) as temporary:
         with schema.record_writer(temporary) as write_record:
             for _ in shard.items:
                 picture = next(pictures)
-                has_boxes |= len(picture.boxes) > 0
-                has_masks |= picture.mask is not None
-                write_record(schema.encode(picture))
                 bar.update()
-        size, checksum = temporary.stat().st_size, dataset.sha256(temporary)
-    return {
+                contents.append(picture.content_sha256)
+                mended += picture.mended_boxes
+                if picture.record is None:
+                    skipped.append([picture.source_id, picture.problem])
+                    continue
+                has_boxes |= len(picture.record.boxes) > 0
+                has_masks |= picture.record.mask is not None
+                write_record(schema.encode(picture.record))
+        if skipped and refuse_bad:
+            raise _RefusedError
+        entry |= {"bytes": temporary.stat().st_size, "sha256": dataset.sha256(temporary)}
+    return entry | {
         "file": shard.file,
-        "count": len(shard.items),
-        "bytes": size,
-        "sha256": checksum,
+        "count": len(shard.items) - len(skipped),
         "items_sha256": _fingerprint(shard),
+        "content_sha256": _sha256(contents),
         "has_boxes": has_boxes,
         "has_masks": has_masks,
     }
@@ -224,9 +329,15 @@ def _document(listing: Listing, shards: dict[str, list[Shard]], state: dict[str,
     splits: dict[str, dict[str, Any]] = {}
     for name, group in shards.items():
         entries = [state["shards"][shard.file] for shard in group]
-        labels = collections.Counter(item.label for item in listing.splits[name])
+        skipped = {source_id for entry in entries for source_id, _ in entry["skipped"]}
+        labels = collections.Counter(item.label for item in listing.splits[name] if item.source_id not in skipped)
+        if not labels:
+            raise UserError(f"no picture of split {name} can be used: {entries[0]['skipped'][0][1]}")
+        if name == "train" and len(labels) < len(listing.classes):
+            lost = next(class_name for label, class_name in enumerate(listing.classes) if not labels[label])
+            raise UserError(f"no picture of class {lost} in split train can be used")
         splits[name] = {
-            "count": len(listing.splits[name]),
+            "count": labels.total(),
             "class_counts": [labels[label] for label in range(len(listing.classes))],
             "shards": entries,
         }
@@ -240,4 +351,5 @@ def _document(listing: Listing, shards: dict[str, list[Shard]], state: dict[str,
         "splits": splits,
         "has_boxes": any(entry["has_boxes"] for entry in every),
         "has_masks": any(entry["has_masks"] for entry in every),
+        "passed_over": collections.Counter(each.reason for each in listing.passed_over),
     }

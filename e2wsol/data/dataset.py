@@ -75,6 +75,8 @@ class Dataset:
       has_boxes: whether any image has a box.
       has_masks: whether any image has a mask.
       pseudo_mask_splits: names of the splits whose images have pseudo masks.
+      left_out_by_builder: a line a picture that the builder could not use.
+      mended_boxes: a line a box that the builder cut or left out.
       on_bad_record: "error" to stop at a record that cannot be used, "skip" to leave such records out.
 
     Example:
@@ -93,6 +95,8 @@ class Dataset:
     has_boxes: bool
     has_masks: bool
     pseudo_mask_splits: tuple[str, ...] = ()
+    left_out_by_builder: tuple[str, ...] = ()
+    mended_boxes: tuple[str, ...] = ()
     on_bad_record: str = "error"
 
     def split(self, name: str) -> Split:
@@ -227,6 +231,7 @@ def _dataset(folder: str, document: dict[str, Any], on_bad_record: str) -> Datas
     classes = tuple(document["classes"])
     if not classes or not all(isinstance(name, str) for name in classes):
         raise ValueError("classes must be a list of names")
+    shards = [shard for split in document["splits"].values() for shard in split["shards"]]
     return Dataset(
         folder=folder,
         name=str(document["name"]),
@@ -237,6 +242,8 @@ def _dataset(folder: str, document: dict[str, Any], on_bad_record: str) -> Datas
         has_boxes=document["has_boxes"],
         has_masks=document["has_masks"],
         pseudo_mask_splits=tuple(document.get("pseudo_mask_splits", ())),
+        left_out_by_builder=tuple(problem for shard in shards for _, problem in shard.get("skipped", ())),
+        mended_boxes=tuple(line for shard in shards for line in shard.get("mended_boxes", ())),
         on_bad_record=on_bad_record,
     )
 

@@ -13,7 +13,11 @@ from e2wsol.errors import UserError
 # Others are no photos, and Pillow starts other programs for some of them.
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "GIF", "TIFF", "PPM", "JPEG2000")
 MAX_PIXELS = 100_000_000  # 300 MB as RGB
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+# All that Pillow knows for FORMATS.
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+)
 _ORIENTATION = 0x0112  # EXIF tag
 _UPRIGHT = 1
 
@@ -63,8 +67,16 @@ def check_size(size: tuple[int, int], name: str | pathlib.Path) -> None:
         raise UserError(f"{name}: picture of {size[0]}x{size[1]} pixels; at most {MAX_PIXELS:,} are read, reduce it")
 
 
+def orientation(data: bytes) -> int:
+    """EXIF orientation of a picture file that `decode` reads, 1 (upright) to 8."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _orientation(Image.open(io.BytesIO(data), formats=FORMATS))
+
+
 def _orientation(image: Image.Image) -> int:
-    return image.getexif().get(_ORIENTATION, _UPRIGHT)
+    found = image.getexif().get(_ORIENTATION, _UPRIGHT)
+    return found if found in range(1, 9) else _UPRIGHT
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -108,8 +108,8 @@ SUITES = {
             read_by=("gt_known_0.5",),
             middle_layer="block10",
             last_layer="block13",
-            note="Input, maps and heads as large as the papers have them; the photos were reduced to a short side of 224 "
-            "pixels before.",
+            note="Input, maps and heads as large as the papers have them; the photos were reduced to a short side of "
+            "224 pixels before.",
         ),
         Suite(
             "synthetic",

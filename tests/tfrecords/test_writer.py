@@ -74,14 +74,18 @@ def test_an_interrupted_build_goes_on(tmp_path):
     output = tmp_path / "out"
     made = listing(10)
     made.splits["train"][6] = dataclasses.replace(made.splits["train"][6], switch=str(switch))
-    with pytest.raises(UserError, match="6: switched off"):
+    with pytest.raises(UserError, match=r"^6: switched off; mend it, or leave such pictures out by on_bad_record=skip"):
         write(output, made)
     finished = times(output)
-    assert sorted(finished) == ["train-00000-of-00003.tfrecord", "train-00001-of-00003.tfrecord"]
+    assert sorted(finished) == [
+        "test-00000-of-00001.tfrecord",
+        "train-00000-of-00003.tfrecord",
+        "train-00001-of-00003.tfrecord",
+    ], "all but the one with the bad picture"
     assert not (output / "dataset.json").exists() and not list(output.glob(".tmp*"))
     switch.unlink()
     info = write(output, made)
-    assert changed(finished, times(output)) == ["test-00000-of-00001.tfrecord", "train-00002-of-00003.tfrecord"]
+    assert changed(finished, times(output)) == ["train-00002-of-00003.tfrecord"]
     assert info.split("train").count == 8 and not (output / writer.PROGRESS).exists()
 
 
@@ -145,7 +149,9 @@ def test_foreign_folders_are_refused(tmp_path):
 
 def test_label_out_of_range(tmp_path):
     made = dataclasses.replace(listing(), classes=("even",))
-    with pytest.raises(UserError, match=r"^1: label 1; there are 1 classes, from 0"):
+    with pytest.raises(
+        UserError, match=r"^5 of 10 pictures cannot be used: 1: label 1; there are 1 classes, from 0 \| 3: "
+    ):
         write(tmp_path, made)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from e2wsol.config import option
 from e2wsol.errors import ArgumentError
+from tfrecords import frames
 from tfrecords.items import Item, Listing, RawPicture
 from tfrecords.masks import sized_mask
 
@@ -45,7 +46,7 @@ class TfdsItem(Item):
         render = mask is not None and functools.partial(
             sized_mask, mask.reshape(mask.shape[:2]), self.mask_rule, name=self.source_id
         )
-        return RawPicture(self.example["image"], boxes, render or None, boxes_are_fractions=True)
+        return RawPicture(self.example["image"], boxes, render or None, frames.of_fractions)
 
 
 def list_pictures(name: str, options: TfdsOptions, mask_rule: str) -> Listing:

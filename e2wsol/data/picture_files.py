@@ -1,0 +1,124 @@
+"""Which files below a folder are pictures, and which are passed over and why. Free of TensorFlow."""
+
+import collections
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Iterator
+
+from e2wsol.data import images
+
+# Folders that other programs leave among pictures, with copies of them; so are all hidden ones.
+_FOREIGN_FOLDERS = {
+    *("@eadir", "__macosx", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "__pycache__"),
+    "system volume information",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class PassedOver:
+    """A file among pictures that is not used.
+
+    Attributes:
+      path: the file.
+      reason: in few words, the same for files of one kind.
+    """
+
+    path: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundFiles:
+    """The files below a folder.
+
+    Attributes:
+      pictures: paths, sorted.
+      passed_over: the others that look like data, sorted by path.
+    """
+
+    pictures: tuple[pathlib.Path, ...]
+    passed_over: tuple[PassedOver, ...]
+
+
+def is_foreign(folder: pathlib.Path) -> bool:
+    """Whether a folder is hidden, or one of those that other programs make beside pictures."""
+    return folder.name.startswith(".") or folder.name.casefold() in _FOREIGN_FOLDERS
+
+
+def subfolders(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The folders in `folder`, linked ones included, without those of other programs; sorted."""
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_foreign(entry))
+
+
+def find(folder: pathlib.Path) -> FoundFiles:
+    """All files below `folder`, linked folders included.
+
+    Pictures are those whose suffix is one of `images.SUFFIXES`. Passed over are files of another suffix, hidden
+    pictures and those in folders of other programs. Hidden files of other kinds are no data: nothing is said of them.
+
+    Example:
+      >>> found = picture_files.find(pathlib.Path("photos"))
+      >>> len(found.pictures), picture_files.summary(found.passed_over)
+      (3, '2 .heic files')
+    """
+    entries = list(_walk(folder, ()))
+    return FoundFiles(
+        tuple(sorted(path for path, reason in entries if not reason)),
+        tuple(PassedOver(str(path), reason) for path, reason in sorted(entries) if reason),
+    )
+
+
+def in_folder(folder: pathlib.Path) -> FoundFiles:
+    """The files that lie in `folder` itself and, of the folders in it, those of other programs."""
+    entries = [(path, why_not(path)) for path in folder.iterdir() if not path.is_dir()]
+    for entry in folder.iterdir():
+        if entry.is_dir() and is_foreign(entry):
+            entries += _walk_foreign(entry)
+    kept = [(path, reason) for path, reason in entries if reason is not None]
+    return FoundFiles(
+        tuple(sorted(path for path, reason in kept if not reason)),
+        tuple(PassedOver(str(path), reason) for path, reason in sorted(kept) if reason),
+    )
+
+
+def summary(passed_over: Iterable[PassedOver]) -> str:
+    """What was passed over, by reason: "2 .heic files, 1 in .thumbnails"."""
+    counts = collections.Counter(each.reason for each in passed_over)
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+
+
+def why_not(path: pathlib.Path) -> str | None:
+    """Why a file is no picture: "" where it is one, None where it is hidden and no data."""
+    picture = path.suffix.lower() in images.SUFFIXES
+    if path.name.startswith("."):
+        return "hidden pictures" if picture else None
+    if not path.is_file():
+        return "broken links" if path.is_symlink() else "special files"
+    if picture:
+        return ""
+    return f"{path.suffix.lower()} files" if path.suffix else "files without a suffix"
+
+
+def _walk(folder: pathlib.Path, above: tuple[pathlib.Path, ...]) -> Iterator[tuple[pathlib.Path, str]]:
+    """(path, "" for a picture or the reason) of the files below `folder`; `above`: the real paths on the way there."""
+    real = folder.resolve()
+    if real in above:
+        yield folder, "links to a folder above"
+        return
+    for entry in folder.iterdir():
+        if not entry.is_dir():
+            reason = why_not(entry)
+            if reason is not None:
+                yield entry, reason
+        elif is_foreign(entry):
+            yield from _walk_foreign(entry)
+        else:
+            yield from _walk(entry, (*above, real))
+
+
+def _walk_foreign(folder: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
+    return [
+        (path, f"in {folder.name}")
+        for path in folder.rglob("*")
+        if path.suffix.lower() in images.SUFFIXES and path.is_file()
+    ]
