@@ -192,7 +192,7 @@ def _write(listing: Listing, build: BuildOptions, store: StoreOptions, source_op
     quiet_tensorflow.tensorflow("tfrecords.build")
     from tfrecords import writer
 
-    options = config.to_mapping(build, store, source_options)
+    options = config.to_mapping(build, store, source_options) | dict(listing.resolved)
     created_by = {name: value for name, value in options.items() if name not in _INCIDENTAL}
     return writer.write(
         listing,

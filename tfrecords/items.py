@@ -144,6 +144,7 @@ class Listing:
       slack: pixels that a box may stick out of its picture before it counts as an error.
       passed_over: files that lie among the pictures and are not used.
       notes: lines that a user should read at the end.
+      resolved: options that were left to the source, with the values that it took.
     """
 
     name: str
@@ -154,3 +155,4 @@ class Listing:
     slack: float = 1.0
     passed_over: tuple[PassedOver, ...] = ()
     notes: tuple[str, ...] = ()
+    resolved: Mapping[str, Any] = dataclasses.field(default_factory=dict)
