@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from e2wsol import cli, config
 from e2wsol.config import option
-from e2wsol.data import picture_files
 from e2wsol.errors import ArgumentError, UserError
 from tfrecords import splits as split_tools
 from tfrecords.items import Item, Listing
@@ -126,10 +125,12 @@ def _check_input(build: BuildOptions) -> None:
 def _notes(listing: Listing, info: "Dataset") -> Iterator[str]:
     """What a user should know of the records that were written."""
     if listing.passed_over:
-        yield f"passed over: {picture_files.summary(listing.passed_over)}"
-        kinds = collections.Counter(each.reason for each in listing.passed_over)
-        for reason in sorted(kinds):
-            yield f"  {reason}: {_some([each.path for each in listing.passed_over if each.reason == reason])}"
+        yield f"passed over: {len(listing.passed_over)} files"
+        kinds = collections.defaultdict(list)
+        for each in listing.passed_over:
+            kinds[each.reason].append(each.path)
+        for reason, paths in sorted(kinds.items()):
+            yield f"  {len(paths)} {reason}: {_some(paths)}"
     if info.left_out_by_builder:
         lost = info.left_out_by_builder
         yield f"left out: {len(lost)} pictures that cannot be used: {_some(lost, '; ')}"

@@ -16,6 +16,7 @@ SPLITS = {
 }
 MASKS, PICTURES = "masks", "images"
 _SPLIT_OF = {name: split for split, names in SPLITS.items() for name in names}
+_ClassFolder = tuple[pathlib.Path, str | None]  # and its split, where a folder says it
 _CLASSES = "say layout=classes if the folders of input are classes, whatever their names"
 
 
@@ -51,35 +52,27 @@ class Layout:
     notes: tuple[str, ...] = ()
 
 
-def read(root: pathlib.Path, layout: str, tables: Iterable[str]) -> Layout:
-    """The `Layout` of the folder `root`.
+def read(path: pathlib.Path, layout: str, tables: Iterable[str]) -> Layout:
+    """The `Layout` of the folder `path`.
 
     Args:
-      root: the user's folder.
-      layout: "auto", or "classes" where every folder in `root` is a class.
-      tables: names of files in `root` that are no pictures and are used.
+      path: the user's folder.
+      layout: "auto", or "classes" where every folder in `path` is a class.
+      tables: names of files in `path` that are no pictures and are used.
 
     Raises:
       UserError: a folder's name can mean two things, or there is no class folder.
     """
-    folders = picture_files.subfolders(root)
-    top = picture_files.in_folder(root)
-    passed_over = [each for each in _beside(top) if pathlib.Path(each.path).name not in set(tables)]
-    masks = None
+    beside = _beside(picture_files.in_folder(path))
+    passed_over = [each for each in beside if pathlib.Path(each.path).name not in set(tables)]
+    folders = picture_files.subfolders(path)
+    root, masks = path, None
+    classes: list[_ClassFolder] = [(folder, None) for folder in folders]
     if layout == "auto":
         masks = _only(folders, MASKS)
-        folders = [folder for folder in folders if folder != masks]
-        pictures = _only(folders, PICTURES)
-        if pictures is not None and picture_files.subfolders(pictures):
-            if others := [folder for folder in folders if folder != pictures]:
-                raise UserError(
-                    f"{pictures}: holds the class folders by its name, but {_names(others)} lies beside it; "
-                    f"move it into {pictures.name} or rename it, or {_CLASSES}"
-                )
-            root, folders = pictures, picture_files.subfolders(pictures)
-            passed_over += _beside(picture_files.in_folder(pictures))
-    classes = _split_folders(folders, passed_over) if layout == "auto" else None
-    classes = classes or [(folder, None) for folder in folders]
+        root, folders = _picture_root(path, [folder for folder in folders if folder != masks], passed_over)
+        classes = _split_folders(folders, passed_over) or [(folder, None) for folder in folders]
+        _refuse_masks_among(classes, path)
     if not classes:
         raise UserError(f"{root}: no class folders here; expected <class>/<picture>{_hint(masks)}")
     found, notes = _pictures(root, classes, passed_over)
@@ -99,6 +92,30 @@ def normal(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def _picture_root(
+    path: pathlib.Path, folders: list[pathlib.Path], passed_over: list[PassedOver]
+) -> tuple[pathlib.Path, list[pathlib.Path]]:
+    """The folder that holds the class or split folders, `path` or its images/, and these."""
+    pictures = _only(folders, PICTURES)
+    if pictures is None or not picture_files.subfolders(pictures):
+        return path, folders
+    if others := [folder for folder in folders if folder != pictures]:
+        raise UserError(
+            f"{pictures}: holds the class folders by its name, but {_names(others)} lies beside it; "
+            f"move it into {pictures.name} or rename it, or {_CLASSES}"
+        )
+    passed_over += _beside(picture_files.in_folder(pictures))
+    return pictures, picture_files.subfolders(pictures)
+
+
+def _refuse_masks_among(classes: Iterable[_ClassFolder], path: pathlib.Path) -> None:
+    for folder, _ in classes:
+        if folder.name.casefold() == MASKS:
+            raise UserError(
+                f"{folder}: lies among class folders; move it to {path / MASKS}, or rename it if it is a class"
+            )
+
+
 def _only(folders: Sequence[pathlib.Path], name: str) -> pathlib.Path | None:
     """The folder of that name, capitals or not.
 
@@ -111,9 +128,7 @@ def _only(folders: Sequence[pathlib.Path], name: str) -> pathlib.Path | None:
     return found[0] if found else None
 
 
-def _split_folders(
-    folders: Sequence[pathlib.Path], passed_over: list[PassedOver]
-) -> list[tuple[pathlib.Path, str | None]] | None:
+def _split_folders(folders: Sequence[pathlib.Path], passed_over: list[PassedOver]) -> list[_ClassFolder] | None:
     """(class folder, split) where the folders are splits, else None; adds what lies in them beside the classes."""
     splits = {folder: _SPLIT_OF.get(folder.name.casefold()) for folder in folders}
     if not any(splits.values()):
@@ -131,7 +146,7 @@ def _split_folders(
         if split in by_split:
             raise UserError(f"{folder}: lies beside {by_split[split].name}; both mean split {split}, leave one")
         by_split[split] = folder
-    classes: list[tuple[pathlib.Path, str | None]] = []
+    classes: list[_ClassFolder] = []
     for split, folder in by_split.items():
         inside = picture_files.subfolders(folder)
         if not inside:
@@ -153,7 +168,7 @@ def _refuse_likely_splits(folders: Sequence[pathlib.Path]) -> None:
 
 
 def _pictures(
-    root: pathlib.Path, classes: Sequence[tuple[pathlib.Path, str | None]], passed_over: list[PassedOver]
+    root: pathlib.Path, classes: Sequence[_ClassFolder], passed_over: list[PassedOver]
 ) -> tuple[dict[str, ClassPicture], list[str]]:
     found: dict[str, ClassPicture] = {}
     deeper = 0

@@ -69,7 +69,7 @@ class MaskFile:
 def mask_values(image: Image.Image, rule: str, name: str, *, bits: int = 8) -> np.ndarray:
     """The values of a mask picture that a rule reads, (H, W) uint8.
 
-    "index" and "trimap" read numbers: the indices of a palette, the stored values of gray pictures of 1 to 16 bits.
+    "index" and "trimap" read numbers: a palette's indices, the stored values of gray pictures of 1 to 16 bits.
     "nonzero" and "majority" read what a viewer shows, as gray from 0 to 255: a palette's colours, and of a picture with
     transparent parts how opaque it is, so that a cut-out is the object.
 
@@ -99,7 +99,7 @@ def mask_values(image: Image.Image, rule: str, name: str, *, bits: int = 8) -> n
 
 def _numbers(image: Image.Image, rule: str, name: str, bits: int) -> np.ndarray:
     if image.mode == "P":
-        return np.asarray(image)
+        return _indices(image, rule, name)
     if image.mode == "1":
         return np.asarray(image).astype(np.uint8)
     if image.mode == "L":
@@ -115,6 +115,18 @@ def _numbers(image: Image.Image, rule: str, name: str, bits: int) -> np.ndarray:
     if shown[..., 3].min() < 255:
         raise UserError(f"{name}: has transparent parts; mask_rule={rule} reads numbers, save it as 8-bit gray")
     return _gray(shown[..., :3], rule, name)
+
+
+def _indices(image: Image.Image, rule: str, name: str) -> np.ndarray:
+    """The indices of a palette picture. A palette of grays may be a gray picture made small: then both must agree."""
+    indices, color = np.asarray(image), np.asarray(image.convert("RGB"))
+    all_gray = (color == color[..., :1]).all()
+    if all_gray and (apply_mask_rule(color[..., 0], rule) != apply_mask_rule(indices, rule)).any():
+        raise UserError(
+            f"{name}: a palette of grays whose indices are not its gray values; mask_rule={rule} can mean either, save "
+            "it as 8-bit gray"
+        )
+    return indices
 
 
 def _gray(color: np.ndarray, rule: str, name: str) -> np.ndarray:

@@ -29,7 +29,7 @@ from tfrecords.masks import Outlines, find_masks
 _BOXES, _OUTLINES = "boxes.csv", "contours.json"
 _MAX_COORDINATE = 1e5  # pixels: far outside of any picture, and far from what OpenCV cannot fill
 _TEST_FRACTION = 0.2
-_ALL_FOR_TRAINING = "note: all pictures are for training; with boxes or masks, or test_fraction, some are kept for test"
+_ALL_FOR_TRAINING = "note: no boxes and no masks, so all pictures are for training; test_fraction keeps some for test"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,12 +85,12 @@ def list_pictures(path: pathlib.Path, options: FolderOptions, mask_rule: str) ->
         )
         splits.setdefault(_split_of(name, picture.split, annotation.split), []).append(item)
     fraction = options.test_fraction
+    notes = [*layout.notes, *_twice(outlines, masks)]
     if fraction < 0:
         annotated = masks or outlines or any(each.boxes for each in annotations.values())
         fraction = _TEST_FRACTION if annotated else 0.0
-    notes = [*layout.notes, *_twice(outlines, masks)]
-    if splits.keys() == {"unknown"} and not fraction:
-        notes.append(_ALL_FOR_TRAINING)
+        if splits.keys() == {"unknown"} and not annotated:
+            notes.append(_ALL_FOR_TRAINING)
     return Listing(
         path.resolve().name,
         classes,
