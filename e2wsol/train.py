@@ -17,7 +17,7 @@ from e2wsol.backbones import BackboneOptions
 from e2wsol.backbones.weights import load_start_weights
 from e2wsol.config import option
 from e2wsol.data import dataset, pipeline
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization import protocols
 from e2wsol.trained_run import protocol_of
 from e2wsol.training import checkpoints, optimizers, strategies
@@ -75,6 +75,7 @@ def main(flags: TrainFlags, positional: list[str]) -> None:
 def _train(flags, strategy, folder, info):
     with strategy.scope():
         model = build(flags, len(info.classes), info.classes)
+        _check_classes(model, info)
         report = load_start_weights(
             model.backbone, flags.backbone, flags.run.backbone_weights, argument="backbone_weights"
         )
@@ -117,6 +118,12 @@ def build(flags: TrainFlags, num_classes: int, class_names: Sequence[str] | None
         box=flags.box,
         options=config.instances(flags.of_methods),
     )
+
+
+def _check_classes(model: methods.Method, info: dataset.Dataset) -> None:
+    if model.classifies and len(info.classes) == 1:
+        problem = f"has one class, {info.classes[0]}: nothing can be learned from it; build records of two or more"
+        raise ArgumentError("data_dir", info.folder, problem)
 
 
 def _how_to_go_on(folder):

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from made_records import made_picture
 from made_runs import TINY, run, train_run
 
 from e2wsol import methods, trained_run
@@ -31,6 +32,17 @@ def test_failed_flags_leave_no_run_folder_and_start_weights_are_reported(tiny_re
     assert "start weights: 26 variables filled, 0 left" in capsys.readouterr().out
     one, other = (trained_run.load_model(path) for path in (source, tmp_path / "run/checkpoints/last/model.keras"))
     np.testing.assert_array_equal(one.backbone.get_layer("conv4_1").kernel, other.backbone.get_layer("conv4_1").kernel)
+
+
+def test_one_class_alone_is_refused(tmp_path, capsys):
+    (tmp_path / "in/ant").mkdir(parents=True)
+    (tmp_path / "in/ant/0.jpg").write_bytes(made_picture(0, 0).jpeg)
+    records = tmp_path / "records"
+    assert run("build", f"--input={tmp_path / 'in'}", f"--output={records}", "--workers=1") == 0
+    assert "note: ant is the only class: nothing can be learned from it" in capsys.readouterr().out
+    assert train_run(records, tmp_path / "run", "--method=cam") == 2
+    assert f"--data_dir={records}: has one class, ant: nothing can be learned from it" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
