@@ -1,8 +1,6 @@
 """The optimizer: Nesterov momentum with multipliers by variable, its schedule, and loss scaling for float16."""
 
 import dataclasses
-import itertools
-import operator
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -26,8 +24,8 @@ class OptimizerOptions:
     learning_rate_factor: float = option(0.1, "factor of each drop", minimum=0.0)
     learning_rate_decay_epochs: int = option(
         0,
-        "N: at the start of epoch e = 0, 1, 2, ... the rate is multiplied by 1 - e/N, on top of the times before, as "
-        "SPOL's classifier trains; 0 for steps or a constant rate",
+        "N: linear decay to 0, in epoch e = 0, 1, 2, ... the rate times 1 - e/N, as SPOL's classifier trains; "
+        "0 for steps or a constant rate",
         minimum=0,
     )
     momentum: float = option(0.9, "Nesterov momentum", minimum=0.0)
@@ -195,10 +193,10 @@ def schedule(
     """The learning rate: constant, or a Keras schedule of the step.
 
     Step decay: the base rate times factor ** (number of drops that lie at or before the step).
-    With learning_rate_decay_epochs = N: in epoch e the base rate times the product of 1 - i/N, i = 0 .. e.
+    With learning_rate_decay_epochs = N: in epoch e = 0, 1, 2, ... the base rate times 1 - e/N.
     """
     if options.learning_rate_decay_epochs:
-        return _product_decay(options, steps_per_epoch)
+        return _linear_decay(options, steps_per_epoch)
     if not options.learning_rate_steps:
         return options.learning_rate
     if list(options.learning_rate_steps) != sorted(set(options.learning_rate_steps)):
@@ -211,14 +209,14 @@ def schedule(
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
 
 
-def _product_decay(options: OptimizerOptions, steps_per_epoch: int) -> keras.optimizers.schedules.LearningRateSchedule:
+def _linear_decay(options: OptimizerOptions, steps_per_epoch: int) -> keras.optimizers.schedules.LearningRateSchedule:
     epochs = options.learning_rate_decay_epochs
     if options.learning_rate_steps:
         problem = "give it or learning_rate_steps, not both"
         raise ArgumentError("learning_rate_decay_epochs", epochs, problem, owner=OptimizerOptions)
-    shares = itertools.accumulate((1 - epoch / epochs for epoch in range(epochs + 1)), operator.mul)
     boundaries = [epoch * steps_per_epoch - 1 for epoch in range(1, epochs + 1)]
-    return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [options.learning_rate * s for s in shares])
+    values = [options.learning_rate * (1 - epoch / epochs) for epoch in range(epochs + 1)]
+    return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
 
 
 def parse_multiplier(text: str) -> tuple[str, float]:

@@ -142,14 +142,19 @@ def test_fractions_of_epochs_and_another_factor():
     assert rate_at(OptimizerOptions(learning_rate=0.3), 10, 10**6) == 0.3
 
 
-def test_product_decay():
-    """SPOL's classifier: a rate that is multiplied in place at the start of each epoch."""
-    options, rate = OptimizerOptions(learning_rate=0.05, learning_rate_decay_epochs=5), 0.05
-    for epoch in range(5):
-        rate *= 1 - epoch / 5
+# SPOL's classifier, by hand: 0.05 times 20/20, 19/20, ... 1/20, set anew at the start of each epoch.
+SPOL_RATES = (
+    *(0.05, 0.0475, 0.045, 0.0425, 0.04, 0.0375, 0.035, 0.0325, 0.03, 0.0275),
+    *(0.025, 0.0225, 0.02, 0.0175, 0.015, 0.0125, 0.01, 0.0075, 0.005, 0.0025),
+)
+
+
+def test_linear_decay_of_the_spol_classifier():
+    options = OptimizerOptions(learning_rate=0.05, learning_rate_decay_epochs=20)
+    for epoch, rate in enumerate(SPOL_RATES):
         assert [rate_at(options, 7, step) for step in (7 * epoch, 7 * epoch + 6)] == pytest.approx([rate] * 2)
-    assert rate_at(options, 7, 35) == rate_at(options, 7, 1000) == 0
-    with pytest.raises(UserError, match=r"^learning_rate_decay_epochs=5: give it or learning_rate_steps"):
+    assert rate_at(options, 7, 140) == rate_at(options, 7, 1000) == 0
+    with pytest.raises(UserError, match=r"^learning_rate_decay_epochs=20: give it or learning_rate_steps"):
         optimizers.schedule(dataclasses.replace(options, learning_rate_steps=(2.0,)), 7)
 
 
