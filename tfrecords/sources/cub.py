@@ -151,9 +151,9 @@ def _unlisted(folder: pathlib.Path, listed: set[str]) -> list[PassedOver]:
     if not folder.is_dir():
         raise UserError(f"{folder}: not found; it is part of CUB_200_2011")
     found = picture_files.find(folder)
-    others = [file for file in found.pictures if file.relative_to(folder).as_posix() not in listed]
     reason = f"pictures that {_ROOT_FILE} does not list"
-    return [*found.passed_over, *(PassedOver(str(file), reason) for file in others)]
+    others = [*found.passed_over, *(PassedOver(str(file), reason) for file in found.pictures)]
+    return [each for each in others if pathlib.Path(each.path).relative_to(folder).as_posix() not in listed]
 
 
 def _masks(root: pathlib.Path, names: Iterable[str], passed_over: list[PassedOver]) -> dict[str, MaskFile]:

@@ -72,7 +72,7 @@ class Annotation(NamedTuple):
     """
 
     objects: tuple[tuple[str, _Box], ...]
-    size: tuple[float, float] | None
+    size: tuple[int, int] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,8 +106,7 @@ class VocItem(FileItem):
         """Reads picture and boxes."""
         found = parse_voc(self.annotation.read(), self.annotation.path)
         boxes, _ = _own_boxes(found, self.wnid)
-        size: Any = found.size
-        return StoredFileItem(self.source_id, self.label, self.location, boxes, annotated_size=size).read()
+        return StoredFileItem(self.source_id, self.label, self.location, boxes, annotated_size=found.size).read()
 
     def foreign_boxes(self) -> list[PassedOver]:
         """The boxes of other synsets, which are left out; none where the XML cannot be read, as `read` will say."""
@@ -142,7 +141,7 @@ class _Truth(NamedTuple):
 
     owner: str | int
     boxes: tuple[_Box, ...]
-    size: tuple[float, float] | None = None
+    size: tuple[int, int] | None = None
 
 
 def list_pictures(path: pathlib.Path, options: IlsvrcOptions) -> Listing:
@@ -357,8 +356,9 @@ def _test_items(pictures: Sequence[_Picture], wnids: Sequence[str], truths: dict
         except UserError as error:
             problems.append(str(error))
         else:
-            size: Any = truth.size
-            items.append(StoredFileItem(picture.source_id, label, picture.location, truth.boxes, annotated_size=size))
+            items.append(
+                StoredFileItem(picture.source_id, label, picture.location, truth.boxes, annotated_size=truth.size)
+            )
     _refuse(problems)
     return items
 
@@ -474,11 +474,11 @@ def _voc_box(entry: Any) -> _Box:
     return x0, y0, x1, y1
 
 
-def _voc_size(root: Any) -> tuple[float, float] | None:
+def _voc_size(root: Any) -> tuple[int, int] | None:
     """(height, width); None where one is 0 or not there."""
-    height, width = (_number(root.findtext(f"size/{side}") or "0", _MAX_SIDE) for side in ("height", "width"))
+    height, width = (int(_number(root.findtext(f"size/{side}") or "0", _MAX_SIDE)) for side in ("height", "width"))
     if min(height, width) < 0:
-        raise ValueError(f"size {width:g}x{height:g}")
+        raise ValueError(f"size {width}x{height}")
     return (height, width) if height and width else None
 
 
