@@ -1,6 +1,7 @@
 """Tar archives: found, listed and unpacked without trust in the names and sizes inside."""
 
 import contextlib
+import os
 import pathlib
 import shutil
 import tarfile
@@ -10,6 +11,7 @@ from typing import IO, Any
 
 from e2wsol.errors import UserError
 
+STAMP = ".unpacked-from"
 _MAX_RATIO, _FREE_BYTES = 100, 1 << 24
 
 
@@ -45,26 +47,54 @@ def member_bytes(tar: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> b
 
 
 def unpack(archive: str | pathlib.Path, folder: str | pathlib.Path) -> pathlib.Path:
-    """Unpacks `archive` into `folder` once; a finished folder is used again.
+    """Unpacks `archive` into `folder`; a folder that was unpacked from the same archive is used again.
 
-    The archive is unpacked under another name and renamed, so an interrupted run leaves no half folder.
-    Members that would land outside, links that point outside and devices are refused by tarfile's
-    "data" filter, an archive that unpacks to _MAX_RATIO times its size as well.
+    A file STAMP in the folder says which archive it is from, by size and time of change. The archive is unpacked under
+    another name and renamed, so an interrupted run leaves no half folder. Members that would land outside, links that
+    point outside and devices are refused by tarfile's "data" filter, an archive that unpacks to _MAX_RATIO times its
+    size as well.
+
+    Raises:
+      UserError: the archive cannot be unpacked, or `folder` is there and has no stamp: it is never removed then.
     """
     archive, folder = pathlib.Path(archive), pathlib.Path(folder)
-    if folder.is_dir():
+    found = archive.stat()
+    stamp = f"{found.st_size} {found.st_mtime_ns}\n"
+    if _is_unpacked(folder) and (folder / STAMP).read_bytes() == stamp.encode():
         return folder
     partial = folder.with_name(f".partial-{folder.name}")
+    for earlier in (partial, folder):
+        _remove_unpacked(earlier)
     print(f"unpacking {archive} into {folder}")
-    partial.mkdir(parents=True, exist_ok=True)
+    partial.mkdir(parents=True)
+    (partial / STAMP).touch()
     with open_tar(archive) as tar:
         try:
             tar.extractall(partial, filter=_limited(archive))
         except (tarfile.TarError, EOFError, zlib.error) as error:
             shutil.rmtree(partial)
             raise UserError(f"{archive}: cannot be unpacked ({error})") from None
+    (partial / STAMP).write_text(stamp)
     partial.rename(folder)
     return folder
+
+
+def _is_unpacked(folder: pathlib.Path) -> bool:
+    return not folder.is_symlink() and (folder / STAMP).is_file()
+
+
+def _remove_unpacked(folder: pathlib.Path) -> None:
+    """Removes a folder that `unpack` made, its stamp last; refuses any other that holds something."""
+    if not os.path.lexists(folder):
+        return
+    if not _is_unpacked(folder) and (folder.is_symlink() or not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: in the way, and nothing says that it was unpacked here; delete it or move it away")
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name != STAMP:
+            entry.unlink()
+    shutil.rmtree(folder)
 
 
 def _limited(archive: pathlib.Path) -> Callable[[tarfile.TarInfo, str], tarfile.TarInfo | None]:

@@ -1,3 +1,5 @@
+import collections
+import os
 import pathlib
 import tarfile
 
@@ -7,6 +9,7 @@ import pytest
 from made_sources import decode_mask, read_split, run_build, save_picture
 
 from e2wsol.errors import UserError
+from tfrecords import archive
 from tfrecords.sources import cub
 
 REAL = pathlib.Path(__file__).parents[3] / "shared/data/CUB_200_2011_10"
@@ -25,6 +28,21 @@ def folder(tmp_path):
     write(root / "bounding_boxes.txt", BOXES)
     write(root / "train_test_split.txt", ["1 1", "2 0", "3 1", "4 0"])
     return root
+
+
+TABLES = ("images.txt", "classes.txt", "image_class_labels.txt", "bounding_boxes.txt", "train_test_split.txt")
+
+
+def listing(folder):
+    return cub.list_pictures(folder, folder / "unused")
+
+
+def passed_over(found):
+    """Reason -> what was passed over, by the last part of its path."""
+    reasons = collections.defaultdict(list)
+    for each in found.passed_over:
+        reasons[each.reason].append(each.path.rsplit("/", 1)[-1])
+    return {reason: sorted(names) for reason, names in reasons.items()}
 
 
 def write(path, lines):
@@ -49,7 +67,7 @@ def test_parent_folder_and_archive(folder, tmp_path):
     info = run_build(tmp_path / "out", source="cub", input=tmp_path / "CUB_200_2011.tgz")
     assert info.split("train").count == 2
     assert (tmp_path / "out.unpacked/CUB_200_2011/images.txt").is_file()
-    assert run_build(tmp_path / "out2", source="cub", input=tmp_path).split("test").count == 2
+    assert len(cub.list_pictures(tmp_path, tmp_path / "unused").splits["test"]) == 2
 
 
 def test_archive_with_a_member_that_leaves_the_folder(folder, tmp_path):
@@ -93,8 +111,12 @@ def test_segmentations_become_masks_by_majority(folder, tmp_path):
             "001.Auk/a_1.jpg: box 90,3,94,8 lies outside the picture of 40x30",
         ),
         ("bounding_boxes.txt", BOXES[1:], "bounding_boxes.txt: no entry for image 1"),
-        ("bounding_boxes.txt", ["1 a 3 4 5", *BOXES[1:]], "bounding_boxes.txt: image 1 has no four numbers"),
-        ("bounding_boxes.txt", ["1 2 3"], "bounding_boxes.txt: entry 1 should be a number and 4 more columns"),
+        (
+            "bounding_boxes.txt",
+            ["1 a 3 4 5", *BOXES[1:]],
+            "bounding_boxes.txt: line 1: expected an image and x y width height",
+        ),
+        ("bounding_boxes.txt", ["1 2 3"], "bounding_boxes.txt: line 1: expected an image and x y"),
         ("image_class_labels.txt", ["1 3", "2 1", "3 2", "4 2"], "image_class_labels.txt: image 1 has class 3"),
         ("image_class_labels.txt", ["1 1", "2 1", "3 1", "4 2"], "class 002.Bee eater has no picture in split train"),
         (
@@ -111,9 +133,186 @@ def test_bad_input(folder, tmp_path, file, lines, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("table", TABLES)
+def test_equal_lines_count_once(folder, table):
+    before = listing(folder)
+    lines = (folder / table).read_text().splitlines()
+    doubled = [*lines, "", *(line.replace(" ", "\t", 1) for line in lines), f"0{lines[0]}"]
+    (folder / table).write_bytes(("\ufeff" + "\r\n".join(doubled)).encode())
+    found = listing(folder)
+    assert (found.classes, found.splits, found.passed_over) == (before.classes, before.splits, ())
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "message"),
+    [
+        ("images.txt", "1 001.Auk/other.jpg", "images.txt: line 6: says otherwise about 1 than a line above"),
+        ("classes.txt", "2 002.Bee", "classes.txt: line 4: says otherwise about 2"),
+        ("image_class_labels.txt", "4 1", "image_class_labels.txt: line 6: says otherwise about 4"),
+        ("bounding_boxes.txt", "4 1.0 1.0 4.5 5.6", "bounding_boxes.txt: line 6: says otherwise about 4"),
+        ("train_test_split.txt", "3 0", "train_test_split.txt: line 6: says otherwise about 3"),
+        ("images.txt", f"5 {PICTURES[0]}", f"images.txt: 1 and 5 are both {PICTURES[0]}"),
+        ("images.txt", "5 001.Auk/./a_1.jpg", f"images.txt: 1 and 5 are both {PICTURES[0]}"),
+        ("images.txt", "5 .", "images.txt: image 5 is ., which lies outside of images/"),
+        ("images.txt", "5", "images.txt: line 6: expected a number and a path"),
+        ("images.txt", "5 003.New/c.jpg", "image_class_labels.txt: no entry for image 5"),
+        ("classes.txt", "3 001.Auk", "classes.txt: 1 and 3 are both 001.Auk"),
+        ("image_class_labels.txt", "a 1", "image_class_labels.txt: line 6: expected an image and a class number"),
+        ("image_class_labels.txt", "5 -1", "image_class_labels.txt: line 6: expected an image and a class number"),
+        ("train_test_split.txt", "5 2", "train_test_split.txt: line 6: expected an image and 1 or 0"),
+        ("train_test_split.txt", "5 1.0", "train_test_split.txt: line 6: expected an image and 1 or 0"),
+        ("train_test_split.txt", "5 train", "train_test_split.txt: line 6: expected an image and 1 or 0"),
+        ("bounding_boxes.txt", "5 1 2 3 4 5", "bounding_boxes.txt: line 6: expected an image and x y width height"),
+    ],
+)
+def test_bad_lines(folder, table, line, message):
+    lines = (folder / table).read_text().splitlines()
+    write(folder / table, [lines[0], "", *lines[1:], line])
+    with pytest.raises(UserError) as error:
+        listing(folder)
+    assert str(error.value).startswith(f"{folder}/{message}")
+
+
+def test_missing_entries_are_named_together(folder):
+    write(folder / "train_test_split.txt", ["2 1"])
+    with pytest.raises(UserError, match=r"train_test_split.txt: no entry for image 1, 3, 4$"):
+        listing(folder)
+    write(folder / "images.txt", [])
+    with pytest.raises(UserError, match=r"images.txt: lists no image$"):
+        listing(folder)
+
+
+def test_one_split_alone(folder):
+    write(folder / "train_test_split.txt", ["1 1", "2 1", "3 1", "4 1"])
+    assert {split: len(items) for split, items in listing(folder).splits.items()} == {"train": 4}
+
+
+@pytest.mark.parametrize(
+    "box", ["nan 3 4 5", "1 2 inf 4", "-inf 2 inf 4", "1e39 2 3 4", "1 2 0 4", "1 2 3 -4", "50 3 4 5"]
+)
+def test_bad_boxes_follow_the_builders_choice(folder, tmp_path, box):
+    write(folder / "bounding_boxes.txt", [f"1 {box}", *BOXES[1:]])
+    with pytest.raises(UserError, match=r"^001.Auk/a_1.jpg: box .* on_bad_box=clip or skip"):
+        run_build(tmp_path / "out", source="cub", input=folder)
+    info = run_build(tmp_path / "out", source="cub", input=folder, on_bad_box="skip")
+    train = read_split(info, "train")
+    assert train[PICTURES[0]]["boxes"].shape == (0, 4)
+    assert train[PICTURES[2]]["boxes"].tolist() == [[5, 5, 40, 15]]
+
+
+def test_what_belongs_to_no_image(folder, tmp_path, capsys):
+    before = listing(folder)
+    for name in (
+        "001.Auk/extra.png",
+        "001.Auk/.hidden.jpg",
+        ".ipynb_checkpoints/a_1.jpg",
+        "002.Bee eater/@eaDir/b_1.jpg",
+    ):
+        save_picture(folder / "images" / name)
+    (folder / "images/readme.txt").write_text("")
+    for table, line in {
+        "image_class_labels.txt": "9 1",
+        "bounding_boxes.txt": "8 1 2 3 4",
+        "train_test_split.txt": "9 1",
+    }.items():
+        write(folder / table, [*(folder / table).read_text().splitlines(), line])
+    found = listing(folder)
+    assert (found.classes, found.splits) == (before.classes, before.splits)
+    assert passed_over(found) == {
+        "entries of numbers that images.txt lacks": [
+            *("bounding_boxes.txt: 8", "image_class_labels.txt: 9", "train_test_split.txt: 9")
+        ],
+        "pictures that images.txt does not list": ["extra.png"],
+        "hidden pictures": [".hidden.jpg"],
+        "in .ipynb_checkpoints": ["a_1.jpg"],
+        "in @eaDir": ["b_1.jpg"],
+        ".txt files": ["readme.txt"],
+    }
+    run_build(tmp_path / "out", source="cub", input=folder)
+    assert "1 pictures that images.txt does not list" in capsys.readouterr().out
+
+
+def test_segmentations_that_are_not_used(folder):
+    (inner, beside) = folder / "segmentations", folder.parent / "segmentations"
+    for path in (
+        *(inner / "001.Auk/a_1.PNG", inner / "001.Auk/gone.png", inner / "@eaDir/a_2.png", inner / "001.Auk/a_2.jpg"),
+        *(beside / "001.Auk/a_1.png", beside / "002.Bee eater/b_1.png", beside / "001.Auk/.a_2.png"),
+    ):
+        save_picture(path, mode="L", kind="PNG")
+    found = listing(folder)
+    masks = {item.source_id: item.mask.location.path for items in found.splits.values() for item in items if item.mask}
+    assert masks == {
+        PICTURES[0]: str(inner / "001.Auk/a_1.PNG"),
+        PICTURES[2]: str(beside / "002.Bee eater/b_1.png"),
+    }
+    assert passed_over(found) == {
+        "segmentations without a picture": ["gone.png"],
+        "segmentations of a picture that has another": ["a_1.png"],
+        "segmentations that are no .png": ["a_2.jpg"],
+        "in @eaDir": ["a_2.png"],
+        "hidden pictures": [".a_2.png"],
+    }
+
+
+def pack(folder, path):
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(folder, "CUB_200_2011")
+
+
+def test_an_archive_that_was_replaced_is_unpacked_again(folder, tmp_path, capsys):
+    path, output = tmp_path / "CUB.tgz", tmp_path / "out"
+    pack(folder, path)
+    assert run_build(output, source="cub", input=path).split("train").count == 2
+    stale = tmp_path / "out.unpacked/CUB_200_2011/stale.txt"
+    stale.touch()
+    run_build(output, source="cub", input=path)
+    assert stale.exists() and capsys.readouterr().out.count("unpacking ") == 1
+    write(folder / "bounding_boxes.txt", ["1 3.0 3.0 10.0 20.0", *BOXES[1:]])
+    pack(folder, path)
+    info = run_build(output, source="cub", input=path)
+    assert read_split(info, "train")[PICTURES[0]]["boxes"].tolist() == [[3, 3, 13, 23]]
+    assert not stale.exists()
+    os.utime(path, ns=(1, 1))
+    archive.unpack(path, tmp_path / "out.unpacked")
+    assert capsys.readouterr().out.count("unpacking ") == 2
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["CUB.tgz", "CUB_200_2011", "out", "out.unpacked"]
+
+
+@pytest.mark.parametrize("name", ["out.unpacked", ".partial-out.unpacked"])
+@pytest.mark.parametrize("kind", ["folder", "file", "link"])
+def test_what_was_not_unpacked_is_not_removed(folder, tmp_path, name, kind):
+    pack(folder, tmp_path / "CUB.tgz")
+    kept = tmp_path / name
+    if kind == "folder":
+        kept.mkdir()
+        write(kept / "mine.txt", ["mine"])
+    elif kind == "file":
+        kept.write_text("mine")
+    else:
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "elsewhere" / archive.STAMP).touch()
+        kept.symlink_to(tmp_path / "elsewhere")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=rf"{name}: in the way, and nothing says that it was unpacked here"):
+        cub.list_pictures(tmp_path / "CUB.tgz", tmp_path / "out")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_unpacking_that_was_cut_off_starts_anew(folder, tmp_path):
+    pack(folder, tmp_path / "CUB.tgz")
+    partial = tmp_path / ".partial-out.unpacked"
+    (partial / "CUB_200_2011").mkdir(parents=True)
+    (partial / archive.STAMP).touch()
+    (partial / "CUB_200_2011/half.txt").touch()
+    (partial / "link").symlink_to(folder)
+    cub.list_pictures(tmp_path / "CUB.tgz", tmp_path / "out")
+    assert not partial.exists() and folder.is_dir()
+    assert not (tmp_path / "out.unpacked/CUB_200_2011/half.txt").exists()
+
+
 def test_not_a_cub_folder(tmp_path):
     with pytest.raises(UserError, match=r"no images.txt here; expected the CUB_200_2011 folder or CUB_200_2011.tgz"):
-        run_build(tmp_path / "out", source="cub", input=tmp_path)
+        listing(tmp_path)
     with pytest.raises(UserError, match=r"^input=.*nowhere: not found"):
         run_build(tmp_path / "out", source="cub", input=tmp_path / "nowhere")
 
