@@ -196,6 +196,10 @@ def _good_entry(
         entry is None
         or entry.keys() != _ENTRY
         or (entry["file"], entry["items_sha256"]) != (shard.file, _fingerprint(shard))
+        or not _are_lines(entry["mended_boxes"])
+        or not isinstance(entry["skipped"], list)
+        or not all(_are_lines(each) and len(each) == 2 for each in entry["skipped"])
+        or entry["count"] != len(shard.items) - len(entry["skipped"])
         or ((entry["skipped"] or entry["mended_boxes"]) and entry["policies"] != dataclasses.asdict(policies))
         or not path.is_file()
         or path.stat().st_size != entry["bytes"]
@@ -209,6 +213,10 @@ def _good_entry(
     except UserError:  # making the shard again says what is wrong
         unchanged = False
     return entry | {"stamps_sha256": stamps} if unchanged else None
+
+
+def _are_lines(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _write_shards(

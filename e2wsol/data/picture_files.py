@@ -61,7 +61,8 @@ def find(folder: pathlib.Path) -> FoundFiles:
       >>> len(found.pictures), picture_files.summary(found.passed_over)
       (3, '2 .heic files')
     """
-    entries = list(_walk(folder, ()))
+    around = folder.parent.resolve()
+    entries = list(_walk(folder, (around, *around.parents)))
     return FoundFiles(
         tuple(sorted(path for path, reason in entries if not reason)),
         tuple(PassedOver(str(path), reason) for path, reason in sorted(entries) if reason),
@@ -100,11 +101,8 @@ def why_not(path: pathlib.Path) -> str | None:
 
 
 def _walk(folder: pathlib.Path, above: tuple[pathlib.Path, ...]) -> Iterator[tuple[pathlib.Path, str]]:
-    """(path, "" for a picture or the reason) of the files below `folder`; `above`: the real paths on the way there."""
-    real = folder.resolve()
-    if real in above:
-        yield folder, "links to a folder above"
-        return
+    """(path, "" for a picture or the reason) of the files below `folder`; `above`: the real folders that hold it."""
+    above = (*above, folder.resolve())
     for entry in folder.iterdir():
         if not entry.is_dir():
             reason = why_not(entry)
@@ -112,8 +110,10 @@ def _walk(folder: pathlib.Path, above: tuple[pathlib.Path, ...]) -> Iterator[tup
                 yield entry, reason
         elif is_foreign(entry):
             yield from _walk_foreign(entry)
+        elif entry.is_symlink() and entry.resolve() in above:
+            yield entry, "links to a folder above"
         else:
-            yield from _walk(entry, (*above, real))
+            yield from _walk(entry, above)
 
 
 def _walk_foreign(folder: pathlib.Path) -> list[tuple[pathlib.Path, str]]:

@@ -124,7 +124,7 @@ def test_names(tmp_path):
     (root / "Vögel 鳥 🐦\n" / "a\tb.jpg").write_bytes(hostile.jpeg())
     listing = list_folder(root)
     (item,) = listing.splits["train"]
-    picture = prepare(item, classes=listing.classes, options=StoreOptions(), slack=1)
+    picture = prepare(item, classes=listing.classes, options=StoreOptions(), slack=1, on_bad_box="error").record
     assert picture.class_name == "Vögel 鳥 🐦\n" and picture.source_id == "Vögel 鳥 🐦\n/a\tb.jpg"
     (pathlib.Path(os.fsdecode(os.fsencode(root) + b"/\xff"))).mkdir()
     (pathlib.Path(os.fsdecode(os.fsencode(root) + b"/\xff/a.jpg"))).write_bytes(hostile.jpeg())
