@@ -12,7 +12,7 @@ from e2wsol.errors import UserError
 
 # Others are no photos, and Pillow starts other programs for some of them.
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "GIF", "TIFF", "PPM", "JPEG2000")
-MAX_PIXELS = 100_000_000  # 300 MB as RGB
+MAX_PIXELS, MAX_SIDE = 100_000_000, 65_535  # 300 MB as RGB; decoders need memory for each row too
 # All that Pillow knows for FORMATS.
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff"),
@@ -62,9 +62,11 @@ def decode(data: bytes, name: str | pathlib.Path) -> tuple[np.ndarray, bool]:
 
 
 def check_size(size: tuple[int, int], name: str | pathlib.Path) -> None:
-    """Raises a UserError where a picture of (width, height) pixels has more than MAX_PIXELS."""
+    """Raises a UserError where a picture of (width, height) pixels has more than MAX_PIXELS or a side over MAX_SIDE."""
     if size[0] * size[1] > MAX_PIXELS:
         raise UserError(f"{name}: picture of {size[0]}x{size[1]} pixels; at most {MAX_PIXELS:,} are read, reduce it")
+    if max(size) > MAX_SIDE:
+        raise UserError(f"{name}: picture of {size[0]}x{size[1]} pixels; a side may have {MAX_SIDE:,}, reduce it")
 
 
 def orientation(data: bytes) -> int:

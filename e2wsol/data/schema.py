@@ -119,8 +119,8 @@ def parse(serialized: Any) -> dict[str, Any]:
     fractions = tf.stack([parsed[f"image/object/bbox/{side}"] for side in _BOX_SIDES], axis=-1)
     return {
         "jpeg": parsed["image/encoded"],
-        "size": tf.cast(size, tf.int32),
-        "label": tf.cast(parsed["image/class/label"], tf.int32),
+        "size": tf.saturate_cast(size, tf.int32),
+        "label": tf.saturate_cast(parsed["image/class/label"], tf.int32),
         "class_name": parsed["image/class/text"],
         "filename": parsed["image/filename"],
         "source_id": parsed["image/source_id"],

@@ -213,6 +213,9 @@ def broken_picture(**changes):
         ({"jpeg": b"no picture"}, r"record 1 \(made/1\) holds no readable JPEG"),
         ({"jpeg": made_picture(1, 0).jpeg[:-300]}, r"record 1 \(made/1\) holds no readable JPEG"),
         ({"label": 3}, r"record 1 \(made/1\) has label 3; dataset.json names 3 classes"),
+        ({"label": 2**32}, r"record 1 \(made/1\) has label 2147483647; dataset.json names 3 classes"),
+        ({"label": 2**32 + 1}, r"record 1 \(made/1\) has label 2147483647; dataset.json names 3 classes"),
+        ({"label": -(2**32)}, r"record 1 \(made/1\) has label -2147483648; dataset.json names 3 classes"),
     ],
 )
 def test_guard_names_the_broken_record(tmp_path, monkeypatch, changes, message):

@@ -30,7 +30,12 @@ def png_bomb(rows=1000):
     """A gray PNG of SIDE x SIDE zeros, the first `rows` of which, 1000 times as large unpacked, are there."""
     packer = zlib.compressobj()
     packed = b"".join(packer.compress(bytes(SIDE + 1)) for _ in range(rows)) + packer.flush()
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 8, 0, 0, 0, 0)), (b"IDAT", packed), (b"IEND", b"")]
+    return png_that_claims(SIDE, SIDE, packed)
+
+
+def png_that_claims(height, width, packed=b""):
+    """A gray PNG of that size with some bytes of packed rows."""
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", packed), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
         for kind, content in chunks

@@ -9,6 +9,7 @@ import hostile
 import pytest
 from limits import limited
 
+from e2wsol.data import images
 from e2wsol.errors import UserError
 from e2wsol.prediction.inputs import find_pictures
 from tfrecords import archive
@@ -34,6 +35,12 @@ def test_bombs_take_neither_memory_nor_time(tmp_path):
     results = dict(row[0].split(": ") for row in rows)
     refused = {name for name, result in results.items() if result in ("UserError", "InvalidArgumentError")}
     assert refused >= {name for name in results if not name.startswith("wide jpeg")}
+
+
+@pytest.mark.parametrize("size", [(99_999_999, 1), (1, 99_999_999), (70_000, 8)])
+def test_thin_pictures_are_refused_by_their_header(size):
+    with pytest.raises(UserError, match=r"a\.png: picture of \d+x\d+ pixels; a side may have 65,535, reduce it"):
+        images.decode(hostile.png_that_claims(*size), "a.png")
 
 
 @pytest.mark.parametrize("depth", [10, 100_000])
