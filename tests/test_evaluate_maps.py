@@ -152,6 +152,17 @@ def test_predictions_and_validation(stored, tiny_records, tmp_path):
     assert loc["hits"] <= known["hits"]
 
 
+def test_maps_of_no_picture_are_counted(stored, tiny_records, tmp_path, capsys):
+    found = evaluate(stored[0], tiny_records, f"--run_dir={tmp_path / 'out'}")
+    assert found["unmatched_maps"] == 9  # those of split val
+    said = "note: 9 .npy files in {} belong to no picture of split test, such as val/"
+    assert said.format(stored[0]) in capsys.readouterr().out
+    assert (
+        evaluate(stored[0], tiny_records, "--threshold_split=val", f"--run_dir={tmp_path / 'out'}")["unmatched_maps"]
+        == 0
+    )
+
+
 def test_threads_change_nothing(stored, tiny_records, tmp_path):
     results = []
     for threads in (1, 3):

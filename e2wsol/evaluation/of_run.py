@@ -198,7 +198,12 @@ def evaluate_maps(
     result_folder = pathlib.Path(folder or stored.maps)
     if RunFolder(result_folder).flags_file.exists():
         raise ArgumentError("run_dir", result_folder, "a training run, which keeps its own result; give another folder")
-    info = info.without_bad_records((options.split, options.threshold_split), result_folder)
+    splits = tuple(dict.fromkeys(name for name in (options.split, options.threshold_split) if name))
+    info = info.without_bad_records(splits, result_folder)
+    unmatched = maps.check(names for split in splits for names in pipeline.picture_names(info, split))
+    if unmatched and workers.chief:
+        where = f"no picture of split {' or '.join(splits)}"
+        print(f"note: {len(unmatched)} .npy files in {maps.folder} belong to {where}, such as {unmatched[0]}")
     target = _Target(
         name=maps.names[0],
         folder=result_folder,
@@ -208,7 +213,12 @@ def evaluate_maps(
         maps=maps,
         crops=None,
         chooser_split=options.threshold_split or None,
-        facts={"checkpoint": None, "maps": stored.maps, "flags": to_mapping(stored, options, box)},
+        facts={
+            "checkpoint": None,
+            "maps": stored.maps,
+            "unmatched_maps": len(unmatched),
+            "flags": to_mapping(stored, options, box),
+        },
     )
     if workers.chief:
         _prepare_folder(result_folder, info)
