@@ -135,9 +135,9 @@ def finished(output: pathlib.Path, about: dict[str, Any]) -> bool:
     if not output.exists():
         return False
     try:
-        found = json.loads(about_file(output).read_text(encoding="utf-8"))
+        found = json.loads(files.read_text(about_file(output)))
         written = found.pop("sha256")
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, UserError, ValueError, KeyError, AttributeError):
         raise UserError(
             f"--output={output}: exists and has no valid {about_file(output).name}; delete it, or give another name"
         ) from None

@@ -253,7 +253,7 @@ class TrainedRun(Predicting):
         if not file.is_file():
             return None
         try:
-            result = json.loads(file.read_text(encoding="utf-8"))
+            result = json.loads(files.read_text(file))
             thresholds = result["thresholds"]["validation"]
             if thresholds is None or result["protocol"] != protocol:
                 return None

@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
+from e2wsol import files
 from e2wsol.data import bad_records
 from e2wsol.data.bad_records import BadRecord
 from e2wsol.errors import UserError, choose
@@ -212,7 +213,7 @@ def read_document(path: str | pathlib.Path) -> dict[str, Any]:
       UserError: it is not one.
     """
     try:
-        document = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        document = json.loads(files.read_text(path))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise UserError(f"{path}: not found; make it with python -m tfrecords.build") from None
     except (ValueError, RecursionError) as error:

@@ -84,7 +84,7 @@ def read_record(folder: pathlib.Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(files.read_text(file))
         return {**record, "classes": tuple(record["classes"]), "protocol": record["protocol"]}
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file}: not the record of an export ({error}); export the model again") from None
