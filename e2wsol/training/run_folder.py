@@ -17,7 +17,17 @@ PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "absl-py")
 # Flags that say where and how long, not what: a run may go on with others.
 FREE_FLAGS = (
     *("run_dir", "epochs", "data_dir", "data_threads", "data_service", "on_bad_record", "shuffle_buffer"),
-    *("backbone_weights", "strategy", "cluster", "cluster_wait", "replicas", "tpu", "jit", "steps_per_execution"),
+    *(
+        "backbone_weights",
+        "allow_partial_weights",
+        "strategy",
+        "cluster",
+        "cluster_wait",
+        "replicas",
+        "tpu",
+        "jit",
+        "steps_per_execution",
+    ),
     *("log_every", "validate_every", "checkpoint_steps", "tensorboard_pictures"),
 )
 
