@@ -1,6 +1,7 @@
 """Text files as editors leave them, and writing so that a reader, or a crash, never meets half of a file."""
 
 import contextlib
+import hashlib
 import os
 import pathlib
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from e2wsol.errors import UserError
 
 _TEMPORARY = ".tmp-"
+_BLOCK = 1 << 20
 
 
 def read_text(path: str | os.PathLike) -> str:
@@ -73,6 +75,15 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes `text` as UTF-8, as `write_bytes` does."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def sha256(path: str | pathlib.Path) -> str:
+    """Hex SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def remove_leftovers(folder: str | os.PathLike) -> None:

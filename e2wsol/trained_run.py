@@ -342,19 +342,28 @@ class TrainedRun(Predicting):
         finally:
             self.model.class_names, self.model.box = before
 
-    def export(self, output: str | pathlib.Path = "", *, protocol: str = "", threshold: float = -1.0) -> pathlib.Path:
+    def export(
+        self,
+        output: str | pathlib.Path = "",
+        *,
+        protocol: str = "",
+        threshold: float = -1.0,
+        replace: bool = False,
+    ) -> pathlib.Path:
         """Writes the localizer as a SavedModel that needs no e2wsol; see e2wsol.export for its signature.
 
         Args:
           output: its folder; empty for `export` in the run folder.
           protocol: as for `predictor`.
           threshold: likewise.
+          replace: whether an earlier export in the folder may go.
 
         Returns:
           The folder.
 
         Raises:
-          UserError: the folder holds other files, or a lone file has none.
+          UserError: the folder holds an earlier export and `replace` is not set, or files that are in the way; or a
+            lone file has none.
         """
         if output:
             folder = pathlib.Path(output)
@@ -372,7 +381,7 @@ class TrainedRun(Predicting):
             "image_size": self.model.image_size,
             "classes": self.class_names,
         }
-        saved_model.write(self.model, rules, folder, record)
+        saved_model.write(self.model, rules, folder, record, replace=replace)
         return folder
 
     def evaluate(

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
@@ -16,7 +15,7 @@ from e2wsol.errors import UserError, choose
 
 FORMAT = "e2wsol-records/1"
 FILE_NAME = "dataset.json"
-_BLOCK = 1 << 20
+sha256 = files.sha256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -286,12 +285,3 @@ def _check_shard(path: pathlib.Path, expected: int, checksum: str | None, *, dam
         raise UserError(f"{path}: shard has {size} bytes, expected {expected}; run the builder again")
     if checksum is not None and sha256(path) != checksum:
         raise UserError(f"{path}: checksum differs from dataset.json; delete it and run the builder again")
-
-
-def sha256(path: str | pathlib.Path) -> str:
-    """Hex SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
