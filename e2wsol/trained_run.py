@@ -271,12 +271,31 @@ class TrainedRun(Predicting):
         Raises:
           UserError: no records, or records of other classes than the run's.
         """
-        info = dataset.load(data_dir or self.view.data_dir, on_bad_record=on_bad_record)
+        info = dataset.load(data_dir or self._trained_on(), on_bad_record=on_bad_record)
         if self.folder and list(info.classes) != self.folder.classes():
             raise ArgumentError(
                 "data_dir", info.folder, f"other classes than those of the run ({self.folder.dataset_file})"
             )
         return info
+
+    def _trained_on(self) -> str:
+        """The folder of records that the run was trained on: as its flags say, from here or from where it was made.
+
+        Raises:
+          ArgumentError: it is in neither place.
+        """
+        recorded = self.view.data_dir
+        places = [pathlib.Path(recorded).absolute()]
+        run_dir = pathlib.Path(self.flags.get("run_dir", ""))
+        here = self.folder.path.resolve() if self.folder else pathlib.Path()
+        if run_dir.parts and here.parts[-len(run_dir.parts) :] == run_dir.parts:  # a path from the working folder
+            places.append(pathlib.Path(*here.parts[: -len(run_dir.parts)]) / recorded)
+        for place in places:
+            if recorded and (place / dataset.FILE_NAME).exists():
+                return recorded if place == places[0] else str(place)
+        looked = " and ".join(str(place / dataset.FILE_NAME) for place in dict.fromkeys(places))
+        problem = f"the run was trained on {recorded}, but there is no {looked}" if recorded else "the run names none"
+        raise ArgumentError("data_dir", None, f"{problem}; give the folder of the records")
 
     def localizer(self, options: LocalizerOptions) -> Localizer:
         """The model under other localizers than its own maps; made once for the same options."""

@@ -214,7 +214,7 @@ def read_document(path: str | pathlib.Path) -> dict[str, Any]:
     try:
         document = json.loads(files.read_text(path))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise UserError(f"{path}: not found; make it with python -m tfrecords.build") from None
+        raise UserError(f"{pathlib.Path(path).absolute()}: not found; make it with python -m tfrecords.build") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error})") from None
     found = document.get("format") if isinstance(document, dict) else None
