@@ -123,7 +123,10 @@ class OwnedFolder:
         if name not in self._written and os.path.lexists(self.path / name):
             raise UserError(f"{self.path / name}: has come into the folder meanwhile; {_ELSEWHERE}")
         self._written.add(name)
-        self._entries[name] = entry = _Entry(name, size, checksum, self._by)
+        entry = _Entry(name, size, checksum, self._by)
+        if self._entries.get(name) == entry:
+            return
+        self._entries[name] = entry
         self.path.mkdir(parents=True, exist_ok=True)
         with open(self.path / LIST, "a", encoding="utf-8") as file:
             file.write(_line(entry))

@@ -43,11 +43,11 @@ def write_report(
     Raises:
       UserError: a file is missing or malformed.
     """
-    output = _page_file(output, pathlib.Path(result_file), "index.html")
+    page = _page_file(output, pathlib.Path(result_file), "index.html")
     run = _run(pathlib.Path(result_file), "")
     document = report_page(run.result, run.samples, run.classes, pictures=pictures, pseudo_masks=_sheet(run.result))
-    files.write_text(output, document)
-    return output
+    files.write_text(page, document)
+    return page
 
 
 def write_comparison(
@@ -64,12 +64,12 @@ def write_comparison(
     """
     paths = pathlib.Path(result_file), pathlib.Path(other_file)
     names = run_names(*paths)
-    output = _page_file(output, paths[0], f"compare-{names[1].replace('/', '-')}.html")
+    page = _page_file(output, paths[0], f"compare-{names[1].replace('/', '-')}.html")
     first, second = map(_run, paths, names)
     check_comparable(first, second)
     document = comparison_page(first, second, pictures=pictures)
-    files.write_text(output, document)
-    return output
+    files.write_text(page, document)
+    return page
 
 
 def run_names(first: pathlib.Path, second: pathlib.Path) -> tuple[str, str]:
@@ -95,7 +95,7 @@ def _sheet(result):
     return None if sheet is None else sheet[..., ::-1]
 
 
-def _page_file(output, result_file, name):
+def _page_file(output: str | pathlib.Path | None, result_file: pathlib.Path, name: str) -> pathlib.Path:
     """Where the page goes; an ArgumentError where something that is no such page is there."""
     output = pathlib.Path(output) if output else result_file.parent / "report" / name
     if output.is_dir():

@@ -288,8 +288,9 @@ class TrainedRun(Predicting):
         places = [pathlib.Path(recorded).absolute()]
         run_dir = pathlib.Path(self.flags.get("run_dir", ""))
         here = self.folder.path.resolve() if self.folder else pathlib.Path()
-        if run_dir.parts and here.parts[-len(run_dir.parts) :] == run_dir.parts:  # a path from the working folder
-            places.append(pathlib.Path(*here.parts[: -len(run_dir.parts)]) / recorded)
+        depth = len(run_dir.parts)
+        if depth and not run_dir.is_absolute() and here.parts[-depth:] == run_dir.parts:
+            places.append(pathlib.Path(*here.parts[:-depth]) / recorded)
         for place in places:
             if recorded and (place / dataset.FILE_NAME).exists():
                 return recorded if place == places[0] else str(place)

@@ -53,7 +53,7 @@ def find_pictures(
     """
     if not arguments:
         raise UserError("no picture given: name picture files or folders behind the flags")
-    found = {}
+    found: dict[pathlib.Path, tuple[pathlib.Path, str]] = {}
     for argument in arguments:
         for path, name in _listed(pathlib.Path(argument)):
             found.setdefault(path.resolve(), (path, _printable(name)))
