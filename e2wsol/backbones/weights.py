@@ -29,7 +29,7 @@ class LoadReport:
       source: as it was given.
       filled, not_filled: paths of the backbone's variables.
       unused: names in the source that no variable takes.
-      share: part of the backbone's numbers that the source fills, 0 to 1.
+      share: part of the backbone's numbers that the source fills, 0 to 1, those of inserted layers aside.
     """
 
     source: str
@@ -83,12 +83,14 @@ def load_start_weights(
     variables = {variable.path: variable for variable in backbone.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     values, unused = start_values(source, options, shapes, argument=argument)
+    # Layers of a method within the backbone are in no file of start weights.
+    own = [path for path in shapes if path.partition("/")[0] not in backbone.inserted_names]
     report = LoadReport(
         source,
         filled=tuple(path for path in variables if path in values),
         not_filled=tuple(path for path in variables if path not in values),
         unused=unused,
-        share=_numbers(shapes, values) / max(1, _numbers(shapes, shapes)),
+        share=_numbers(shapes, [path for path in own if path in values]) / max(1, _numbers(shapes, own)),
     )
     if report.share < LEAST_SHARE and not allow_partial:
         problem = (

@@ -53,7 +53,7 @@ def test_keras_file_of_a_method_fills_its_backbone(tmp_path):
     source.save(tmp_path / "model.keras")
     model = methods.create("e2net", backbone=VGG, image_size=48, num_classes=4)
     report = load_start_weights(model.backbone, VGG, str(tmp_path / "model.keras"))
-    assert len(report.filled) == 26
+    assert len(report.filled) == 26 and report.share == 1
     assert {path.split("/")[0] for path in report.not_filled} == {"mae_pool3", "mae_pool4", "mae_conv5_3"}
     np.testing.assert_array_equal(
         model.backbone.get_layer("conv4_2").kernel, source.backbone.get_layer("conv4_2").kernel
@@ -383,6 +383,17 @@ def test_imagenet_loads_mobilenet_under_both_conventions(monkeypatch):
     options = BackboneOptions(backbone="mobilenet_v1", backbone_conventions="torch")
     report = load_start_weights(network(options), options, "imagenet")
     assert report.not_filled == () and report.unused == ()
+
+
+@pytest.mark.skipif(not MOBILENET_FILE.exists(), reason="needs shared/data/mobilenet_v1_imagenet.npz")
+def test_layers_of_a_method_do_not_count(tmp_path):
+    """E2Net's attention has almost as many numbers as MobileNetV1 has."""
+    model = methods.METHODS["e2net"](num_classes=3, backbone="mobilenet_v1", image_size=32, weights=str(MOBILENET_FILE))
+    own = sum(variable.numpy().size for variable in network(model.backbone_options).weights)
+    assert model.start_weights.share == pytest.approx(1 - 1024**2 / own)
+    with pytest.raises(UserError, match="allow_partial_weights=true"):
+        np.savez(tmp_path / "a.npz", **{"conv1/kernel": np.zeros((3, 3, 3, 32))})
+        methods.METHODS["e2net"](num_classes=3, backbone="mobilenet_v1", image_size=32, weights=str(tmp_path / "a.npz"))
 
 
 @pytest.mark.skipif(not MOBILENET_FILE.exists(), reason="needs shared/data/mobilenet_v1_imagenet.npz")
