@@ -130,18 +130,20 @@ def finished(output: pathlib.Path, about: dict[str, Any]) -> bool:
     """Whether `output` is whole and was made as `about` says.
 
     Raises:
-      UserError: there is a file of that name that this command did not make.
+      UserError: there is a file of that name, or of that of its about.json, that this command did not make.
     """
-    if not output.exists():
+    if not os.path.lexists(output) and not os.path.lexists(about_file(output)):
         return False
     try:
-        found = json.loads(about_file(output).read_text(encoding="utf-8"))
-        written = found.pop("sha256")
-    except (OSError, ValueError, KeyError, AttributeError):
+        found = json.loads(files.read_text(about_file(output)))
+        written, is_ours = found.pop("sha256"), found["format"] == FORMAT
+    except (OSError, UserError, ValueError, KeyError, AttributeError, TypeError):
+        is_ours = False
+    if not is_ours or (os.path.lexists(output) and not output.is_file()):
         raise UserError(
             f"--output={output}: exists and has no valid {about_file(output).name}; delete it, or give another name"
-        ) from None
-    return found == about and dataset.sha256(output) == written
+        )
+    return output.is_file() and found == about and dataset.sha256(output) == written
 
 
 def predicted(

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from absl import flags
 
-from e2wsol import flagfiles
+from e2wsol import files, flagfiles
 from e2wsol.errors import ArgumentError, UserError
 
 _Options = TypeVar("_Options")
@@ -198,10 +198,23 @@ def without_flagfiles(arguments: Sequence[str]) -> list[str]:
 
 
 class _FlagValues(flags.FlagValues):
-    """absl's flags, whose flagfiles may be named as `flagfiles.find` reads names, nested ones too."""
+    """absl's flags, whose flagfiles are UTF-8 and may be named as `flagfiles.find` reads names, nested ones too."""
 
     def _get_flag_file_lines(self, filename, parsed_file_stack=None):
-        return super()._get_flag_file_lines(flagfiles.find(filename), parsed_file_stack)
+        path, stack = flagfiles.find(filename), parsed_file_stack or ()
+        if not path or path in stack:  # none given, or one that leads back to itself
+            return []
+        try:
+            text = files.read_text(path)
+        except OSError as error:
+            raise flags.CantOpenFlagFileError(str(error)) from error
+        lines = []
+        for line in map(str.strip, text.splitlines()):
+            if self._is_flag_file_directive(line):
+                lines += self._get_flag_file_lines(self._extract_filename(line), (*stack, path))
+            elif line and not line.startswith(("#", "//")):
+                lines.append(line)
+        return lines
 
 
 @functools.cache

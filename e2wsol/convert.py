@@ -26,7 +26,7 @@ import keras
 
 from e2wsol import cli, config, files, releases, train
 from e2wsol.backbones import BackboneOptions, build
-from e2wsol.backbones.weights import applications_values
+from e2wsol.backbones.weights import start_values
 from e2wsol.config import option
 from e2wsol.data import dataset
 from e2wsol.data.dataset import Dataset
@@ -154,7 +154,8 @@ def convert_start_weights(options: ConvertOptions, backbone: BackboneOptions) ->
     """From a file of start weights to an .npz for --backbone_weights."""
     shapes = releases.shapes(build(backbone, 224))
     if options.from_.endswith(".h5"):
-        values, summary = applications_values(backbone, options.from_, argument="from_"), "keras.applications' file"
+        values, _ = start_values(options.from_, backbone, shapes, argument="from_")
+        summary = "keras.applications' file"
         if missing := sorted(shapes.keys() - values.keys()):
             raise UserError(
                 f"--from={options.from_}: holds no {missing[0]} ({len(missing)} variables are missing); give it to "

@@ -27,6 +27,7 @@ class ExportOptions:
     run_dir: str = option("", "run folder of python -m e2wsol.train")
     checkpoint: str = option("", "a .keras file; empty for the run's best checkpoint")
     output: str = option("", "folder of the SavedModel; empty for RUN_DIR/export")
+    replace: bool = option(False, "remove the earlier export in the folder first")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +45,9 @@ def main(flags: ExportFlags, positional: list[str]) -> None:
     if not options.run_dir:
         raise UserError("--run_dir is missing: give a run folder of python -m e2wsol.train")
     run = TrainedRun.in_folder(options.run_dir, checkpoint=options.checkpoint)
-    output = run.export(options.output, protocol=flags.box.protocol, threshold=flags.box.threshold)
-    protocol, choice = run.chosen_protocol(flags.box)
+    box = flags.box
+    output = run.export(options.output, protocol=box.protocol, threshold=box.threshold, replace=options.replace)
+    protocol, choice = run.chosen_protocol(box)
     print(f"wrote {output}: threshold {choice.value:g} ({choice.source}), protocol {protocol.name}")
 
 

@@ -1,12 +1,36 @@
-"""Writing files so that a reader, or a crash, never meets half of one."""
+"""Text files as editors leave them, and writing so that a reader, or a crash, never meets half of a file."""
 
 import contextlib
+import hashlib
 import os
 import pathlib
 import shutil
+import stat
 from collections.abc import Iterator
 
+from e2wsol.errors import UserError
+
 _TEMPORARY = ".tmp-"
+_BLOCK = 1 << 20
+
+
+def read_text(path: str | os.PathLike) -> str:
+    r"""The text of a UTF-8 file, without a byte order mark and with "\n" at every line's end.
+
+    Raises:
+      UserError: it is not UTF-8.
+      OSError: it cannot be read.
+
+    Example:
+      >>> _ = pathlib.Path("a.csv").write_bytes(b"\xef\xbb\xbfx,1\r\n")
+      >>> read_text("a.csv")
+      'x,1\n'
+    """
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            return file.read()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: cannot be read as UTF-8 text ({error}); save it as UTF-8") from None
 
 
 @contextlib.contextmanager
@@ -15,8 +39,12 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
     The temporary name keeps the suffix, for writers that look at it. When the block fails, the
     temporary file is removed and an existing `path` stays as it was.
+
+    Raises:
+      UserError: `path` is a device, a folder or another thing that is no regular file.
     """
     path = pathlib.Path(path)
+    check_replaceable(path)
     temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
     try:
         yield temporary
@@ -24,6 +52,17 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def check_replaceable(path: str | os.PathLike) -> None:
+    """Raises a UserError where `path` is there and is no regular file: a device, a folder, a pipe."""
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a device or pipe"
+        raise UserError(f"{path}: is {kind}; give the name of a file")
 
 
 def write_bytes(path: str | os.PathLike, data: bytes) -> None:
@@ -36,6 +75,15 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes `text` as UTF-8, as `write_bytes` does."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def sha256(path: str | pathlib.Path) -> str:
+    """Hex SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def remove_leftovers(folder: str | os.PathLike) -> None:

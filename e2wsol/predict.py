@@ -3,27 +3,31 @@
 import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
 
 import dataclasses
+import errno
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tqdm
 
-from e2wsol import cli, files
+from e2wsol import cli
 from e2wsol.compute import ComputeOptions
 from e2wsol.config import option
 from e2wsol.data import images
 from e2wsol.errors import UserError
 from e2wsol.localization.protocols import BoxOptions
 from e2wsol.localizers import LocalizerOptions
+from e2wsol.owned_files import OwnedFolder
 from e2wsol.prediction import inputs
-from e2wsol.prediction.formats import FORMATS, RESERVED_STEMS, AnnotatedImage, Detection
+from e2wsol.prediction.formats import FORMATS, AnnotatedImage, Detection, Format
 from e2wsol.prediction.saved_model import ExportedModel
 from e2wsol.trained_run import load
 from e2wsol.visualize import overlay
 
 EXIT_UNREADABLE = 3
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _OVERLAYS = "overlays"
 _OVERLAY_SIDE = 480
 _OVERLAY_QUALITY = 88
@@ -35,6 +39,7 @@ class PredictOptions:
 
     model: str = option("", "run folder, .keras file, or SavedModel folder of e2wsol.export", aliases=("run_dir",))
     output: str = option("predictions", "folder that the files go to")
+    replace: bool = option(False, "remove the earlier result of this command in --output first")
     format: str = option(
         "json",
         "json: predictions.json; coco: annotations.json; voc: an XML a picture; yolo: a text a picture and classes.txt",
@@ -61,22 +66,32 @@ def main(flags: PredictFlags, arguments: list[str]) -> int:
     The threshold is the one that e2wsol.evaluate chose for the run, where it was evaluated; --threshold sets another.
     --localizer=dgl --layer=conv5_1 looks for the object through another localizer than the method's own.
 
-    Exit status: 0 when all is well; 2 for a wrong flag or path; 3 when a picture could not be read: each
-    such picture is named on standard error and left out, the others are written.
+    An earlier result in DIR is replaced with --replace alone, and files that this command did not write, or that were
+    changed since, stay: labels corrected by hand are not lost.
+
+    Exit status: 0 when all is well; 2 for a wrong flag or path; 3 when a picture could not be read, or a file not
+    be written: each is named on standard error and left out, the others are written.
     """
     options, output = flags.prediction, pathlib.Path(flags.prediction.output)
-    pictures = inputs.find_pictures(arguments, leave_out=output / _OVERLAYS, reserved=RESERVED_STEMS)
+    pictures = inputs.find_pictures(arguments, leave_out=output / _OVERLAYS)
+    form, folder = FORMATS[options.format], OwnedFolder(output, "predict")
+    overlays = [_overlay_name(file.stem) for file in pictures if options.overlays]
+    folder.check([*form.names(pictures), *overlays], replace=options.replace)
     predictor = make_predictor(flags)
-    overlay_folder = output / _OVERLAYS if options.overlays else None
-    predictions = predict(predictor, pictures, batch_size=options.batch_size, overlay_folder=overlay_folder)
     about = {"model": options.model, **predictor.about}
-    for name, text in FORMATS[options.format](predictions, predictor.class_names, about).items():
-        files.write_text(output / name, text)
-    unreadable = len(pictures) - len(predictions)
-    print(f"{output}: boxes of {len(predictions)} pictures, {unreadable} unreadable")
+    folder.clear()
+    writer = Writer(folder, form, predictor.class_names, about)
+    try:
+        for found in predict(predictor, pictures, batch_size=options.batch_size, overlays=options.overlays):
+            writer.add(found)
+    finally:  # also of a run that ends early, what was found is kept
+        writer.finish()
+    unreadable = len(pictures) - len(writer.images)
+    unwritten = f", {writer.unwritten} files not written" if writer.unwritten else ""
+    print(f"{output}: boxes of {len(writer.images)} pictures, {unreadable} unreadable{unwritten}")
     if "threshold" in predictor.about:
         print("threshold {threshold:g} ({threshold_from}), protocol {protocol}".format(**predictor.about))
-    return EXIT_UNREADABLE if unreadable else 0
+    return EXIT_UNREADABLE if unreadable or writer.unwritten else 0
 
 
 def make_predictor(flags: PredictFlags) -> Any:
@@ -101,34 +116,43 @@ def make_predictor(flags: PredictFlags) -> Any:
     return run.predictor(**settings)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Found:
+    """What was found in one picture.
+
+    Attributes:
+      image: AnnotatedImage.
+      stem: of the picture's overlay, see inputs.PictureFile.
+      overlay: uint8 RGB (h, w, 3), the picture with its box beside its map; None where none was asked for.
+    """
+
+    image: AnnotatedImage
+    stem: str
+    overlay: np.ndarray | None
+
+
 def predict(
-    predictor: Any,
-    pictures: Sequence[inputs.PictureFile],
-    *,
-    batch_size: int = 8,
-    overlay_folder: pathlib.Path | None = None,
-) -> list[AnnotatedImage]:
+    predictor: Any, pictures: Sequence[inputs.PictureFile], *, batch_size: int = 8, overlays: bool = False
+) -> Iterator[Found]:
     """Localizes the object of every picture; those that cannot be read are named on standard error.
 
     Args:
       predictor: of TrainedRun.predictor.
       pictures: list of inputs.PictureFile.
       batch_size: pictures per call of the predictor.
-      overlay_folder: where overlay pictures go, under the pictures' stems; None writes none.
+      overlays: whether to draw overlays.
 
-    Returns:
-      list of formats.AnnotatedImage, in the order of `pictures` without the unreadable ones.
+    Yields:
+      Found, in the order of `pictures` without the unreadable ones.
     """
-    predictions: list[AnnotatedImage] = []
     with tqdm.tqdm(total=len(pictures), desc="predict", unit="picture") as bar:
         for start in range(0, len(pictures), batch_size):
             chunk = pictures[start : start + batch_size]
-            predictions += _predict_batch(predictor, chunk, overlay_folder, bar)
+            yield from _predict_batch(predictor, chunk, overlays, bar)
             bar.update(len(chunk))
-    return predictions
 
 
-def _predict_batch(predictor, pictures, overlay_folder, bar):
+def _predict_batch(predictor, pictures, overlays, bar):
     readable, views, sizes, shown = [], [], [], []
     for file in pictures:
         try:
@@ -140,15 +164,67 @@ def _predict_batch(predictor, pictures, overlay_folder, bar):
         views.append(predictor.prepare(pixels))
         sizes.append((pixels.shape[1], pixels.shape[0]))
         # Full pictures of a whole batch would fill the memory.
-        shown.append(images.shrink(pixels, _OVERLAY_SIDE) if overlay_folder else None)
-    if not readable:
-        return []
-    found = predictor(views, sizes)
-    if overlay_folder:
-        for file, small, localization in zip(readable, shown, found):
-            tile = overlay.of_localization(small, localization, side=_OVERLAY_SIDE)
-            files.write_bytes(overlay_folder / f"{file.stem}.jpg", images.encode_jpeg(tile, _OVERLAY_QUALITY))
-    return [_annotated(*entry) for entry in zip(readable, found)]
+        shown.append(images.shrink(pixels, _OVERLAY_SIDE) if overlays else None)
+    localizations = predictor(views, sizes) if readable else []
+    for file, small, localization in zip(readable, shown, localizations):
+        tile = overlay.of_localization(small, localization, side=_OVERLAY_SIDE) if overlays else None
+        yield Found(_annotated(file, localization), file.stem, tile)
+
+
+class Writer:
+    """Writes what is found as it comes: label files and overlays at once, documents of all pictures at the end.
+
+    Args:
+      folder: where files go, checked and cleared.
+      form: their format.
+      class_names: names in label order.
+      about: what documents say of the model.
+
+    Attributes:
+      images: the AnnotatedImages so far.
+      unwritten: number of files that could not be written; each is named on standard error.
+    """
+
+    def __init__(self, folder: OwnedFolder, form: Format, class_names: Sequence[str], about: dict[str, Any]):
+        self._folder, self._form, self._class_names, self._about = folder, form, class_names, about
+        self._document_is_written = False
+        self.images: list[AnnotatedImage] = []
+        self.unwritten = 0
+
+    def add(self, found: Found) -> None:
+        """Writes one picture's files; an OSError where no more can be written at all."""
+        self.images.append(found.image)
+        if self._form.label_suffix:
+            self._write([found.image])
+        if found.overlay is not None:
+            self._file(_overlay_name(found.stem), images.encode_jpeg(found.overlay, _OVERLAY_QUALITY))
+
+    def finish(self) -> None:
+        """Writes the document, where the format has one."""
+        if not self._form.label_suffix:
+            self._write(self.images)
+        elif not self._document_is_written:
+            self._write([])
+
+    def _write(self, predictions: Sequence[AnnotatedImage]) -> None:
+        for name, text in self._form.files(predictions, self._class_names, self._about).items():
+            if name != self._form.document or not self._document_is_written:
+                self._file(name, text.encode("utf-8"))
+            self._document_is_written |= name == self._form.document
+
+    def _file(self, name: str, data: bytes) -> None:
+        try:
+            self._folder.write_bytes(name, data)
+        except (OSError, UserError) as error:
+            if getattr(error, "errno", None) in _NO_SPACE:
+                raise
+            self.unwritten += 1
+            reason = error if isinstance(error, UserError) else f"{self._folder.path / name}: {error.strerror}"
+            tqdm.tqdm.write(f"not written: {reason}", file=sys.stderr)
+
+
+def _overlay_name(stem: str) -> str:
+    return f"{_OVERLAYS}/{stem}.jpg"
 
 
 def _annotated(file, found):
@@ -156,7 +232,7 @@ def _annotated(file, found):
         Detection(int(label), name, float(score), tuple(map(float, box)))
         for label, name, score, box in zip(found.labels, found.class_names, found.scores, found.boxes)
     )
-    return AnnotatedImage(file.path.as_posix(), file.name, file.stem, *found.image_size, detections)
+    return AnnotatedImage(file.path.as_posix(), file.name, file.label, *found.image_size, detections)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ import pathlib
 
 import cv2
 
-from e2wsol import cli, files
+from e2wsol import cli, files, owned_files
 from e2wsol.config import option
 from e2wsol.errors import ArgumentError
 from e2wsol.visualize import results
 from e2wsol.visualize.comparison import EvaluatedRun, check_comparable, comparison_page
+from e2wsol.visualize.document import is_page
 from e2wsol.visualize.overlay import PSEUDO_MASK_SHEET
 from e2wsol.visualize.report_page import report_page
 
@@ -42,9 +43,11 @@ def write_report(
     Raises:
       UserError: a file is missing or malformed.
     """
+    page = _page_file(output, pathlib.Path(result_file), "index.html")
     run = _run(pathlib.Path(result_file), "")
     document = report_page(run.result, run.samples, run.classes, pictures=pictures, pseudo_masks=_sheet(run.result))
-    return _written(document, output, pathlib.Path(result_file), "index.html")
+    files.write_text(page, document)
+    return page
 
 
 def write_comparison(
@@ -61,10 +64,12 @@ def write_comparison(
     """
     paths = pathlib.Path(result_file), pathlib.Path(other_file)
     names = run_names(*paths)
+    page = _page_file(output, paths[0], f"compare-{names[1].replace('/', '-')}.html")
     first, second = map(_run, paths, names)
     check_comparable(first, second)
     document = comparison_page(first, second, pictures=pictures)
-    return _written(document, output, paths[0], f"compare-{names[1].replace('/', '-')}.html")
+    files.write_text(page, document)
+    return page
 
 
 def run_names(first: pathlib.Path, second: pathlib.Path) -> tuple[str, str]:
@@ -90,11 +95,12 @@ def _sheet(result):
     return None if sheet is None else sheet[..., ::-1]
 
 
-def _written(document, output, result_file, name):
+def _page_file(output: str | pathlib.Path | None, result_file: pathlib.Path, name: str) -> pathlib.Path:
+    """Where the page goes; an ArgumentError where something that is no such page is there."""
     output = pathlib.Path(output) if output else result_file.parent / "report" / name
     if output.is_dir():
         raise ArgumentError("output", output, f"is a folder; name the page's file, such as {output / name}")
-    files.write_text(output, document)
+    owned_files.check_file(output, "report", is_page)
     return output
 
 

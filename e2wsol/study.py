@@ -25,10 +25,12 @@ from e2wsol import cli, files, flagfiles
 from e2wsol.config import option
 from e2wsol.data import dataset
 from e2wsol.errors import ArgumentError, UserError
+from e2wsol.owned_files import OwnedFolder
 from e2wsol.studies import cells, papers, tables
 from e2wsol.studies.runner import Runner, StoppedError
 from e2wsol.studies.suites import SUITES
 from e2wsol.studies.summary import Summary
+from e2wsol.visualize.document import is_page
 from e2wsol.visualize.results import class_names, load_samples
 from e2wsol.visualize.study_page import study_page
 
@@ -41,6 +43,9 @@ _GIVEN_BY = {
     "seed": "seeds",
     "backbone_weights": "backbone_weights",
 }
+
+
+_WRITTEN = ("study.json", "results.csv", "table.md", "papers.csv", "index.html")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +78,7 @@ def main(options: StudyOptions, more: list[str]) -> int | None:
     if options.dry_run:
         show(plan)
         return None
+    check_output(plan)
     runner = Runner(plan, options.jobs)
     if not options.report_only:
         check_input(plan)
@@ -141,6 +147,15 @@ def check_input(plan: cells.Plan) -> None:
         raise ArgumentError("backbone_weights", weights, "not found; give a file, imagenet or none")
 
 
+def check_output(plan: cells.Plan) -> OwnedFolder:
+    """The study's folder; an ArgumentError where a file that the study did not write has the name of one of its own."""
+    folder = OwnedFolder(plan.folder, "study")
+    page = plan.folder / "index.html"
+    is_study = page.is_file() and is_page(page.read_bytes()[:4096])  # of an earlier version, which kept no list
+    folder.check(_WRITTEN, replace=True, known=_WRITTEN if is_study else ())
+    return folder
+
+
 def show(plan: cells.Plan) -> None:
     """Prints every cell: finished or not, and its commands."""
     for cell in plan.cells():
@@ -160,7 +175,7 @@ def write(plan: cells.Plan, failed: Mapping[str, str], pictures: int = 12) -> No
         first = "".join(f"; {cell} {why}" for cell, why in list(failed.items())[:1])
         more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
         raise ArgumentError("output", plan.folder, f"no finished cell in it{first}{more}")
-    study = summary.document()
+    folder, study = check_output(plan), summary.document()
     table = tables.markdown(study)
     files.write_text(plan.folder / "study.json", json.dumps(study, indent=1) + "\n")
     files.write_text(plan.folder / "results.csv", tables.results_csv(summary))
@@ -169,6 +184,8 @@ def write(plan: cells.Plan, failed: Mapping[str, str], pictures: int = 12) -> No
         shutil.copyfile(papers.PATH, temporary)
     page = study_page(study, *_samples(plan, summary), pictures=pictures)
     files.write_text(plan.folder / "index.html", page)
+    for name in _WRITTEN:
+        folder.add(name)
     print(table)
     print(f"wrote {plan.folder / 'index.html'}, results.csv, papers.csv, study.json and table.md")
 

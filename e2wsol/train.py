@@ -35,6 +35,9 @@ class TrainOptions:
     backbone_weights: str = option(
         "none", "start weights: none, imagenet (keras.applications' file), or a .npz, .keras or .h5 file"
     )
+    allow_partial_weights: bool = option(
+        False, "start from weights that fill less than half of the backbone's numbers, too"
+    )
     tensorboard_pictures: int = option(8, "pictures whose maps TensorBoard shows after each epoch", minimum=0)
     deterministic: bool = option(False, "the same bits from the same flags, at some cost in speed")
 
@@ -77,7 +80,11 @@ def _train(flags, strategy, folder, info):
         model = build(flags, len(info.classes), info.classes)
         _check_classes(model, info)
         report = load_start_weights(
-            model.backbone, flags.backbone, flags.run.backbone_weights, argument="backbone_weights"
+            model.backbone,
+            flags.backbone,
+            flags.run.backbone_weights,
+            argument="backbone_weights",
+            allow_partial=flags.run.allow_partial_weights,
         )
         steps = steps_per_epoch(flags.loop, info)
         rule = optimizers.create(flags.optimizer, steps, flags.compute.precision)

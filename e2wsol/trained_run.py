@@ -253,7 +253,7 @@ class TrainedRun(Predicting):
         if not file.is_file():
             return None
         try:
-            result = json.loads(file.read_text(encoding="utf-8"))
+            result = json.loads(files.read_text(file))
             thresholds = result["thresholds"]["validation"]
             if thresholds is None or result["protocol"] != protocol:
                 return None
@@ -271,12 +271,32 @@ class TrainedRun(Predicting):
         Raises:
           UserError: no records, or records of other classes than the run's.
         """
-        info = dataset.load(data_dir or self.view.data_dir, on_bad_record=on_bad_record)
+        info = dataset.load(data_dir or self._trained_on(), on_bad_record=on_bad_record)
         if self.folder and list(info.classes) != self.folder.classes():
             raise ArgumentError(
                 "data_dir", info.folder, f"other classes than those of the run ({self.folder.dataset_file})"
             )
         return info
+
+    def _trained_on(self) -> str:
+        """The folder of records that the run was trained on: as its flags say, from here or from where it was made.
+
+        Raises:
+          ArgumentError: it is in neither place.
+        """
+        recorded = self.view.data_dir
+        places = [pathlib.Path(recorded).absolute()]
+        run_dir = pathlib.Path(self.flags.get("run_dir", ""))
+        here = self.folder.path.resolve() if self.folder else pathlib.Path()
+        depth = len(run_dir.parts)
+        if depth and not run_dir.is_absolute() and here.parts[-depth:] == run_dir.parts:
+            places.append(pathlib.Path(*here.parts[:-depth]) / recorded)
+        for place in places:
+            if recorded and (place / dataset.FILE_NAME).exists():
+                return recorded if place == places[0] else str(place)
+        looked = " and ".join(str(place / dataset.FILE_NAME) for place in dict.fromkeys(places))
+        problem = f"the run was trained on {recorded}, but there is no {looked}" if recorded else "the run names none"
+        raise ArgumentError("data_dir", None, f"{problem}; give the folder of the records")
 
     def localizer(self, options: LocalizerOptions) -> Localizer:
         """The model under other localizers than its own maps; made once for the same options."""
@@ -342,19 +362,28 @@ class TrainedRun(Predicting):
         finally:
             self.model.class_names, self.model.box = before
 
-    def export(self, output: str | pathlib.Path = "", *, protocol: str = "", threshold: float = -1.0) -> pathlib.Path:
+    def export(
+        self,
+        output: str | pathlib.Path = "",
+        *,
+        protocol: str = "",
+        threshold: float = -1.0,
+        replace: bool = False,
+    ) -> pathlib.Path:
         """Writes the localizer as a SavedModel that needs no e2wsol; see e2wsol.export for its signature.
 
         Args:
           output: its folder; empty for `export` in the run folder.
           protocol: as for `predictor`.
           threshold: likewise.
+          replace: whether an earlier export in the folder may go.
 
         Returns:
           The folder.
 
         Raises:
-          UserError: the folder holds other files, or a lone file has none.
+          UserError: the folder holds an earlier export and `replace` is not set, or files that are in the way; or a
+            lone file has none.
         """
         if output:
             folder = pathlib.Path(output)
@@ -372,7 +401,7 @@ class TrainedRun(Predicting):
             "image_size": self.model.image_size,
             "classes": self.class_names,
         }
-        saved_model.write(self.model, rules, folder, record)
+        saved_model.write(self.model, rules, folder, record, replace=replace)
         return folder
 
     def evaluate(

@@ -9,6 +9,6 @@ run=runs/quickstart
 echo "== writing the synthetic data set to records/synthetic"
 "$PYTHON" -m tfrecords.build --source=synthetic --output=records/synthetic
 train_evaluate_report $run --flagfile=flags/quickstart.cfg
-"$PYTHON" -m e2wsol.export --run_dir=$run
+"$PYTHON" -m e2wsol.export --run_dir=$run --replace
 echo
 echo "Report: $(pwd)/$run/report/index.html"

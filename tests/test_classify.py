@@ -176,6 +176,9 @@ def test_a_file_of_something_else_is_kept(tiny_run, tmp_path, capsys):
     assert run("classify", f"--run_dir={tiny_run}", f"--output={tmp_path / 'a.jsonl'}") == 2
     assert "exists and has no valid a.jsonl.about.json" in capsys.readouterr().err
     assert (tmp_path / "a.jsonl").read_text() == "mine"
+    (tmp_path / "b.jsonl.about.json").write_text('{"sha256": "mine"}')
+    assert run("classify", f"--run_dir={tiny_run}", f"--output={tmp_path / 'b.jsonl'}") == 2
+    assert (tmp_path / "b.jsonl.about.json").read_text() == '{"sha256": "mine"}'
 
 
 def test_missing_pictures_are_named(classes, tiny_run, tmp_path, capsys):

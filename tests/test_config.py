@@ -107,7 +107,7 @@ def test_flags_in_the_place_of_their_flagfiles(tmp_path):
     with pytest.raises(UserError, match=r"^--flagfile=nowhere\.cfg: No such file"):
         config.without_flagfiles(["--flagfile=nowhere.cfg"])
     (tmp_path / "run.cfg").write_bytes(b"--paint=\xff\n")
-    with pytest.raises(UserError, match="--flagfile: cannot be read as UTF-8 text"):
+    with pytest.raises(UserError, match="cannot be read as UTF-8 text"):
         config.without_flagfiles([f"--flagfile={tmp_path}/run.cfg"])
 
 

@@ -1,6 +1,7 @@
 """python -m e2wsol.evaluate --maps, the evaluator without a model."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -150,6 +151,35 @@ def test_predictions_and_validation(stored, tiny_records, tmp_path):
         for metric in ("GT-known Loc", "Top-1 Loc")
     )
     assert loc["hits"] <= known["hits"]
+
+
+def test_a_result_takes_the_place_of_an_earlier_one_alone(stored, tiny_records, tmp_path, capsys):
+    arguments = [f"--maps={stored[0]}", f"--data_dir={tiny_records}", f"--map_size={SIDE}", "--samples=0"]
+    shutil.copytree(tiny_records, tmp_path / "records")
+    changed = json.loads((tmp_path / "records" / "dataset.json").read_text()) | {"name": "other"}
+    (tmp_path / "records" / "dataset.json").write_text(json.dumps(changed))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "result.json").write_text('{"mine": 1}')
+    for folder, name in (("records", "dataset.json"), ("own", "result.json")):
+        before = (tmp_path / folder / name).read_bytes()
+        assert run("evaluate", *arguments, f"--run_dir={tmp_path / folder}") == 2
+        said = f"error: --run_dir={tmp_path / folder}: {name} is there, and evaluate has no record of writing it"
+        assert said in capsys.readouterr().err and (tmp_path / folder / name).read_bytes() == before
+    for _ in range(2):
+        assert run("evaluate", *arguments, f"--run_dir={tmp_path / 'out'}") == 0
+    (tmp_path / "out" / ".e2wsol.jsonl").unlink()  # as earlier versions left it
+    assert run("evaluate", *arguments, f"--run_dir={tmp_path / 'out'}") == 0
+
+
+def test_maps_of_no_picture_are_counted(stored, tiny_records, tmp_path, capsys):
+    found = evaluate(stored[0], tiny_records, f"--run_dir={tmp_path / 'out'}")
+    assert found["unmatched_maps"] == 9  # those of split val
+    said = "note: 9 .npy files in {} belong to no picture of split test, such as val/"
+    assert said.format(stored[0]) in capsys.readouterr().out
+    assert (
+        evaluate(stored[0], tiny_records, "--threshold_split=val", f"--run_dir={tmp_path / 'out'}")["unmatched_maps"]
+        == 0
+    )
 
 
 def test_threads_change_nothing(stored, tiny_records, tmp_path):

@@ -136,14 +136,32 @@ def test_protocol_and_threshold_are_built_in(tiny_run, tmp_path, pictures, proto
     assert json.loads((tmp_path / "model" / "e2wsol.json").read_text())["protocol"] == protocol
 
 
-def test_export_replaces_an_old_one(tiny_run, tmp_path):
+def test_export_replaces_its_own_files_alone(tiny_run, tmp_path, capsys):
     output = tmp_path / "deep" / "model"
     output.mkdir(parents=True)
-    (output / "saved_model.pb").write_bytes(b"old")
-    (output / "old.txt").write_bytes(b"old")
-    assert run("export", f"--run_dir={tiny_run}", f"--output={output}") == 0
-    assert (output / "saved_model.pb").stat().st_size > 1000 and not (output / "old.txt").exists()
+    flags = (f"--run_dir={tiny_run}", f"--output={output}")
+    (output / "saved_model.pb").write_bytes(b"of another program")
+    assert run("export", *flags, "--replace") == 2
+    said = f"error: --output={output}: saved_model.pb is there, and export has no record of writing it; move it away"
+    assert capsys.readouterr().err.splitlines()[-1].startswith(said)
+    assert [path.name for path in output.iterdir()] == ["saved_model.pb"]
+    (output / "saved_model.pb").rename(output / "notes.txt")
+    assert run("export", *flags) == 0
+    before = (output / "saved_model.pb").read_bytes()
+    assert run("export", *flags, "--threshold=0.7") == 2
+    assert "holds an earlier result of export (5 files" in capsys.readouterr().err
+    assert (output / "saved_model.pb").read_bytes() == before
+    assert run("export", *flags, "--threshold=0.7", "--replace") == 0
+    assert json.loads((output / "e2wsol.json").read_text())["threshold"] == 0.7 and load(output).threshold == 0.7
+    names = {"saved_model.pb", "e2wsol.json", "fingerprint.pb", "variables", "notes.txt", ".e2wsol.jsonl"}
+    assert {path.name for path in output.iterdir()} == names
     assert [path.name for path in output.parent.iterdir()] == ["model"]
+
+
+def test_export_into_the_working_folder(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("export", f"--run_dir={tiny_run}", "--output=.") == 0
+    assert (tmp_path / "saved_model.pb").is_file()
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@ import os
 import pytest
 
 from e2wsol import files
+from e2wsol.errors import UserError
 
 
 def test_writes_and_makes_folders(tmp_path):
@@ -40,3 +41,26 @@ def test_leftover_links_to_folders_go_without_the_folder(tmp_path):
     (tmp_path / ".tmp-last").symlink_to("step-4")
     files.remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["step-4"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to a device"])
+def test_what_is_no_regular_file_is_not_replaced(tmp_path, kind):
+    path = tmp_path / "target"
+    make = {
+        "folder": path.mkdir,
+        "pipe": lambda: os.mkfifo(path),
+        "link to a device": lambda: path.symlink_to("/dev/null"),
+    }
+    make[kind]()
+    before = os.lstat(path)
+    words = "is a folder" if kind == "folder" else "is a device or pipe"
+    with pytest.raises(UserError, match=rf"target: {words}; give the name of a file"):
+        files.write_text(path, "new")
+    assert os.lstat(path) == before and os.listdir(tmp_path) == ["target"]
+
+
+def test_a_link_to_a_file_is_replaced(tmp_path):
+    (tmp_path / "old").write_text("old")
+    (tmp_path / "link").symlink_to("old")
+    files.write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").read_text() == "new" and (tmp_path / "old").read_text() == "old"

@@ -1,6 +1,8 @@
 import dataclasses
+import errno
 import io
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -13,7 +15,7 @@ import tensorflow as tf
 from made_runs import run
 from PIL import Image
 
-from e2wsol import backbones, methods, predict, trained_run
+from e2wsol import backbones, files, methods, predict, trained_run
 from e2wsol.data import images
 from e2wsol.errors import UserError
 from e2wsol.localization import protocols
@@ -60,6 +62,10 @@ def red_finder(*, protocol="maxboxacc", threshold=0.2, top_k=1):
 def localize(picture, **options):
     predictor = red_finder(**options)
     return predictor([predictor.prepare(picture)], [picture.shape[1::-1]])[0]
+
+
+def annotated(predictor, pictures, **options):
+    return [found.image for found in predict.predict(predictor, pictures, **options)]
 
 
 def test_box_is_in_the_original_pictures_pixels():
@@ -122,7 +128,7 @@ def test_prediction_is_the_same_alone_and_in_a_batch(tmp_path):
         save(tmp_path / f"{number}.png", red_box_picture(40 + number, 60, (5 * number, 4, 30 + number, 30)))
     pictures = inputs.find_pictures([str(tmp_path)])
     predictor = red_finder()
-    one, all_at_once = (predict.predict(predictor, pictures, batch_size=batch) for batch in (1, 8))
+    one, all_at_once = (annotated(predictor, pictures, batch_size=batch) for batch in (1, 8))
     assert one == all_at_once and len(one) == 5
 
 
@@ -133,7 +139,7 @@ def test_picture_is_turned_upright_as_its_exif_says(tmp_path):
     save(tmp_path / "turned.png", np.rot90(upright).copy(), exif=exif)
     save(tmp_path / "upright.png", upright)
     pictures = inputs.find_pictures([str(tmp_path)])
-    turned, plain = predict.predict(red_finder(), pictures)
+    turned, plain = annotated(red_finder(), pictures)
     assert (turned.width, turned.height) == (plain.width, plain.height) == (100, 60)
     assert turned.detections == plain.detections
 
@@ -145,7 +151,7 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path, capsys):
     (tmp_path / "cut.jpg").write_bytes(whole.getvalue()[:800])
     (tmp_path / "empty.jpg").write_bytes(b"")
     pictures = inputs.find_pictures([str(tmp_path)])
-    found = predict.predict(red_finder(), pictures)
+    found = annotated(red_finder(), pictures)
     assert [prediction.name for prediction in found] == ["good.png"]
     lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "skipped" in line]
     assert len(lines) == 2 and "cut.jpg" in lines[0] and "empty.jpg" in lines[1]
@@ -154,8 +160,8 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path, capsys):
 def test_overlay_shows_the_box_beside_the_map(tmp_path):
     save(tmp_path / "in" / "sub" / "x.png", red_box_picture(100, 200, (50, 25, 150, 75)))
     pictures = inputs.find_pictures([str(tmp_path / "in")])
-    predict.predict(red_finder(), pictures, overlay_folder=tmp_path / "overlays")
-    tile, _ = images.decode((tmp_path / "overlays" / "sub" / "x.jpg").read_bytes(), "x")
+    (found,) = predict.predict(red_finder(), pictures, overlays=True)
+    tile = found.overlay
     assert tile.shape[1] == 2 * 480 + 4 and tile.shape[0] > 240
     # Scaled by 2.4: the box starts near x = 120 and y = 60.
     edge = np.abs(tile[120, 100:140].astype(int) - (255, 122, 0)).sum(-1)
@@ -299,7 +305,7 @@ def test_main_writes_the_format(run_folder, tmp_path, name, expected):
     output = tmp_path / "out"
     assert run("predict", f"--model={run_folder}", f"--output={output}", f"--format={name}", tmp_path / "in") == 0
     written = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
-    assert written == expected | {"overlays/x.jpg", "overlays/sub/x.jpg"}
+    assert written == expected | {"overlays/x.jpg", "overlays/sub/x.jpg", ".e2wsol.jsonl"}
 
 
 def test_main_with_another_protocol(run_folder, tmp_path):
@@ -314,11 +320,113 @@ def test_main_with_another_protocol(run_folder, tmp_path):
     np.testing.assert_allclose(document["pictures"][0]["box"], expected, atol=1e-3)
 
 
+@pytest.fixture
+def two_pictures(run_folder, tmp_path):
+    """(flags of predict, output folder) for in/x.png and in/y.png, as yolo."""
+    for name in "xy":
+        save(tmp_path / "in" / f"{name}.png", red_box_picture(40, 50, (5, 5, 30, 30)))
+    output = tmp_path / "out"
+    flags = (f"--model={run_folder}", f"--output={output}", "--format=yolo", "--nooverlays", tmp_path / "in")
+    return flags, output
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_corrected_labels_and_files_of_others_stay(two_pictures, capsys):
+    flags, output = two_pictures
+    output.mkdir()
+    (output / "notes.md").write_text("mine")
+    assert run("predict", *flags) == 0
+    (output / "x.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    before = contents(output)
+    for more, words in (
+        ((), f"--output={output}: holds an earlier result of predict (3 files, such as classes.txt); give another"),
+        (("--replace",), f"--output={output}: x.txt was changed after predict wrote it; move it away"),
+    ):
+        assert run("predict", *flags, *more) == 2
+        assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {words}")
+        assert contents(output) == before
+    (output / "x.txt").rename(output.parent / "x.txt")
+    assert run("predict", *flags, "--replace", "--format=voc") == 0
+    assert set(contents(output)) == {"x.xml", "y.xml", "notes.md", ".e2wsol.jsonl"}
+    (output / "y.txt").write_text("a label of another program\n")
+    assert run("predict", *flags, "--replace") == 2
+    assert "y.txt is there, and predict has no record of writing it; move it away" in capsys.readouterr().err
+    assert set(contents(output)) == {"x.xml", "y.xml", "y.txt", "notes.md", ".e2wsol.jsonl"}
+
+
+def test_what_cannot_be_written_is_named_and_the_rest_is(two_pictures, capsys, monkeypatch):
+    flags, output = two_pictures
+    write = files.write_bytes
+
+    def failing(path, data):
+        if path.name == "x.txt":
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(path))
+        write(path, data)
+
+    monkeypatch.setattr(files, "write_bytes", failing)
+    assert run("predict", *flags) == 3
+    said = capsys.readouterr()
+    assert f"not written: {output / 'x.txt'}: File name too long" in said.err
+    assert "boxes of 2 pictures, 0 unreadable, 1 files not written" in said.out
+    assert set(contents(output)) == {"classes.txt", "y.txt", ".e2wsol.jsonl"}
+
+
+@pytest.mark.parametrize("form", ["yolo", "json"])
+def test_a_run_that_ends_early_keeps_what_it_found(two_pictures, monkeypatch, form, capsys):
+    flags, output = two_pictures
+    decode = images.decode
+
+    def stopping(data, name):
+        if name.name == "y.png":
+            raise KeyboardInterrupt
+        return decode(data, name)
+
+    monkeypatch.setattr(images, "decode", stopping)
+    assert run("predict", *flags, "--batch_size=1", f"--format={form}") == 130
+    kept = {"yolo": {"classes.txt", "x.txt"}, "json": {"predictions.json"}}[form]
+    assert set(contents(output)) == {*kept, ".e2wsol.jsonl"}
+    if form == "json":
+        assert [each["name"] for each in json.loads(contents(output)["predictions.json"])["pictures"]] == ["x.png"]
+    monkeypatch.setattr(images, "decode", decode)
+    assert run("predict", *flags, f"--format={form}", "--replace") == 0
+
+
+def test_a_full_disk_keeps_what_was_written(two_pictures, capsys, monkeypatch):
+    flags, output = two_pictures
+    write = files.write_bytes
+
+    def full(path, data):
+        if path.name == "y.txt":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        write(path, data)
+
+    monkeypatch.setattr(files, "write_bytes", full)
+    assert run("predict", *flags) == 2
+    assert f"error: {output / 'y.txt'}: No space left" in capsys.readouterr().err.splitlines()[-1]
+    assert set(contents(output)) == {"classes.txt", "x.txt", ".e2wsol.jsonl"}
+
+
+def test_names_that_tools_would_pair_wrongly_end_before_the_network_runs(tmp_path, capsys):
+    for name in ("a.jpg", "a.png"):
+        save(tmp_path / "in" / name, red_box_picture(40, 50, (5, 5, 30, 30)))
+    flags = ("--model=nowhere", f"--output={tmp_path / 'out'}", tmp_path / "in")
+    assert run("predict", "--format=yolo", *flags) == 2
+    assert "error: a pair of pictures would share a label file: a.jpg and a.png" in capsys.readouterr().err
+    assert run("predict", "--format=coco", *flags) == 2
+    assert "error: --model=nowhere: no such file or folder" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_command_exit_statuses(run_folder, tmp_path, capsys):
     arguments = (f"--model={run_folder}", f"--output={tmp_path}/out", f"{tmp_path}/in")
     save(tmp_path / "in" / "x.png", red_box_picture(40, 50, (5, 5, 30, 30)))
     assert run("predict", *arguments, "--nooverlays") == 0
+    assert run("predict", *arguments, "--threshold=2") == 2
+    assert "--threshold=2" in capsys.readouterr().err.splitlines()[-1]
+    arguments = (*arguments, "--replace")
     assert run("predict", *arguments, "--threshold=2") == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: --threshold=2")
     (tmp_path / "in" / "y.jpg").write_bytes(b"no picture")

@@ -1,5 +1,6 @@
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -52,6 +53,26 @@ def test_failure_leaves_the_old_page(tmp_path):
     with pytest.raises(UserError):
         report.write_report(tmp_path / "result.json")
     assert path.read_bytes() == before
+
+
+def test_only_a_page_of_ours_is_replaced(tmp_path):
+    made_up.write_run(tmp_path)
+    page = tmp_path / "page.html"
+    for _ in range(2):
+        report.write_report(tmp_path / "result.json", page)
+    page.write_text("<!doctype html>\n<html>mine</html>")
+    for target, words in {
+        page: "is there and was not written by report; move it away",
+        tmp_path / "result.json": "is there and was not written by report",
+        pathlib.Path("/dev/null"): "is a device or pipe; give the name of a file",
+        tmp_path: "is a folder; name the page's file",
+    }.items():
+        before = os.lstat(target).st_mode, target.read_bytes() if target.is_file() else None
+        with pytest.raises(UserError, match=f"^output={target}: {words}"):
+            report.write_report(tmp_path / "result.json", target)
+        with pytest.raises(UserError, match=f"^output={target}: {words}"):
+            report.write_comparison(tmp_path / "result.json", tmp_path / "result.json", target)
+        assert before == (os.lstat(target).st_mode, target.read_bytes() if target.is_file() else None)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def test_failed_flags_leave_no_run_folder_and_start_weights_are_reported(tiny_re
     source = tiny_run / "checkpoints" / "last" / "model.keras"
     flags = (f"--backbone_weights={source}", "--method=cam", "--epochs=1", "--steps_per_epoch=1")
     assert train_run(tiny_records, tmp_path / "run", *flags, "--learning_rate=0") == 0
-    assert "start weights: 26 variables filled, 0 left" in capsys.readouterr().out
+    assert "start weights: 26 of 26 variables from " in capsys.readouterr().out
     one, other = (trained_run.load_model(path) for path in (source, tmp_path / "run/checkpoints/last/model.keras"))
     np.testing.assert_array_equal(one.backbone.get_layer("conv4_1").kernel, other.backbone.get_layer("conv4_1").kernel)
 

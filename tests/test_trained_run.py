@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 import shutil
 
 import keras
@@ -259,6 +260,35 @@ def test_evaluate_returns_what_it_writes(tiny_records, tmp_path):
     assert (other["protocol"], other["thresholds"]["protocol"]) == ("maxboxaccv2", 0.3)
     with pytest.raises(ArgumentError, match=r"threshold=2\.0: must be at most 1\.0"):
         e2wsol.load(path).evaluate(threshold=2)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("run_dir", ["runs/x", "./runs/x", "elsewhere/x"])
+def test_relative_records_are_found_from_any_folder(tiny_records, tmp_path, monkeypatch, moved, run_dir):
+    """From the working folder first, then from the folder that the run was made in, wherever that is now."""
+    (tmp_path / "made").mkdir()
+    monkeypatch.chdir(tmp_path / "made")
+    shutil.copytree(tiny_records, "records/x")
+    path = made_run(pathlib.Path("runs/x"), pathlib.Path("records/x"), "cam", run_dir=run_dir)
+    assert trained_run.TrainedRun.in_folder(path).records().folder == "records/x"
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    if moved:
+        (tmp_path / "made").rename(tmp_path / "moved")
+    made = tmp_path / ("moved" if moved else "made")
+    run = trained_run.TrainedRun.in_folder(made / "runs/x")
+    here = tmp_path / "other/records/x/dataset.json"
+    if run_dir == "elsewhere/x":
+        with pytest.raises(ArgumentError) as caught:
+            run.records()
+        said = f"data_dir: the run was trained on records/x, but there is no {here}; give the folder of the records"
+        assert str(caught.value) == said
+    else:
+        assert run.records().folder == str(made / "records/x")
+        shutil.rmtree(made / "records")
+        with pytest.raises(ArgumentError, match=rf"there is no {here} and {made}/records/x/dataset.json; give"):
+            run.records()
+    assert run.records(str(tiny_records)).folder == str(tiny_records)
 
 
 def test_methods_as_keras_models():

@@ -45,7 +45,8 @@ def build(
 
     Returns:
       a functional keras.Model from uint8 RGB pictures (B, S, S, 3) in 0..255 to a dict of all end
-      points (B, h, w, c), in order from input to output; the last is the final feature.
+      points (B, h, w, c), in order from input to output; the last is the final feature. Its attribute
+      `inserted_names` has the names of the inserted layers.
 
     Raises:
       UserError: unknown backbone, or an inserted layer at an end point that does not exist.
@@ -56,7 +57,9 @@ def build(
     end_points = EndPoints(inserted)
     family.build(Preprocessing(options.preprocessing, name="preprocessing")(images), options, end_points)
     end_points.check()
-    return keras.Model(images, dict(end_points), name=options.backbone)
+    network = keras.Model(images, dict(end_points), name=options.backbone)
+    network.inserted_names = tuple(layer.name for layer in (inserted or {}).values())
+    return network
 
 
 def _resolved(options: BackboneOptions, family: Architecture) -> BackboneOptions:

@@ -109,7 +109,7 @@ def _to_json(bad: BadRecord) -> dict[str, Any]:
 
 def _read(path: pathlib.Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(files.read_text(path))
         return {key: dict(splits) for key, splits in document.items()}
     except (FileNotFoundError, NotADirectoryError):
         return {}

@@ -2,20 +2,20 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
 from collections.abc import Iterable
 from typing import Any
 
+from e2wsol import files
 from e2wsol.data import bad_records
 from e2wsol.data.bad_records import BadRecord
 from e2wsol.errors import UserError, choose
 
 FORMAT = "e2wsol-records/1"
 FILE_NAME = "dataset.json"
-_BLOCK = 1 << 20
+sha256 = files.sha256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,9 +216,9 @@ def read_document(path: str | pathlib.Path) -> dict[str, Any]:
       UserError: it is not one.
     """
     try:
-        document = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        document = json.loads(files.read_text(path))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise UserError(f"{path}: not found; make it with python -m tfrecords.build") from None
+        raise UserError(f"{pathlib.Path(path).absolute()}: not found; make it with python -m tfrecords.build") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error})") from None
     found = document.get("format") if isinstance(document, dict) else None
@@ -292,12 +292,3 @@ def _check_shard(path: pathlib.Path, expected: int, checksum: str | None, *, dam
         raise UserError(f"{path}: shard has {size} bytes, expected {expected}; run the builder again")
     if checksum is not None and sha256(path) != checksum:
         raise UserError(f"{path}: checksum differs from dataset.json; delete it and run the builder again")
-
-
-def sha256(path: str | pathlib.Path) -> str:
-    """Hex SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

@@ -189,7 +189,7 @@ def _without_left_out(document: dict[str, Any], data: Dataset) -> dict[str, Any]
 def _state(path: pathlib.Path) -> dict[str, Any]:
     """Mask options and shards that progress.json or dataset.json names."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(files.read_text(path))
         return {"made_with": dict(document["created_by"]["pseudo_masks"]), "shards": dataset.shard_entries(document)}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UserError(f"{path}: not made by this command; give another output or delete the folder") from None

@@ -1,5 +1,6 @@
 """Records to batches of uint8 RGB images with tf.data. The views' geometry is that of e2wsol.data.views."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -193,6 +194,17 @@ def train_ids(
     """The picture ids of `count` records of train_dataset's stream from `start_record` on."""
     records = record_streams.endless(_nonempty(data, split), options.shuffle_buffer, seed, start_record).take(count)
     return [schema.parse(serialized)["source_id"].numpy().decode(errors="replace") for _, serialized in records]
+
+
+def picture_names(data: "Dataset", split: str) -> Iterator[tuple[str, str]]:
+    """Yields (id, file name) of every picture of a split in file order, without decoding any."""
+    names = record_streams.stored(_nonempty(data, split)).map(
+        lambda serialized: [schema.parse(serialized)[name] for name in ("source_id", "filename")],
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    with data.reading(split):
+        for source_id, filename in names.as_numpy_iterator():
+            yield source_id.decode(errors="replace"), filename.decode(errors="replace")
 
 
 def eval_pictures(

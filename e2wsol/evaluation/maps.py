@@ -1,8 +1,9 @@
 """Where the maps that are scored come from: a network, other localizers on it, or files of another program."""
 
 import dataclasses
+import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -132,7 +133,7 @@ class StoredMaps:
     """Maps as .npy files named by image, as the wsolevaluation benchmark stores them.
 
     The map of image `a/b.jpg` is `a/b.jpg.npy` in the folder; `a/b.npy` will do too. Besides its id
-    the image's file name in the records is tried.
+    the image's file name in the records is tried. A file is the map of one image alone, see `check`.
 
     Args:
       folder: where the files are, at any depth.
@@ -149,6 +150,38 @@ class StoredMaps:
         if not self.folder.is_dir():
             raise ArgumentError("maps", folder, "no such folder; give the one that holds a .npy file a picture")
         self.names = (self.folder.resolve().name,)
+
+    def check(self, images: Iterable[tuple[str, str]]) -> list[str]:
+        """Looks for the files of all images that will be scored, before any is.
+
+        Args:
+          images: (id, file name) of each in the records.
+
+        Returns:
+          The .npy files that belong to none of them, as paths below the folder, in order.
+
+        Raises:
+          UserError: one file would serve two images.
+        """
+        alike: dict[str, dict[pathlib.Path, str]] = {}  # {path: id} of those that differ in capitals at most
+        for source_id, filename in images:
+            path = self._find(source_id, filename)
+            if path is None:
+                continue
+            owners = alike.setdefault(str(path).casefold(), {})
+            for other, owner in owners.items():
+                if owner != source_id and (other == path or other.samefile(path)):
+                    raise UserError(
+                        f"{path}: would be the map of two pictures, {owner} and {source_id}; name maps by picture id: "
+                        f"{owner}.npy and {source_id}.npy"
+                    )
+            owners[path] = source_id
+        used = {path for owners in alike.values() for path in owners}
+        return sorted(path.relative_to(self.folder).as_posix() for path in self._stored() if path not in used)
+
+    def _stored(self) -> Iterable[pathlib.Path]:
+        for folder, _, names in os.walk(self.folder):
+            yield from (pathlib.Path(folder, name) for name in names if name.endswith(".npy"))
 
     def of_batch(self, batch: dict[str, Any]) -> list[ImageMaps]:
         """The maps of the images of a batch of records; no class is predicted."""
@@ -187,10 +220,20 @@ class StoredMaps:
             raise UserError(f"{path}: values from {found}, expected scores from 0 to 1; {way_out}")
 
     def _path(self, source_id: str, filename: str) -> pathlib.Path:
-        names = [name for name in (source_id, filename) if name]
-        files = [f"{stem}.npy" for name in names for stem in (name, pathlib.PurePosixPath(name).with_suffix(""))]
-        for file in files:
-            if (self.folder / file).is_file():
-                return self.folder / file
-        others = ", ".join(dict.fromkeys(files[1:]))
-        raise UserError(f"{self.folder / files[0]}: no map of picture {source_id} (nor {others} in {self.folder})")
+        path = self._find(source_id, filename)
+        if path is None:
+            first, *others = dict.fromkeys(_file_names(source_id, filename))
+            raise UserError(
+                f"{self.folder / first}: no map of picture {source_id} (nor {', '.join(others)} in {self.folder})"
+            )
+        return path
+
+    def _find(self, source_id: str, filename: str) -> pathlib.Path | None:
+        paths = (self.folder / name for name in _file_names(source_id, filename))
+        return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def _file_names(source_id: str, filename: str) -> list[str]:
+    """What the file of an image's map may be called, the best name first."""
+    names = [name for name in (source_id, filename) if name]
+    return [f"{stem}.npy" for name in names for stem in (name, os.path.splitext(name)[0])]

@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from e2wsol import files
@@ -17,7 +18,7 @@ from e2wsol.compute import ComputeOptions
 from e2wsol.config import option, to_mapping
 from e2wsol.data import dataset, pipeline
 from e2wsol.data.bad_records import on_bad_record_option
-from e2wsol.errors import ArgumentError
+from e2wsol.errors import ArgumentError, UserError
 from e2wsol.evaluation import outcomes, results
 from e2wsol.evaluation.maps import OWN_MAPS, VALUES, MapSource, NetworkMaps, StoredMaps
 from e2wsol.evaluation.predicted_classes import PredictedClasses
@@ -26,12 +27,17 @@ from e2wsol.localization import parallel, protocols
 from e2wsol.localization.metrics import IOU_THRESHOLDS
 from e2wsol.localization.protocols import BoxOptions, BoxProtocol
 from e2wsol.localizers import LocalizerOptions
+from e2wsol.owned_files import OwnedFolder
 from e2wsol.training.run_folder import RunFolder, git_commit, versions
 from e2wsol.training.workers import Workers
+from e2wsol.visualize.results import load_result
 from e2wsol.visualize.samples import SampleKeeper
 
 if TYPE_CHECKING:
     from e2wsol.trained_run import TrainedRun
+
+
+_RESULT_FILES = ("result.json", "samples.npz", outcomes.FILE_NAME, dataset.FILE_NAME)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +204,15 @@ def evaluate_maps(
     result_folder = pathlib.Path(folder or stored.maps)
     if RunFolder(result_folder).flags_file.exists():
         raise ArgumentError("run_dir", result_folder, "a training run, which keeps its own result; give another folder")
-    info = info.without_bad_records((options.split, options.threshold_split), result_folder)
+    owned = OwnedFolder(result_folder, "evaluate", argument="run_dir" if folder else "maps")
+    if workers.chief:
+        owned.check(_RESULT_FILES, replace=True, known=_earlier_result(result_folder, info))
+    splits = tuple(dict.fromkeys(name for name in (options.split, options.threshold_split) if name))
+    info = info.without_bad_records(splits, result_folder)
+    unmatched = maps.check(names for split in splits for names in pipeline.picture_names(info, split))
+    if unmatched and workers.chief:
+        where = f"no picture of split {' or '.join(splits)}"
+        print(f"note: {len(unmatched)} .npy files in {maps.folder} belong to {where}, such as {unmatched[0]}")
     target = _Target(
         name=maps.names[0],
         folder=result_folder,
@@ -208,11 +222,32 @@ def evaluate_maps(
         maps=maps,
         crops=None,
         chooser_split=options.threshold_split or None,
-        facts={"checkpoint": None, "maps": stored.maps, "flags": to_mapping(stored, options, box)},
+        facts={
+            "checkpoint": None,
+            "maps": stored.maps,
+            "unmatched_maps": len(unmatched),
+            "flags": to_mapping(stored, options, box),
+        },
     )
     if workers.chief:
         _prepare_folder(result_folder, info)
-    return _evaluate(target, options, workers, start)
+    found = _evaluate(target, options, workers, start)
+    if workers.chief:
+        for name in _RESULT_FILES:
+            owned.add(name)
+    return found
+
+
+def _earlier_result(folder: pathlib.Path, info: dataset.Dataset) -> Sequence[str]:
+    """Names of the files in a folder of maps that an evaluation left there before it listed its files."""
+    described = folder / dataset.FILE_NAME
+    if described.is_file() and files.sha256(described) == info.description_sha256:
+        try:
+            load_result(RunFolder(folder).result_file)
+            return _RESULT_FILES
+        except (OSError, UserError):  # none yet, or not ours
+            return (dataset.FILE_NAME,)
+    return ()
 
 
 def _evaluate(target: _Target, options: EvaluateOptions, workers: Workers, start: float) -> list[dict[str, Any]]:

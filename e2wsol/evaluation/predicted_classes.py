@@ -5,6 +5,7 @@
 """
 
 import csv
+import io
 import json
 import pathlib
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from e2wsol import files
 from e2wsol.errors import ArgumentError
 
 _KEPT = 5
@@ -46,10 +48,9 @@ class PredictedClasses:
             raise ArgumentError("predictions", path, f"unknown kind of file; give {' or '.join(readers)}")
         self._classes: dict[str, np.ndarray] = {}
         try:
-            with open(path, newline="", encoding="utf-8") as file:
-                for number, entry in entries(file):
-                    self._add(number, *entry)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            for number, entry in entries(io.StringIO(files.read_text(path))):
+                self._add(number, *entry)
+        except (OSError, csv.Error) as error:
             raise ArgumentError("predictions", path, f"cannot be read ({error})") from None
 
     def of(self, source_id: str) -> np.ndarray:

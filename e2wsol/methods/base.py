@@ -56,6 +56,7 @@ class Method(keras.Model):
       backbone: name of an architecture of e2wsol.backbones, or BackboneOptions.
       image_size: side S of the square input, pixels.
       weights: start weights of the backbone: None, "imagenet", or a .npz, .keras or .h5 file.
+      allow_partial_weights: whether weights may fill less than half of the backbone's numbers.
       class_names: names of the classes in label order, for who loads the model; None where it does not know them.
       box: BoxOptions, protocol and threshold of its boxes; None for the method's own protocol.
       name: the model's name.
@@ -108,6 +109,7 @@ class Method(keras.Model):
         backbone: "str | backbones.BackboneOptions" = "vgg16",
         image_size: int = 224,
         weights: str | None = None,
+        allow_partial_weights: bool = False,
         class_names: Sequence[str] | None = None,
         box: BoxOptions | None = None,
         options: Any = None,
@@ -133,7 +135,7 @@ class Method(keras.Model):
         self.options = options
         self.class_names = None if class_names is None else tuple(class_names)
         self.box = box or BoxOptions()
-        self.start_weights = load_start_weights(network, on, weights or "none")
+        self.start_weights = load_start_weights(network, on, weights or "none", allow_partial=allow_partial_weights)
 
     def __init_subclass__(cls, **arguments: Any):
         super().__init_subclass__(**arguments)
@@ -280,7 +282,8 @@ def _backbone_settings() -> list[str]:
 def _signature(method: type[Method]) -> inspect.Signature:
     """What the constructor takes, the fields of the options named one by one."""
     taken = inspect.signature(Method.__init__).parameters
-    named = [taken[name] for name in ("num_classes", "backbone", "image_size", "weights", "class_names", "box", "name")]
+    own = ("num_classes", "backbone", "image_size", "weights", "allow_partial_weights", "class_names", "box", "name")
+    named = [taken[name] for name in own]
     for options in (backbones.BackboneOptions, method.Options):
         named += [
             inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)

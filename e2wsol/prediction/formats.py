@@ -1,6 +1,6 @@
 """Predictions in the file formats that annotation tools read.
 
-Every writer maps predictions to {file name below the output folder: text} and touches no disk. A box
+Every format maps predictions to {file name below the output folder: text} and touches no disk. A box
 without area, which a map without any contrast gives, stays in the JSON format and is left out of the
 others.
 """
@@ -9,12 +9,16 @@ import dataclasses
 import json
 import pathlib
 import re
+import unicodedata
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from e2wsol.errors import UserError
+from e2wsol.prediction.inputs import PictureFile
+
 FORMAT = "e2wsol-predictions/1"
-RESERVED_STEMS = ("classes",)
+_NAMED = 5  # groups of pictures that a message names
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -47,14 +51,14 @@ class AnnotatedImage:
 
     Attributes:
       path: the picture's file.
-      name, stem: see `predict_inputs.PictureFile`.
+      name, label: see `inputs.PictureFile`.
       width, height: pixels of the upright picture.
       detections: tuple of Detection, not empty.
     """
 
     path: str
     name: str
-    stem: str
+    label: str
     width: int
     height: int
     detections: tuple
@@ -85,7 +89,10 @@ def _json_detection(detection):
 
 
 def coco_files(predictions: Predictions, class_names: Sequence[str], about: dict[str, Any]) -> dict[str, str]:
-    """annotations.json of the COCO detection format; ids count from 1, bbox is x, y, width, height."""
+    """annotations.json of the COCO detection format; ids count from 1, bbox is x, y, width, height.
+
+    The segmentation is the box's outline, for tools that want one.
+    """
     pictures: list[dict] = []
     annotations: list[dict] = []
     for image_id, prediction in enumerate(predictions, start=1):
@@ -111,14 +118,14 @@ def _coco_annotation(annotation_id, image_id, detection):
         "bbox": _rounded((x0, y0, x1 - x0, y1 - y0)),
         "area": round((x1 - x0) * (y1 - y0), 3),
         "iscrowd": 0,
-        "segmentation": [],
+        "segmentation": [_rounded((x0, y0, x1, y0, x1, y1, x0, y1))],
         "score": round(detection.score, 6),
     }
 
 
 def voc_files(predictions: Predictions, class_names: Sequence[str], about: dict[str, Any]) -> dict[str, str]:
     """One PASCAL VOC XML a picture; its pixels are whole, count from 1 and include both ends."""
-    return {f"{prediction.stem}.xml": _voc_xml(prediction) for prediction in predictions}
+    return {f"{prediction.label}.xml": _voc_xml(prediction) for prediction in predictions}
 
 
 def _voc_xml(prediction):
@@ -149,7 +156,7 @@ def yolo_files(predictions: Predictions, class_names: Sequence[str], about: dict
     texts = {"classes.txt": "".join(" ".join(name.split()) + "\n" for name in class_names)}
     for prediction in predictions:
         lines = [_yolo_line(d, prediction) for d in prediction.detections if d.has_area]
-        texts[f"{prediction.stem}.txt"] = "".join(lines)
+        texts[f"{prediction.label}.txt"] = "".join(lines)
     return texts
 
 
@@ -168,4 +175,55 @@ def _json(document):
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-FORMATS = {"json": json_files, "coco": coco_files, "voc": voc_files, "yolo": yolo_files}
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A format.
+
+    Attributes:
+      files: makes the texts of predictions, of all at once or, where each picture has a file, of some.
+      document: name of the file that is written once; empty where there is none.
+      label_suffix: suffix of the file that each picture has; empty where they have none.
+    """
+
+    files: Callable[[Predictions, Sequence[str], dict[str, Any]], dict[str, str]]
+    document: str = ""
+    label_suffix: str = ""
+
+    def names(self, pictures: Sequence[PictureFile]) -> list[str]:
+        """The names of all files, below the output folder.
+
+        Raises:
+          UserError: several pictures would share a label file, which tools find by a picture's name without suffix.
+        """
+        documents = [self.document] if self.document else []
+        if not self.label_suffix:
+            return documents
+        by_label: dict[str, list[PictureFile]] = {}
+        for picture in pictures:
+            by_label.setdefault(_folded(picture.label), []).append(picture)
+        groups = [" and ".join(picture.name for picture in group) for group in by_label.values() if len(group) > 1]
+        if groups:
+            count = f"{len(groups)} pairs" if len(groups) > 1 else "a pair"
+            shown = ", ".join(groups[:_NAMED]) + (", ..." if len(groups) > _NAMED else "")
+            raise UserError(
+                f"{count} of pictures would share a label file: {shown}; rename one of each, or predict them apart"
+            )
+        for picture in pictures:
+            if _folded(f"{picture.label}{self.label_suffix}") == self.document:
+                raise UserError(
+                    f"{picture.path}: its label file would be {self.document}, the list of classes; rename it"
+                )
+        return documents + [f"{picture.label}{self.label_suffix}" for picture in pictures]
+
+
+def _folded(name: str) -> str:
+    """The name as file systems see it that know no capitals, or write accents another way."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+FORMATS = {
+    "json": Format(json_files, document="predictions.json"),
+    "coco": Format(coco_files, document="annotations.json"),
+    "voc": Format(voc_files, label_suffix=".xml"),
+    "yolo": Format(yolo_files, document="classes.txt", label_suffix=".txt"),
+}

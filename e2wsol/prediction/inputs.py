@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,21 @@ class PictureFile:
       path: where it is.
       name: its path below the folder it was found in (a lone file: its own name), with slashes; the
         path as given where two folders hold the same name. Unique.
-      stem: `name` without suffix, for output files; numbered where two would be equal. Unique, also
-        where capitals do not count.
+      label: its path below the folder without suffix, by which annotation tools find its label file. Two pictures may
+        have the same.
+      stem: the label, numbered where two would be equal, for other output files. Unique, also where capitals do not
+        count.
     """
 
     path: pathlib.Path
     name: str
+    label: str
     stem: str
 
 
-def find_pictures(arguments, *, leave_out=None, reserved=()):
+def find_pictures(
+    arguments: Sequence[str | os.PathLike], *, leave_out: str | os.PathLike | None = None
+) -> list[PictureFile]:
     """The pictures among files and folders, folders searched all the way down in sorted order.
 
     Files given by name are taken whatever their suffix; in folders those with a picture's suffix
@@ -38,7 +44,6 @@ def find_pictures(arguments, *, leave_out=None, reserved=()):
     Args:
       arguments: paths of files and folders.
       leave_out: a folder to skip, such as one that outputs go to.
-      reserved: stems that outputs must not have.
 
     Returns:
       list of PictureFile, not empty.
@@ -48,7 +53,7 @@ def find_pictures(arguments, *, leave_out=None, reserved=()):
     """
     if not arguments:
         raise UserError("no picture given: name picture files or folders behind the flags")
-    found = {}
+    found: dict[pathlib.Path, tuple[pathlib.Path, str]] = {}
     for argument in arguments:
         for path, name in _listed(pathlib.Path(argument)):
             found.setdefault(path.resolve(), (path, _printable(name)))
@@ -56,8 +61,10 @@ def find_pictures(arguments, *, leave_out=None, reserved=()):
         root = pathlib.Path(leave_out).resolve()
         found = {real: entry for real, entry in found.items() if root not in real.parents}
     if not found:
-        raise UserError(f"{', '.join(arguments)}: no picture found; suffixes {', '.join(images.SUFFIXES)} count")
-    return _named(found.values(), reserved)
+        raise UserError(
+            f"{', '.join(map(str, arguments))}: no picture found; suffixes {', '.join(images.SUFFIXES)} count"
+        )
+    return _named(list(found.values()))
 
 
 def _listed(path):
@@ -74,18 +81,18 @@ def _printable(text):
     return os.fsencode(text).decode("utf-8", "replace")
 
 
-def _named(entries, reserved):
+def _named(entries):
     count = collections.Counter(name for _, name in entries)
-    taken = {stem.casefold() for stem in reserved}
+    taken: set[str] = set()
     pictures = []
     for path, name in entries:
         unique = name if count[name] == 1 else _printable(path.as_posix())
-        pictures.append(PictureFile(path, unique, _free_stem(name, taken)))
+        label = pathlib.PurePosixPath(name).with_suffix("").as_posix()
+        pictures.append(PictureFile(path, unique, label, _free_stem(label, taken)))
     return pictures
 
 
-def _free_stem(name, taken):
-    stem = pathlib.PurePosixPath(name).with_suffix("").as_posix()
+def _free_stem(stem, taken):
     free, number = stem, 1
     while free.casefold() in taken:
         number += 1

@@ -4,6 +4,7 @@ import functools
 import json
 import pathlib
 import shutil
+import tempfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,42 +13,51 @@ import numpy as np
 from e2wsol import files, quiet_tensorflow
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization.protocols import BoxProtocol
+from e2wsol.owned_files import OwnedFolder
 from e2wsol.prediction.predictors import OBJECT, Localization, Predicting
 
 FILE_NAME = "saved_model.pb"
 RECORD = "e2wsol.json"
 _OUTPUTS = {"map", "box"}
+_NAMES = (FILE_NAME, RECORD, "fingerprint.pb", "variables/variables.index", "variables/variables.data-00000-of-00001")
 
 
-def write(model: Any, protocol: BoxProtocol, output: str | pathlib.Path, record: dict[str, Any]) -> None:
-    """Writes the SavedModel of a method with `record` as e2wsol.json beside it, whole or not at all.
+def write(
+    model: Any, protocol: BoxProtocol, output: str | pathlib.Path, record: dict[str, Any], *, replace: bool = False
+) -> None:
+    """Writes the SavedModel of a method with `record` as e2wsol.json beside it.
 
     Args:
       model: Method.
       protocol: BoxProtocol; its default threshold is built in.
-      output: its folder: a new or empty one, or one that holds a SavedModel.
+      output: its folder; other files in it stay.
       record: JSON-ready; what `read_record` gives.
+      replace: whether an earlier export in the folder may go.
 
     Raises:
-      ArgumentError: the folder holds other files and no SavedModel.
+      ArgumentError: the folder holds an earlier export and `replace` is not set, or files that are in the way.
       UserError: Keras does not run on TensorFlow.
     """
     quiet_tensorflow.require("export")
     import tensorflow as tf
 
-    output = pathlib.Path(output)
-    if output.exists() and not (output / FILE_NAME).exists() and any(output.iterdir()):
-        raise ArgumentError("output", output, "holds other files and no SavedModel; give an empty or new folder")
-    temporary = output.with_name(f".tmp-{output.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
+    folder = OwnedFolder(output, "export")
+    folder.check(_NAMES, replace=replace)
     module = _exported(model, protocol)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    temporary = pathlib.Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.path))
     try:
         tf.saved_model.save(module, str(temporary), signatures={"serving_default": module.predict})
         files.write_text(temporary / RECORD, json.dumps(record, indent=1) + "\n")
-        shutil.rmtree(output, ignore_errors=True)
-        temporary.rename(output)
+        made = {path.relative_to(temporary).as_posix(): path for path in temporary.rglob("*") if path.is_file()}
+        folder.check(made, replace=replace)
+        folder.clear()
+        for name in sorted(made, key=lambda name: name == FILE_NAME):  # that by which it is known comes last
+            folder.take(name, made[name])
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if not any(folder.path.iterdir()):
+            folder.path.rmdir()
 
 
 def _exported(model: Any, protocol: BoxProtocol) -> Any:
@@ -84,7 +94,7 @@ def read_record(folder: pathlib.Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(files.read_text(file))
         return {**record, "classes": tuple(record["classes"]), "protocol": record["protocol"]}
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file}: not the record of an export ({error}); export the model again") from None

@@ -142,7 +142,7 @@ class Plan:
     def seconds(self, name: str) -> float | None:
         """The seconds that a finished cell took, None where it is not finished."""
         file = self.done_file(name)
-        return json.loads(file.read_text(encoding="utf-8"))["seconds"] if file.exists() else None
+        return json.loads(files.read_text(file))["seconds"] if file.exists() else None
 
     def is_done(self, cell: Cell) -> bool:
         """Whether a Cell is finished.
@@ -153,7 +153,7 @@ class Plan:
         file = self.done_file(cell.name)
         if not file.exists():
             return False
-        done = json.loads(file.read_text(encoding="utf-8"))["commands"]
+        done = json.loads(files.read_text(file))["commands"]
         for before, now in itertools.zip_longest(done, written_out(cell), fillvalue=()):
             if before != now:
                 changed = [flag for flag in now if flag not in before] or [flag for flag in before if flag not in now]
@@ -166,7 +166,7 @@ class Plan:
     def spend(self, cell: Cell, seconds: float) -> float:
         """Adds to a cell's seconds; returns those of all its starts, but for killed ones."""
         file = self.done_file(cell.name).with_suffix(".seconds")
-        seconds += float(file.read_text()) if file.exists() else 0
+        seconds += float(files.read_text(file)) if file.exists() else 0
         files.write_text(file, f"{seconds:.3f}\n")
         return seconds
 

@@ -6,9 +6,11 @@ Grad-CAM and Grad-CAM++ have no row: no absolute score of theirs was found in a 
 
 import csv
 import dataclasses
+import io
 import pathlib
 from collections.abc import Sequence
 
+from e2wsol import files
 from e2wsol.errors import UserError
 
 PATH = pathlib.Path(__file__).with_name("papers.csv")
@@ -69,11 +71,10 @@ def load(path: pathlib.Path = PATH) -> list[PublishedScores]:
       UserError: other columns, an unknown method or data set, no backbone or source, a score that is no number from 0
         to 100, or no score at all; names file, line and value.
     """
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames != _COLUMNS:
-            raise UserError(f"{path}: columns {reader.fieldnames}: must be {', '.join(_COLUMNS)}")
-        return [_row(values, f"{path}, line {reader.line_num}") for values in reader]
+    reader = csv.DictReader(io.StringIO(files.read_text(path)))
+    if reader.fieldnames != _COLUMNS:
+        raise UserError(f"{path}: columns {reader.fieldnames}: must be {', '.join(_COLUMNS)}")
+    return [_row(values, f"{path}, line {reader.line_num}") for values in reader]
 
 
 def _row(values, where):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from e2wsol import files
 from e2wsol.errors import UserError
 from e2wsol.evaluation import outcomes
 from e2wsol.localization import bootstrap
@@ -135,7 +136,7 @@ def load(folder: pathlib.Path) -> EvaluatedCell:
     """
     file = folder / "result.json"
     try:
-        result = json.loads(file.read_text(encoding="utf-8"))
+        result = json.loads(files.read_text(file))
     except FileNotFoundError:
         raise UserError(f"{file}: does not exist; python -m e2wsol.evaluate writes it") from None
     except ValueError as error:

@@ -32,7 +32,7 @@ class MetricsFile(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Drops the lines of steps after `start_step`."""
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        lines = files.read_text(self.path).splitlines() if self.path.exists() else []
         kept = [line for line in lines if _step_of(line) <= self.start_step]
         files.write_text(self.path, "".join(line + "\n" for line in kept))
 

@@ -116,13 +116,13 @@ def _intact(path: pathlib.Path) -> bool:
     try:
         checksums = read_state(path)["sha256"]
         return all(sha256(path / name) == checksums[name] for name in _FILES)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, UserError, ValueError, KeyError, TypeError):
         return False
 
 
 def read_state(path: str | pathlib.Path) -> dict[str, Any]:
     """The state.json of a checkpoint."""
-    return json.loads((pathlib.Path(path) / "state.json").read_text(encoding="utf-8"))
+    return json.loads(files.read_text(pathlib.Path(path) / "state.json"))
 
 
 def restore(path: str | pathlib.Path, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:

@@ -17,7 +17,17 @@ PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "absl-py")
 # Flags that say where and how long, not what: a run may go on with others.
 FREE_FLAGS = (
     *("run_dir", "epochs", "data_dir", "data_threads", "data_service", "on_bad_record", "shuffle_buffer"),
-    *("backbone_weights", "strategy", "cluster", "cluster_wait", "replicas", "tpu", "jit", "steps_per_execution"),
+    *(
+        "backbone_weights",
+        "allow_partial_weights",
+        "strategy",
+        "cluster",
+        "cluster_wait",
+        "replicas",
+        "tpu",
+        "jit",
+        "steps_per_execution",
+    ),
     *("log_every", "validate_every", "checkpoint_steps", "tensorboard_pictures"),
 )
 
@@ -77,7 +87,7 @@ class RunFolder:
     def flags(self) -> dict[str, Any]:
         """The flags of the run, as a mapping."""
         try:
-            return json.loads(self.flags_file.read_text(encoding="utf-8"))["flags"]
+            return json.loads(files.read_text(self.flags_file))["flags"]
         except FileNotFoundError:
             raise UserError(
                 f"{self.path}: no run folder (no flags.json); make one with python -m e2wsol.train"
@@ -93,7 +103,7 @@ class RunFolder:
         """Says "4 of 9 epochs" of a run that has not come to its last epoch; empty for others, converted ones too."""
         if not self.metrics_file.exists():
             return ""
-        lines = self.metrics_file.read_text(encoding="utf-8").splitlines()
+        lines = files.read_text(self.metrics_file).splitlines()
         done, planned = sum(line.startswith('{"kind": "epoch"') for line in lines), self.flags()["epochs"]
         return f"{done} of {planned} epochs" if done < planned else ""
 

@@ -8,6 +8,13 @@ from typing import Any
 
 from e2wsol.visualize.page_assets import CSS, SCRIPT
 
+START = '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy"'
+
+
+def is_page(start: bytes) -> bool:
+    """Whether a file that begins with these bytes is such a document."""
+    return start.startswith(START.encode()) and b"script-src 'sha256-" in start
+
 
 def document(title: str, sections: Iterable[str], css: str = "") -> str:
     """The HTML document of some sections; empty ones are left out. `css` is added to the pages' own style.
@@ -17,8 +24,7 @@ def document(title: str, sections: Iterable[str], css: str = "") -> str:
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode("utf-8")).digest()).decode("ascii")
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'{START} content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{CSS}{css}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(section for section in sections if section)

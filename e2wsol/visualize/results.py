@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from e2wsol import files
 from e2wsol.data import dataset
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization.baselines import CENTRE_BOX
@@ -69,7 +70,7 @@ def load_result(file: str | pathlib.Path) -> Result:
       UserError: the file is no JSON, or a part is missing or of another kind.
     """
     try:
-        result = json.loads(pathlib.Path(file).read_text(encoding="utf-8"))
+        result = json.loads(files.read_text(file))
     except ValueError as error:
         raise UserError(f"{file}: no JSON ({error}); evaluate the run again") from None
     problem = _problem(result)

@@ -1,4 +1,5 @@
 import pathlib
+import re
 
 import keras
 import numpy as np
@@ -39,7 +40,7 @@ def test_npz_fills_by_name_and_reports(tmp_path):
     report = load_start_weights(model, VGG, str(tmp_path / "start.npz"))
     assert report.not_filled == ("conv5_3/kernel",) and report.unused == ("fc8/kernel",)
     assert len(report.filled) == 25 and "\n" not in report.text()
-    assert all(text in report.text() for text in ("25 variables filled", "conv5_3/kernel", "fc8/kernel"))
+    assert all(text in report.text() for text in ("25 of 26 variables", "conv5_3/kernel", "fc8/kernel"))
     found = values(model)
     np.testing.assert_array_equal(found.pop("conv5_3/kernel"), untouched)
     for path, value in found.items():
@@ -52,7 +53,7 @@ def test_keras_file_of_a_method_fills_its_backbone(tmp_path):
     source.save(tmp_path / "model.keras")
     model = methods.create("e2net", backbone=VGG, image_size=48, num_classes=4)
     report = load_start_weights(model.backbone, VGG, str(tmp_path / "model.keras"))
-    assert len(report.filled) == 26
+    assert len(report.filled) == 26 and report.share == 1
     assert {path.split("/")[0] for path in report.not_filled} == {"mae_pool3", "mae_pool4", "mae_conv5_3"}
     np.testing.assert_array_equal(
         model.backbone.get_layer("conv4_2").kernel, source.backbone.get_layer("conv4_2").kernel
@@ -78,6 +79,141 @@ def test_wrong_files_are_named(tmp_path):
         with pytest.raises(UserError, match=expected) as caught:
             load_start_weights(network(), VGG, str(tmp_path / name))
         assert str(caught.value).startswith(f"weights={tmp_path / name}: ")
+
+
+def partial(tmp_path, variables):
+    """An .npz with these variables of the small VGG16 alone."""
+    source = values(network(seed=1))
+    np.savez(tmp_path / "part.npz", **{path: source[path] for path in variables})
+    return str(tmp_path / "part.npz")
+
+
+def test_too_little_is_refused_unless_asked_for(tmp_path):
+    model, total = network(seed=2), 0
+    before, sizes = values(model), {variable.path: variable.numpy().size for variable in model.weights}
+    largest_first = sorted(sizes, key=sizes.get, reverse=True)
+    for count in range(1, 27):
+        total += sizes[largest_first[count - 1]]
+        if enough := 2 * total >= sum(sizes.values()):
+            break
+        file, share = partial(tmp_path, largest_first[:count]), total / sum(sizes.values())
+        words = (
+            f"fills {share:.1%} of the numbers of vgg16 \\({count} of 26 variables; missing: .* and {22 - count} more"
+        )
+        with pytest.raises(UserError, match=words) as caught:
+            load_start_weights(model, VGG, file)
+        assert str(caught.value).startswith(f"weights={file}: ") and "allow_partial_weights=true" in str(caught.value)
+    assert enough and all(np.array_equal(value, before[path]) for path, value in values(model).items())
+    report = load_start_weights(model, VGG, file, allow_partial=True)
+    assert report.share == pytest.approx(share) and len(report.filled) == count - 1
+    report = load_start_weights(model, VGG, partial(tmp_path, largest_first[:count]))
+    assert report.share == pytest.approx(total / sum(sizes.values())) and report.share >= 0.5
+
+
+def test_another_network_with_a_layer_of_the_same_name_is_refused(tmp_path):
+    layers = [keras.layers.Conv2D(32, 3, use_bias=False, name="conv1"), keras.layers.Conv2D(8, 3)]
+    keras.Sequential([keras.Input((32, 32, 3)), *layers]).save(tmp_path / "other.keras")
+    options = BackboneOptions(backbone="mobilenet_v1")
+    with pytest.raises(UserError, match=r"fills 0\.0% of the numbers of mobilenet_v1 \(1 of 135 variables; missing: "):
+        load_start_weights(network(options), options, str(tmp_path / "other.keras"))
+
+
+TWINS = {name: family.applications for name, family in backbones.ARCHITECTURES.items() if family.applications}
+SAVED = {"sequential": ".keras", "alone": ".weights.h5", "flat": ".npz", "nested": ".h5"}
+
+
+def random_weights(model):
+    rng = np.random.default_rng(0)
+    for variable in model.weights:
+        if "float" in variable.dtype:
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    return model
+
+
+def transfer(base, form):
+    """A user's classifier on a network of keras.applications."""
+    if form == "alone":
+        return base
+    if form == "flat":
+        return keras.Model(base.input, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(base.output)))
+    head = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)]
+    inside = keras.Sequential([keras.Input((96, 96, 3)), keras.layers.Rescaling(1 / 255), base, *head])
+    return inside if form == "sequential" else keras.Sequential([keras.Input((96, 96, 3)), inside])
+
+
+def save_as(model, folder, kind):
+    file = str(folder / f"start{kind}")
+    if kind == ".weights.h5":
+        model.save_weights(file)
+    elif kind == ".npz":
+        np.savez(file, **{variable.path: variable.numpy() for variable in model.weights})
+    else:
+        model.save(file)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("backbone", "form", "kind"),
+    [
+        pytest.param("mobilenet_v1", "sequential", ".keras"),
+        pytest.param("mobilenet_v1", "nested", ".weights.h5"),
+        *(pytest.param("mobilenet_v1", form, ".weights.h5", marks=pytest.mark.slow) for form in ("sequential", "flat")),
+        *(
+            pytest.param(backbone, form, kind, marks=pytest.mark.slow)
+            for backbone in TWINS
+            for form, kind in SAVED.items()
+            if backbone != "efficientnet_b7" or form == "alone"
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning")
+def test_a_users_own_network_of_keras_applications_fills_ours(tmp_path, backbone, form, kind):
+    """Every value is that of their variable; those of layers that Keras numbers are found by the order of creation."""
+    for layer in (keras.layers.Conv2D(1, 1), keras.layers.BatchNormalization()):
+        assert layer.name  # Keras' numbers do not start at 0
+    base = random_weights(
+        getattr(keras.applications, TWINS[backbone])(weights=None, include_top=False, input_shape=(96, 96, 3))
+    )
+    options = BackboneOptions(backbone=backbone)
+    file = save_as(transfer(base, form), tmp_path, kind)
+    ours = network(options, image_size=32)
+    before = values(ours)
+    report = load_start_weights(ours, options, file)
+    assert {path.split("/")[-1] for path in report.not_filled} <= {"gamma"}  # InceptionV3 there has none
+    assert len(report.filled) + len(report.not_filled) == len(ours.weights) and report.share > 0.99
+    found = values(ours)
+    for path in report.not_filled:
+        np.testing.assert_array_equal(found[path], before[path])
+    for path in report.filled:
+        np.testing.assert_array_equal(found[path], value_of_twin(backbone, base, path))
+
+
+def number_of(name):
+    """Keras' running number in the name of a layer or a variable of it."""
+    return int((re.search(r"_(\d+)(/|$)", name) or [0, 0])[1])
+
+
+def value_of_twin(backbone, base, path):
+    """The value of keras.applications' variable for ours, found by the order in which Keras made the layers."""
+    layer, variable = path.rsplit("/", 1)
+    family = backbones.ARCHITECTURES[backbone]
+    if not family.applications_order:
+        return getattr(base.get_layer(family.application_layers.get(layer, layer)), variable).numpy()
+    kind = keras.layers.BatchNormalization if layer.endswith("_bn") else keras.layers.Conv2D
+    made = sorted((each for each in base.layers if isinstance(each, kind)), key=lambda each: number_of(each.name))
+    number = family.applications_order.index(layer.removesuffix("_bn"))
+    return getattr(made[number], variable).numpy()
+
+
+def test_two_networks_in_one_file_are_refused(tmp_path):
+    images = keras.Input((32, 32, 3))
+    parts = [
+        keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3, name="conv1_1")], name=name)
+        for name in ("teacher", "student")
+    ]
+    keras.Model(images, [part(images) for part in parts]).save(tmp_path / "two.keras")
+    with pytest.raises(UserError, match="holds two variables called conv1_1/kernel; save the network alone"):
+        load_start_weights(network(), VGG, str(tmp_path / "two.keras"))
 
 
 def test_wrong_shape_fills_nothing(tmp_path):
@@ -208,7 +344,8 @@ def test_inception_v3_slim_is_keras_applications_from_the_second_pool_on(incepti
     ours = network(options, image_size=72)
     report = load_start_weights(ours, options, "imagenet")
     assert report.not_filled == () and len(report.filled) == 4 * 70
-    assert {path.split("_")[1][0] for path in report.unused} == {"7"}
+    convolutions = sorted((w.path for w in theirs.weights if w.path.endswith("/kernel")), key=number_of)
+    assert {path for path in report.unused if path.endswith("/kernel")} == set(convolutions[70:])  # from block 7a on
     _, second_pool, *_ = pool_names(theirs)
     before, their_before = "pool2", second_pool
     for number, name in enumerate(["5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e"]):
@@ -246,6 +383,17 @@ def test_imagenet_loads_mobilenet_under_both_conventions(monkeypatch):
     options = BackboneOptions(backbone="mobilenet_v1", backbone_conventions="torch")
     report = load_start_weights(network(options), options, "imagenet")
     assert report.not_filled == () and report.unused == ()
+
+
+@pytest.mark.skipif(not MOBILENET_FILE.exists(), reason="needs shared/data/mobilenet_v1_imagenet.npz")
+def test_layers_of_a_method_do_not_count(tmp_path):
+    """E2Net's attention has almost as many numbers as MobileNetV1 has."""
+    model = methods.METHODS["e2net"](num_classes=3, backbone="mobilenet_v1", image_size=32, weights=str(MOBILENET_FILE))
+    own = sum(variable.numpy().size for variable in network(model.backbone_options).weights)
+    assert model.start_weights.share == pytest.approx(1 - 1024**2 / own)
+    with pytest.raises(UserError, match="allow_partial_weights=true"):
+        np.savez(tmp_path / "a.npz", **{"conv1/kernel": np.zeros((3, 3, 3, 32))})
+        methods.METHODS["e2net"](num_classes=3, backbone="mobilenet_v1", image_size=32, weights=str(tmp_path / "a.npz"))
 
 
 @pytest.mark.skipif(not MOBILENET_FILE.exists(), reason="needs shared/data/mobilenet_v1_imagenet.npz")

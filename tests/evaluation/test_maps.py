@@ -1,3 +1,5 @@
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -77,3 +79,50 @@ def test_missing_map_names_the_file(tmp_path):
     (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(UserError, match=r"cut\.npy: cannot be read"):
         StoredMaps(tmp_path, size=8, values="scores").read("cut.jpg")
+
+
+TWO = (("ants/0.jpg", "0.jpg"), ("bees/0.jpg", "0.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("files", "images", "serves_two"),
+    [
+        (["0"], TWO, "0"),
+        (["0.jpg"], TWO, "0.jpg"),
+        (["a/b"], (("a/b.jpg", "b.jpg"), ("a/b.png", "b.png")), "a/b"),
+        (["bird.v1"], (("bird.v1.jpg", ""), ("bird.v1.png", "")), "bird.v1"),
+        (["ants/0", "0"], (*TWO, ("cats/0.jpg", "0.jpg")), "0"),
+        (["ants/0", "0"], TWO, None),  # what is named by id wins, the other file is the other picture's
+        (["ants/0.jpg", "bees/0"], TWO, None),
+        (["A/0", "a/0"], (("A/0.jpg", ""), ("a/0.jpg", "")), None),
+        (["ants/0"], (TWO[0], TWO[0]), None),  # the same picture in two splits
+    ],
+)
+def test_one_file_is_the_map_of_one_picture(tmp_path, files, images, serves_two):
+    for name in files:
+        store(tmp_path, name, SCORES)
+    maps = StoredMaps(tmp_path, size=8, values="scores")
+    if serves_two is None:
+        assert maps.check(images) == []
+        return
+    with pytest.raises(UserError) as caught:
+        maps.check(images)
+    first, second = images[-2:] if serves_two == "0" and len(images) == 3 else images[:2]
+    words = f"would be the map of two pictures, {first[0]} and {second[0]}; name maps by picture id: {first[0]}.npy"
+    assert str(caught.value).startswith(f"{tmp_path / serves_two}.npy: {words}")
+
+
+def test_on_a_file_system_without_capitals_two_names_are_one_file(tmp_path):
+    """A link stands in for such a file system."""
+    store(tmp_path, "ants/a", SCORES)
+    (tmp_path / "ants/A.npy").hardlink_to(tmp_path / "ants/a.npy")
+    with pytest.raises(UserError, match=r"A\.npy: would be the map of two pictures, ants/a\.jpg and ants/A\.jpg"):
+        StoredMaps(tmp_path, size=8, values="scores").check([("ants/a.jpg", ""), ("ants/A.jpg", "")])
+
+
+def test_files_of_no_picture_are_listed(tmp_path):
+    for name in ("ants/0", "bees/0", "bees/1", "0"):
+        store(tmp_path, name, SCORES)
+    pathlib.Path(tmp_path, "result.json").write_text("{}")
+    found = StoredMaps(tmp_path, size=8, values="scores").check([*TWO, ("cats/9.jpg", "9.jpg")])
+    assert found == ["0.npy", "bees/1.npy"]

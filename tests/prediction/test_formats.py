@@ -1,11 +1,14 @@
 import json
+import pathlib
 import xml.etree.ElementTree as ET
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from e2wsol.errors import UserError
 from e2wsol.prediction.formats import FORMATS, AnnotatedImage, Detection
+from e2wsol.prediction.inputs import PictureFile
 
 NAMES = ("gull", "tern <&>", "auk")
 
@@ -16,7 +19,7 @@ def prediction(box=(10.0, 20.0, 60.5, 80.0), *, stem="a/x", others=()):
 
 
 def written(name, predictions):
-    return FORMATS[name](predictions, NAMES, {"model": "runs/a"})
+    return FORMATS[name].files(predictions, NAMES, {"model": "runs/a"})
 
 
 def test_json():
@@ -40,6 +43,72 @@ def test_json_lists_all_classes_when_more_were_asked_for():
     other = Detection(0, NAMES[0], 0.2, (0.0, 0.0, 5.0, 5.0))
     document = json.loads(written("json", [prediction(others=[other])])["predictions.json"])
     assert [entry["class"] for entry in document["pictures"][0]["top_k"]] == [1, 0]
+
+
+def test_coco_outline_is_the_box_for_pycocotools():
+    mask_api = pytest.importorskip("pycocotools.mask")
+    coco = pytest.importorskip("pycocotools.coco").COCO()
+    boxes = [(10.0, 20.0, 60.0, 80.0), (0.0, 0.0, 200.0, 100.0), (199.0, 99.0, 200.0, 100.0)]
+    coco.dataset = json.loads(written("coco", [prediction(box) for box in boxes])["annotations.json"])
+    coco.createIndex()
+    for annotation, (x0, y0, x1, y1) in zip(coco.dataset["annotations"], boxes, strict=True):
+        mask = coco.annToMask(annotation)
+        assert mask.sum() == (x1 - x0) * (y1 - y0) == annotation["area"]
+        assert mask[int(y0) : int(y1), int(x0) : int(x1)].all()
+        assert mask_api.area(coco.annToRLE(annotation)) == annotation["area"]
+
+
+@given(st.tuples(*[st.integers(0, 50)] * 4).filter(lambda c: c[0] != c[1] and c[2] != c[3]))
+def test_coco_outline_has_the_boxes_area_and_corners(corners):
+    (x0, x1), (y0, y1) = sorted(corners[:2]), sorted(corners[2:])
+    document = json.loads(written("coco", [prediction((x0, y0, x1, y1))])["annotations.json"])
+    (annotation,) = document["annotations"]
+    ((*points,),) = annotation["segmentation"]
+    xs, ys = points[::2], points[1::2]
+    shoelace = sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(4)) / 2
+    assert abs(shoelace) == annotation["area"] == (x1 - x0) * (y1 - y0)
+    assert set(zip(xs, ys)) == {(x0, y0), (x1, y0), (x1, y1), (x0, y1)}
+
+
+def pictures(*names):
+    return [PictureFile(pathlib.Path("/p", name), name, name.rsplit(".", 1)[0], name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("a.jpg", "a.png"), "a pair of pictures would share a label file: a.jpg and a.png; rename one of each"),
+        (("A.jpg", "a.jpg"), "a pair of pictures would share a label file: A.jpg and a.jpg"),
+        (("x/a.jpg", "x/a.png", "x/a.bmp"), "share a label file: x/a.jpg and x/a.png and x/a.bmp; "),
+        (("m\u00f6.jpg", "mo\u0308.png"), "share a label file: m\u00f6.jpg and mo\u0308.png; "),
+        (
+            ("a.jpg", "b.jpg", "a.png", "b.png"),
+            "2 pairs of pictures would share a label file: a.jpg and a.png, b.jpg and b.png",
+        ),
+        ([f"{n}.{s}" for s in ("jpg", "png") for n in range(7)], "7 pairs .* 4.jpg and 4.png, ...; rename"),
+        (("x/a.jpg", "y/a.jpg", "a.jpg", "a.v2.jpg", "x/classes.jpg", "class.jpg"), None),
+    ],
+)
+def test_pictures_that_would_share_a_label_file(names, words):
+    for name, suffix in (("yolo", ".txt"), ("voc", ".xml")):
+        if words:
+            with pytest.raises(UserError, match=words):
+                FORMATS[name].names(pictures(*names))
+        else:
+            document = [FORMATS[name].document] if FORMATS[name].document else []
+            labels = [f"{each.rsplit('.', 1)[0]}{suffix}" for each in names]
+            assert FORMATS[name].names(pictures(*names)) == document + labels
+    for name in ("json", "coco"):
+        assert FORMATS[name].names(pictures(*names)) == [FORMATS[name].document]
+
+
+@pytest.mark.parametrize("name", ["classes.jpg", "Classes.png"])
+def test_a_picture_called_as_yolos_list_of_classes(name):
+    with pytest.raises(
+        UserError, match=rf"/p/{name}: its label file would be classes.txt, the list of classes; rename"
+    ):
+        FORMATS["yolo"].names(pictures("a.jpg", name))
+    assert FORMATS["voc"].names(pictures(name))
 
 
 def test_coco_structure():

@@ -35,9 +35,11 @@ def test_equal_names_get_their_own_stems(tmp_path):
     assert found[0].stem == "x"
 
 
-def test_reserved_stems_are_not_used(tmp_path):
-    make(tmp_path, "classes.jpg", "a/classes.jpg")
-    assert [p.stem for p in find_pictures([str(tmp_path)], reserved=("classes",))] == ["a/classes", "classes_2"]
+def test_labels_are_paths_without_suffix_also_where_two_are_equal(tmp_path):
+    make(tmp_path, "a/x.jpg", "a/x.png", "b/x.jpg", "b/d/x.v2.jpg")
+    found = find_pictures([str(tmp_path / folder) for folder in "ab"])
+    assert [(p.label, p.stem) for p in found] == [("x", "x"), ("x", "x_2"), ("d/x.v2", "d/x.v2"), ("x", "x_3")]
+    assert [p.label for p in find_pictures([str(tmp_path)])] == ["a/x", "a/x", "b/d/x.v2", "b/x"]
 
 
 def test_a_picture_given_twice_is_listed_once(tmp_path):

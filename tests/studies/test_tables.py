@@ -82,7 +82,7 @@ def test_the_page_takes_the_document(document):
 
 def test_everything_is_written(copied, capsys):
     study.write(copied, {})
-    names = {"study.json", "results.csv", "papers.csv", "table.md", "index.html"}
+    names = {".e2wsol.jsonl", "study.json", "results.csv", "papers.csv", "table.md", "index.html"}
     assert names == {path.name for path in copied.folder.iterdir() if path.is_file()}
     document = json.loads((copied.folder / "study.json").read_text())
     table = (copied.folder / "table.md").read_text()
