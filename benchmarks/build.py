@@ -21,7 +21,7 @@ from input import made_image
 
 from e2wsol import cli
 from e2wsol.config import option
-from e2wsol.data import images
+from e2wsol.data import picture_files
 from e2wsol.errors import ArgumentError, UserError
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -62,7 +62,7 @@ def main(options, positional):
 def link_images(options, folder):
     """Makes folder/in with its classes."""
     if options.photos:
-        photos = sorted(path for path in pathlib.Path(options.photos).rglob("*") if images.is_picture(path))
+        photos = picture_files.find(pathlib.Path(options.photos)).pictures
         if not photos:
             raise ArgumentError("photos", options.photos, "no image in it")
     else:

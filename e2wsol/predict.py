@@ -15,7 +15,7 @@ import tqdm
 from e2wsol import cli
 from e2wsol.compute import ComputeOptions
 from e2wsol.config import option
-from e2wsol.data import images
+from e2wsol.data import images, picture_files
 from e2wsol.errors import UserError
 from e2wsol.localization.protocols import BoxOptions
 from e2wsol.localizers import LocalizerOptions
@@ -73,7 +73,7 @@ def main(flags: PredictFlags, arguments: list[str]) -> int:
     be written: each is named on standard error and left out, the others are written.
     """
     options, output = flags.prediction, pathlib.Path(flags.prediction.output)
-    pictures = inputs.find_pictures(arguments, leave_out=output / _OVERLAYS)
+    pictures, passed_over = inputs.find_pictures(arguments, leave_out=output / _OVERLAYS)
     form, folder = FORMATS[options.format], OwnedFolder(output, "predict")
     overlays = [_overlay_name(file.stem) for file in pictures if options.overlays]
     folder.check([*form.names(pictures), *overlays], replace=options.replace)
@@ -89,6 +89,8 @@ def main(flags: PredictFlags, arguments: list[str]) -> int:
     unreadable = len(pictures) - len(writer.images)
     unwritten = f", {writer.unwritten} files not written" if writer.unwritten else ""
     print(f"{output}: boxes of {len(writer.images)} pictures, {unreadable} unreadable{unwritten}")
+    if passed_over:
+        print(f"passed over: {picture_files.summary(passed_over)}")
     if "threshold" in predictor.about:
         print("threshold {threshold:g} ({threshold_from}), protocol {protocol}".format(**predictor.about))
     return EXIT_UNREADABLE if unreadable or writer.unwritten else 0

@@ -126,7 +126,7 @@ def test_a_flat_map_gives_what_the_protocol_says():
 def test_prediction_is_the_same_alone_and_in_a_batch(tmp_path):
     for number in range(5):
         save(tmp_path / f"{number}.png", red_box_picture(40 + number, 60, (5 * number, 4, 30 + number, 30)))
-    pictures = inputs.find_pictures([str(tmp_path)])
+    pictures = inputs.find_pictures([str(tmp_path)])[0]
     predictor = red_finder()
     one, all_at_once = (annotated(predictor, pictures, batch_size=batch) for batch in (1, 8))
     assert one == all_at_once and len(one) == 5
@@ -138,7 +138,7 @@ def test_picture_is_turned_upright_as_its_exif_says(tmp_path):
     exif[0x0112] = 6  # stored rotated: turn by 90 degrees clockwise to view
     save(tmp_path / "turned.png", np.rot90(upright).copy(), exif=exif)
     save(tmp_path / "upright.png", upright)
-    pictures = inputs.find_pictures([str(tmp_path)])
+    pictures = inputs.find_pictures([str(tmp_path)])[0]
     turned, plain = annotated(red_finder(), pictures)
     assert (turned.width, turned.height) == (plain.width, plain.height) == (100, 60)
     assert turned.detections == plain.detections
@@ -150,7 +150,7 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path, capsys):
     Image.fromarray(red_box_picture(200, 200, (5, 5, 90, 90))).save(whole, "JPEG")
     (tmp_path / "cut.jpg").write_bytes(whole.getvalue()[:800])
     (tmp_path / "empty.jpg").write_bytes(b"")
-    pictures = inputs.find_pictures([str(tmp_path)])
+    pictures = inputs.find_pictures([str(tmp_path)])[0]
     found = annotated(red_finder(), pictures)
     assert [prediction.name for prediction in found] == ["good.png"]
     lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "skipped" in line]
@@ -159,7 +159,7 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path, capsys):
 
 def test_overlay_shows_the_box_beside_the_map(tmp_path):
     save(tmp_path / "in" / "sub" / "x.png", red_box_picture(100, 200, (50, 25, 150, 75)))
-    pictures = inputs.find_pictures([str(tmp_path / "in")])
+    pictures = inputs.find_pictures([str(tmp_path / "in")])[0]
     (found,) = predict.predict(red_finder(), pictures, overlays=True)
     tile = found.overlay
     assert tile.shape[1] == 2 * 480 + 4 and tile.shape[0] > 240

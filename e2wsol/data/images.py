@@ -22,11 +22,6 @@ _ORIENTATION = 0x0112  # EXIF tag
 _UPRIGHT = 1
 
 
-def is_picture(path: pathlib.PurePath) -> bool:
-    """Whether the name of `path` (a pathlib path) ends like a picture's and is not a hidden file's."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
 def decode(data: bytes, name: str | pathlib.Path) -> tuple[np.ndarray, bool]:
     """Decodes the bytes of a picture file.
 

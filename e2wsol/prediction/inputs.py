@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from e2wsol.data import images
+from e2wsol.data import images, picture_files
+from e2wsol.data.picture_files import FoundFiles, PassedOver
 from e2wsol.errors import ArgumentError, UserError
 
 
@@ -35,18 +36,18 @@ class PictureFile:
 
 def find_pictures(
     arguments: Sequence[str | os.PathLike], *, leave_out: str | os.PathLike | None = None
-) -> list[PictureFile]:
+) -> tuple[list[PictureFile], tuple[PassedOver, ...]]:
     """The pictures among files and folders, folders searched all the way down in sorted order.
 
-    Files given by name are taken whatever their suffix; in folders those with a picture's suffix
-    count. A picture that is reached twice is listed once.
+    Files given by name are taken whatever their suffix; in folders those that `picture_files.find` takes. A picture
+    that is reached twice is listed once.
 
     Args:
       arguments: paths of files and folders.
       leave_out: a folder to skip, such as one that outputs go to.
 
     Returns:
-      list of PictureFile, not empty.
+      (list of PictureFile, not empty; the files in the folders that were passed over).
 
     Raises:
       UserError: a path does not exist, or there is no picture at all.
@@ -54,26 +55,25 @@ def find_pictures(
     if not arguments:
         raise UserError("no picture given: name picture files or folders behind the flags")
     found: dict[pathlib.Path, tuple[pathlib.Path, str]] = {}
+    passed_over: list[PassedOver] = []
     for argument in arguments:
-        for path, name in _listed(pathlib.Path(argument)):
-            found.setdefault(path.resolve(), (path, _printable(name)))
+        path = pathlib.Path(argument)
+        if not path.exists():
+            raise UserError(f"{path}: no such picture or folder")
+        inside = picture_files.find(path) if path.is_dir() else FoundFiles((path,), ())
+        passed_over += inside.passed_over
+        for file in inside.pictures:
+            name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+            found.setdefault(file.resolve(), (file, _printable(name)))
     if leave_out is not None:
         root = pathlib.Path(leave_out).resolve()
         found = {real: entry for real, entry in found.items() if root not in real.parents}
     if not found:
+        instead = f" (but {picture_files.summary(passed_over)})" if passed_over else ""
         raise UserError(
-            f"{', '.join(map(str, arguments))}: no picture found; suffixes {', '.join(images.SUFFIXES)} count"
+            f"{', '.join(map(str, arguments))}: no picture found{instead}; suffixes {', '.join(images.SUFFIXES)} count"
         )
-    return _named(list(found.values()))
-
-
-def _listed(path):
-    if path.is_dir():
-        inside = sorted(file for file in path.rglob("*") if images.is_picture(file) and file.is_file())
-        return [(file, file.relative_to(path).as_posix()) for file in inside]
-    if not path.exists():
-        raise UserError(f"{path}: no such picture or folder")
-    return [(path, path.name)]
+    return _named(list(found.values())), tuple(passed_over)
 
 
 def _printable(text):
@@ -137,7 +137,7 @@ def image_inputs(given: Any) -> tuple[bool, list[ImageInput]]:
     if isinstance(given, (str, os.PathLike)):
         path = pathlib.Path(given)
         if path.is_dir():
-            return True, [ImageInput(found.path) for found in find_pictures([str(path)])]
+            return True, [ImageInput(found.path) for found in find_pictures([str(path)])[0]]
         return False, [_input(path)]
     if isinstance(given, (list, tuple)):
         return True, [_input(each) for each in given]
