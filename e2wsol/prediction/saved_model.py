@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from e2wsol import files, quiet_tensorflow
+from e2wsol.data.views import BILINEAR
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization.protocols import BoxProtocol
 from e2wsol.prediction.predictors import OBJECT, Localization, Predicting
@@ -19,7 +20,14 @@ RECORD = "e2wsol.json"
 _OUTPUTS = {"map", "box"}
 
 
-def write(model: Any, protocol: BoxProtocol, output: str | pathlib.Path, record: dict[str, Any]) -> None:
+def write(
+    model: Any,
+    protocol: BoxProtocol,
+    output: str | pathlib.Path,
+    record: dict[str, Any],
+    *,
+    resize_filter: str = BILINEAR,
+) -> None:
     """Writes the SavedModel of a method with `record` as e2wsol.json beside it, whole or not at all.
 
     Args:
@@ -27,6 +35,7 @@ def write(model: Any, protocol: BoxProtocol, output: str | pathlib.Path, record:
       protocol: BoxProtocol; its default threshold is built in.
       output: its folder: a new or empty one, or one that holds a SavedModel.
       record: JSON-ready; what `read_record` gives.
+      resize_filter: how the graph resizes images, one of views.RESIZE_FILTERS.
 
     Raises:
       ArgumentError: the folder holds other files and no SavedModel.
@@ -40,7 +49,7 @@ def write(model: Any, protocol: BoxProtocol, output: str | pathlib.Path, record:
         raise ArgumentError("output", output, "holds other files and no SavedModel; give an empty or new folder")
     temporary = output.with_name(f".tmp-{output.name}")
     shutil.rmtree(temporary, ignore_errors=True)
-    module = _exported(model, protocol)
+    module = _exported(model, protocol, resize_filter)
     try:
         tf.saved_model.save(module, str(temporary), signatures={"serving_default": module.predict})
         files.write_text(temporary / RECORD, json.dumps(record, indent=1) + "\n")
@@ -50,7 +59,7 @@ def write(model: Any, protocol: BoxProtocol, output: str | pathlib.Path, record:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _exported(model: Any, protocol: BoxProtocol) -> Any:
+def _exported(model: Any, protocol: BoxProtocol, resize_filter: str) -> Any:
     """A method and its box extraction as one graph: a tf.Module with `predict`."""
     import tensorflow as tf
 
@@ -61,7 +70,7 @@ def _exported(model: Any, protocol: BoxProtocol) -> Any:
     def predict(images):
         """uint8 RGB (B, H, W, 3) -> dict of logits, probabilities (of a classifier), map and box (in pixels)."""
         size = model.image_size
-        logits, maps = model.localize(pipeline.whole_view(images, size))
+        logits, maps = model.localize(pipeline.whole_view(images, size, resize_filter))
         score_maps, boxes = extract_boxes(maps, size=size, threshold=protocol.default_threshold, protocol=protocol)
         height, width = tf.unstack(tf.cast(tf.shape(images)[1:3], tf.float64))
         sides = tf.stack([width, height, width, height])

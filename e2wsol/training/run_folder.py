@@ -9,7 +9,7 @@ from typing import Any
 
 from e2wsol import files
 from e2wsol.config import to_mapping
-from e2wsol.data import dataset
+from e2wsol.data import dataset, views
 from e2wsol.data.dataset import Dataset
 from e2wsol.errors import ArgumentError, UserError
 
@@ -20,6 +20,8 @@ FREE_FLAGS = (
     *("backbone_weights", "strategy", "cluster", "cluster_wait", "replicas", "tpu", "jit", "steps_per_execution"),
     *("log_every", "validate_every", "checkpoint_steps", "tensorboard_pictures"),
 )
+# What runs did that are older than the flag.
+_BEFORE_THE_FLAG = {"resize_filter": views.BILINEAR}
 
 
 class RunFolder:
@@ -77,7 +79,7 @@ class RunFolder:
     def flags(self) -> dict[str, Any]:
         """The flags of the run, as a mapping."""
         try:
-            return json.loads(self.flags_file.read_text(encoding="utf-8"))["flags"]
+            return _BEFORE_THE_FLAG | json.loads(self.flags_file.read_text(encoding="utf-8"))["flags"]
         except FileNotFoundError:
             raise UserError(
                 f"{self.path}: no run folder (no flags.json); make one with python -m e2wsol.train"
