@@ -39,7 +39,11 @@ def main(runs):
 def val_images(run):
     """The first images of split val in the view of the run's network: uint8 (B, S, S, 3)."""
     flags = json.loads((run / "flags.json").read_text(encoding="utf-8"))["flags"]
-    view = PipelineOptions(image_size=flags["image_size"], resize_size=flags["resize_size"])
+    view = PipelineOptions(
+        image_size=flags["image_size"],
+        resize_size=flags["resize_size"],
+        resize_filter=flags.get("resize_filter", "bilinear"),
+    )
     batches = pipeline.eval_dataset(dataset.load(flags["data_dir"]), view, split="val", batch=IMAGES)
     return next(iter(batches))["image"]
 

@@ -6,7 +6,7 @@ Builds, in a temporary folder, records of the same photos as they are (--store=o
 - the bare decoder: tf.io.decode_jpeg with the accurate transform, on as many threads, the bytes in memory; the
   yardstick, since no pipeline that gives these pixels takes less. cv2.imdecode stands beside it;
 - plain loaders: threads that decode, resize to 256, crop, mirror and stack, once with OpenCV and once with Pillow;
-- the pipeline of training (decode, resize, crop, mirror, shuffle, batch).
+- the pipeline of training (decode, resize, crop, mirror, shuffle, batch), once more with --resize_filter=antialias.
 
 `ratio_to_decode` is the pipeline's processor time a picture from original shards over the bare decoder's;
 `resized_over_original` that of original shards over resized ones, `square_over_original` over square ones. Processor
@@ -63,7 +63,8 @@ def main(options, positional):
     with tempfile.TemporaryDirectory() as folder:
         files = image_files(options, pathlib.Path(folder))
         contents = [path.read_bytes() for path in files]
-        view = pipeline.PipelineOptions(data_threads=threads, shuffle_buffer=len(files))
+        view = pipeline.PipelineOptions(data_threads=threads, shuffle_buffer=len(files), resize_filter="bilinear")
+        antialiased = dataclasses.replace(view, resize_filter="antialias")
         ways = {
             "tf.io.decode_jpeg": functools.partial(decoded, contents, options.batch_size, threads),
             "cv2.imdecode": functools.partial(in_threads, cv2_decode, contents, options.batch_size, threads),
@@ -73,6 +74,7 @@ def main(options, positional):
         for store in STORES:
             info = build(files, pathlib.Path(folder) / store, store)
             ways[f"records, {store}"] = functools.partial(trained_on, info, view, options.batch_size)
+            ways[f"antialiased, {store}"] = functools.partial(trained_on, info, antialiased, options.batch_size)
         rows = measure(ways, len(files) // options.batch_size, options)
     size = statistics.mean(map(len, contents)) / 1000
     print(f"{len(files)} pictures of {size:.0f} kB on average, {threads} threads, batches of {options.batch_size}")
@@ -124,7 +126,7 @@ def made_image(path, seed):
 def build(files, folder, store):
     """The Dataset of records of the files, all of one class."""
     items = [FileItem(f"{index}", 0, Location(str(path))) for index, path in enumerate(files)]
-    listing = Listing("photos", ("photo",), {"train": items}, mixed=True)
+    listing = Listing("photos", ("photo",), {"train": items})
     created_by = {"store": store}
     options = StoreOptions(store=store)
     writer.write(listing, folder, source="folder", created_by=created_by, store=options, shard_pictures=100)

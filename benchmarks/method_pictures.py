@@ -50,7 +50,11 @@ def lines_of(folder):
 
 def outlines(flags, split, ids):
     """{id: mask (S, S) of the object in the network's view} of those that have one."""
-    view = PipelineOptions(image_size=flags["image_size"], resize_size=flags["resize_size"])
+    view = PipelineOptions(
+        image_size=flags["image_size"],
+        resize_size=flags["resize_size"],
+        resize_filter=flags.get("resize_filter", "bilinear"),
+    )
     frame, found = Frame.of_view(view), {}
     for batch in pipeline.eval_dataset(dataset.load(flags["data_dir"]), view, split=split, batch=32):
         for name, png in zip(batch["source_id"].numpy(), batch["mask"].numpy()):

@@ -26,6 +26,7 @@ from e2wsol import cli, files
 from e2wsol.config import option
 from e2wsol.data import bad_records, dataset, pipeline
 from e2wsol.data.dataset import Dataset
+from e2wsol.data.views import BILINEAR
 from e2wsol.errors import UserError
 from e2wsol.evaluation import predicted_classes
 from e2wsol.evaluation.of_run import crops_to_take
@@ -71,7 +72,7 @@ def main(options: ClassifyOptions, positional: list[str]) -> None:
     model, protocol = run.model, run.box_protocol()
     if options.input_size:
         model = model.resized(options.input_size)
-        view = whole_pictures(options)
+        view = whole_pictures(options, view.resize_filter)
     crops = crops_to_take(options.crops, protocol, view)
     about = made_with(options, info, pathlib.Path(run.model_file or ""), view, crops, protocol.ten_crop_mean)
     if finished(output, about):
@@ -83,8 +84,8 @@ def main(options: ClassifyOptions, positional: list[str]) -> None:
     print(f"wrote {output}: {count} pictures, Top-1 {top1:.1f} %, Top-5 {top5:.1f} % right")
 
 
-def whole_pictures(options: ClassifyOptions) -> pipeline.PipelineOptions:
-    """The PipelineOptions of --input_size.
+def whole_pictures(options: ClassifyOptions, resize_filter: str) -> pipeline.PipelineOptions:
+    """The PipelineOptions of --input_size, resized as the run's pictures are.
 
     Raises:
       UserError: ten crops are asked for.
@@ -92,7 +93,7 @@ def whole_pictures(options: ClassifyOptions) -> pipeline.PipelineOptions:
     if options.crops == "10":
         raise UserError(f"--input_size={options.input_size}: whole pictures, not crops; give --crops=1")
     size = options.input_size
-    return pipeline.PipelineOptions(image_size=size, resize_size=size, eval_crop="none")
+    return pipeline.PipelineOptions(image_size=size, resize_size=size, eval_crop="none", resize_filter=resize_filter)
 
 
 def made_with(
@@ -117,6 +118,7 @@ def made_with(
         "eval_crop": view.eval_crop,
         "crops": crops,
         "mean_of": ten_crop_mean if crops == 10 else None,
+        **({} if view.resize_filter == BILINEAR else {"resize_filter": view.resize_filter}),  # older files name none
         **({"skipped_records": skipped} if skipped else {}),
     }
 

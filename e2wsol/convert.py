@@ -80,7 +80,9 @@ def with_released_settings(argv: list[str]) -> list[str]:
     options, method, backbone = flags.convert, flags.settings.method, flags.settings.backbone
     if help_text or _target(options) not in (".keras", "") or _is_ours(options.from_):
         return argv
-    implied = [f"--{name}={value}" for name, value in _release(method.method).backbone_options.items()]
+    release = _release(method.method)
+    implied = [f"--{name}={value}" for name, value in release.backbone_options.items()]
+    implied.append(f"--resize_filter={'antialias' if release.resize == 'pillow' else 'bilinear'}")
     if options.dataset:
         file = releases.released_flagfile(method.method, backbone.backbone, options.dataset)
         implied = [f"--flagfile={file}", *implied]

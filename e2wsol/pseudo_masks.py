@@ -23,6 +23,7 @@ from e2wsol.config import option
 from e2wsol.data import bad_records, dataset, pipeline, schema
 from e2wsol.data.dataset import Dataset
 from e2wsol.data.masked_records import MaskedRecords
+from e2wsol.data.views import BILINEAR
 from e2wsol.errors import UserError
 from e2wsol.localization import pseudo_mask
 from e2wsol.prediction.mask_maker import MaskMaker
@@ -81,7 +82,10 @@ def main(options: PseudoMaskOptions, positional: list[str]) -> None:
         raise UserError(f"--data_dir={info.folder}: split '{SPLIT}' holds no picture")
     input_size = options.mask_input_size or run.view.resize_size
     copy = MaskedRecords(
-        info, options.output, made_with(options, input_size, pathlib.Path(run.model_file or "")), (SPLIT,)
+        info,
+        options.output,
+        made_with(options, input_size, pathlib.Path(run.model_file or ""), run.resize_filter),
+        (SPLIT,),
     )
     if copy.finished:
         print(f"{options.output}: pseudo masks of this checkpoint are there already, nothing to do")
@@ -90,6 +94,7 @@ def main(options: PseudoMaskOptions, positional: list[str]) -> None:
         run.model,
         info,
         input_size=input_size,
+        resize_filter=run.resize_filter,
         batch=options.batch_size,
         threads=options.threads or os.cpu_count() or 1,
         size=options.mask_size,
@@ -100,7 +105,9 @@ def main(options: PseudoMaskOptions, positional: list[str]) -> None:
     print(f"wrote {options.output}: {info.split(SPLIT).count} pseudo masks, {copy.without_prior} without a prior")
 
 
-def made_with(options: PseudoMaskOptions, input_size: int, model_file: pathlib.Path) -> dict[str, Any]:
+def made_with(
+    options: PseudoMaskOptions, input_size: int, model_file: pathlib.Path, resize_filter: str = BILINEAR
+) -> dict[str, Any]:
     """What decides the masks, as it is recorded with them.
 
     Raises:
@@ -110,7 +117,8 @@ def made_with(options: PseudoMaskOptions, input_size: int, model_file: pathlib.P
         raise UserError(f"--checkpoint={model_file}: no such file; give a .keras file")
     names = ("mask_size", "mask_band_low", "mask_band_high", "mask_min_area")
     rules = {name: getattr(options, name) for name in names}
-    return {"model_sha256": dataset.sha256(model_file), "mask_input_size": input_size, **rules}
+    of_filter = {} if resize_filter == BILINEAR else {"resize_filter": resize_filter}  # older copies name none
+    return {"model_sha256": dataset.sha256(model_file), "mask_input_size": input_size, **rules, **of_filter}
 
 
 def write(copy: MaskedRecords, maker: MaskMaker, info: Dataset, samples: int) -> None:

@@ -16,7 +16,8 @@ from e2wsol import cli, compute, config, methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.backbones.weights import load_start_weights
 from e2wsol.config import option
-from e2wsol.data import dataset, pipeline
+from e2wsol.data import dataset, pipeline, views
+from e2wsol.data.dataset import Dataset
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization import protocols
 from e2wsol.trained_run import protocol_of
@@ -71,6 +72,7 @@ def main(flags: TrainFlags, positional: list[str]) -> None:
     keras.utils.set_random_seed(flags.loop.seed)
     compute.use(flags.compute)
     folder = RunFolder(flags.run.run_dir)
+    flags = dataclasses.replace(flags, data=with_resize_filter(flags.data, info, folder))
     with Workers(strategy).watched(lambda: _how_to_go_on(folder)):
         _train(flags, strategy, folder, info)
 
@@ -106,12 +108,25 @@ def _train(flags, strategy, folder, info):
     resumed = runner.resume()
     if runner.chief:
         start = f"resumed from {resumed}" if resumed else report.text() if report else "start weights: none"
-        print(start, flush=True)
+        print(start, f"pictures are resized with --resize_filter={flags.data.resize_filter}", sep="\n", flush=True)
         runner.callbacks += _file_callbacks(folder, runner, flags, protocol)
     preempted = runner.run()
     if runner.chief:
         more = "; stopped by SIGTERM, the same command goes on" if preempted else ""
         print(f"trained {runner.step} steps; run folder: {folder.path}{more}")
+
+
+def with_resize_filter(data: views.PipelineOptions, info: Dataset, folder: RunFolder) -> views.PipelineOptions:
+    """The options of a training, "auto" in place of the resize filter resolved.
+
+    A run that goes on keeps its own. A new one antialiases pictures of a user's folder, which have any size and come
+    from any camera; the other sources' published settings do not.
+    """
+    if data.resize_filter != views.AUTO:
+        return data
+    if folder.flags_file.is_file():
+        return dataclasses.replace(data, resize_filter=folder.flags()["resize_filter"])
+    return dataclasses.replace(data, resize_filter=views.ANTIALIAS if info.source == "folder" else views.BILINEAR)
 
 
 def build(flags: TrainFlags, num_classes: int, class_names: Sequence[str] | None = None) -> methods.Method:
@@ -123,6 +138,7 @@ def build(flags: TrainFlags, num_classes: int, class_names: Sequence[str] | None
         num_classes=num_classes,
         class_names=class_names,
         box=flags.box,
+        resize_filter=flags.data.resize_filter,
         options=config.instances(flags.of_methods),
     )
 

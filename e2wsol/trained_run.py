@@ -205,6 +205,14 @@ class TrainedRun(Predicting):
         """How images came to the network in training and come to it in evaluation."""
         return from_mapping(PipelineOptions, self.flags)
 
+    @property
+    def resize_filter(self) -> str:
+        """How images are resized: as the run's pictures were in training, or as its model says where it has no folder.
+
+        One of views.RESIZE_FILTERS.
+        """
+        return self.view.resize_filter if self.folder else self.model.resize_filter
+
     def box_protocol(self, box: BoxOptions | None = None) -> BoxProtocol:
         """The run's BoxProtocol, `box` where that says otherwise, without what evaluate chose."""
         return protocol_of(self.model, box, self.flags)
@@ -342,25 +350,28 @@ class TrainedRun(Predicting):
         about = {"protocol": rules.name, "threshold": choice.value, "threshold_from": choice.source}
         key = (options, rules, top_k, jit)  # graphs are made once, however often `predict` is called
         if key not in self._predictors:
-            self._predictors[key] = MethodPredictor(model, rules, self.class_names, top_k=top_k, jit=jit)
+            self._predictors[key] = MethodPredictor(
+                model, rules, self.class_names, top_k=top_k, jit=jit, resize_filter=self.resize_filter
+            )
         self._predictors[key].about = about
         return self._predictors[key]
 
     def save(self, path: str | pathlib.Path) -> None:
-        """Writes one `.keras` file that knows class names, protocol and threshold, for `load` anywhere.
+        """Writes one `.keras` file that knows class names, protocol, threshold and resizing, for `load` anywhere.
 
         Args:
           path: the file, ending in .keras.
         """
         protocol, choice = self.chosen_protocol()
-        before = self.model.class_names, self.model.box
+        before = self.model.class_names, self.model.box, self.model.resize_filter
+        self.model.resize_filter = self.resize_filter
         self.model.class_names = self.class_names if self.model.classifies else None
         self.model.box = BoxOptions(protocol=protocol.name, threshold=choice.value)
         try:
             with files.replacing(path) as temporary:
                 self.model.save(temporary)
         finally:
-            self.model.class_names, self.model.box = before
+            self.model.class_names, self.model.box, self.model.resize_filter = before
 
     def export(
         self,
@@ -399,9 +410,10 @@ class TrainedRun(Predicting):
             "threshold": choice.value,
             "threshold_from": choice.source,
             "image_size": self.model.image_size,
+            "resize_filter": self.resize_filter,
             "classes": self.class_names,
         }
-        saved_model.write(self.model, rules, folder, record, replace=replace)
+        saved_model.write(self.model, rules, folder, record, resize_filter=self.resize_filter, replace=replace)
         return folder
 
     def evaluate(

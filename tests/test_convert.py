@@ -28,6 +28,7 @@ RELEASES = {
     "dgl_vgg16": ("dgl", "vgg16", (), ".npz"),
     "dgl_inception_v3_slim": ("dgl", "inception_v3_slim", ("--output_stride=8",), ".npz"),
 }
+BY_PILLOW = ("bas", "mnpo", "mnpos")  # methods whose release resizes with Pillow
 FAST = ("dgl_vgg16",)
 SMALL = ("--backbone_width=0.03", "--image_size=64", "--resize_size=72", "--num_classes=3")
 
@@ -49,7 +50,14 @@ def made_up(release, seed=0, classes=3):
     own = methods.METHODS[method].Options
     settings = {"bas_own": {"erased_statistics": "own"}, "e2net_resnet50_se": {"ose_batch_norm": True}}
     given = [own(**settings.get(release, {}))]
-    model = methods.create(method, backbone=options, image_size=64, num_classes=classes, options=given)
+    model = methods.create(
+        method,
+        backbone=options,
+        image_size=64,
+        num_classes=classes,
+        options=given,
+        resize_filter="antialias" if method in BY_PILLOW else "bilinear",
+    )
     rng = np.random.default_rng(seed)
     for path, variable in releases.variables(model).items():
         if len(variable.shape) > 1:

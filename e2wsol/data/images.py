@@ -20,6 +20,9 @@ SUFFIXES = (
 )
 _ORIENTATION = 0x0112  # EXIF tag
 _UPRIGHT = 1
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # TIFF tags
+_WHITE_IS_ZERO, _UNSIGNED = 0, 1  # values of the last two
 
 
 def decode(data: bytes, name: str | pathlib.Path) -> tuple[np.ndarray, bool]:
@@ -27,6 +30,10 @@ def decode(data: bytes, name: str | pathlib.Path) -> tuple[np.ndarray, bool]:
 
     Gray, CMYK, palette and transparent pictures become RGB; a picture that its EXIF tag says is
     rotated is turned upright, so that boxes drawn on the picture as viewers show it fit.
+
+    Of pictures of more than 8 bits, those of 9 to 16 unsigned bits keep the upper 8. Gray integers of 32 bits, signed
+    ones and floats state no range: floats within 0..1 are times 255, integers within 0..255 stay, and others are
+    stretched from the picture's least value to its largest.
 
     Args:
       data: bytes of a file in one of FORMATS; its suffix does not matter.
@@ -36,7 +43,8 @@ def decode(data: bytes, name: str | pathlib.Path) -> tuple[np.ndarray, bool]:
       ((H, W, 3) uint8 RGB, whether `data` is an RGB JPEG that is upright already).
 
     Raises:
-      UserError: the bytes are no picture, cut in the middle, or a picture of more than MAX_PIXELS.
+      UserError: the bytes are no picture, cut in the middle, a picture of more than MAX_PIXELS, of a depth that
+        Pillow does not read, or with values that are no numbers.
     """
     try:
         with warnings.catch_warnings():
@@ -45,14 +53,12 @@ def decode(data: bytes, name: str | pathlib.Path) -> tuple[np.ndarray, bool]:
             image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
             check_size(image.size, name)
             plain = image.format == "JPEG" and image.mode == "RGB" and _orientation(image) == _UPRIGHT
-            if not plain:
-                image = ImageOps.exif_transpose(image)
-            pixels = np.asarray(_to_rgb(image))
+            pixels = np.asarray(image if plain else _to_rgb(ImageOps.exif_transpose(image), image, name))
     except UserError:
         raise
     except Exception as error:  # of damaged files Pillow's readers raise nearly every kind
-        detail = "unknown format" if isinstance(error, UnidentifiedImageError) else error or type(error).__name__
-        raise UserError(f"{name}: not a readable picture ({detail if data else 'empty file'})") from None
+        detail = _unknown(data) if isinstance(error, UnidentifiedImageError) else error or type(error).__name__
+        raise UserError(f"{name}: not a readable picture ({detail})") from None
     return pixels, plain
 
 
@@ -76,15 +82,51 @@ def _orientation(image: Image.Image) -> int:
     return found if found in range(1, 9) else _UPRIGHT
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        # Pillow clips 16-bit gray to 255 instead of scaling it.
-        return Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8)).convert("RGB")
+def _unknown(data: bytes) -> str:
+    if data.startswith(_TIFF_STARTS):
+        return "a kind of TIFF that Pillow does not know; save it with 8 or 16 bits a channel"
+    return "unknown format" if data else "empty file"
+
+
+def _to_rgb(image: Image.Image, stored: Image.Image, name: str | pathlib.Path) -> Image.Image:
+    """`image` in RGB; `stored` is the same as its file has it, with the file's tags."""
+    if image.mode[0] in "IF":  # Pillow clips what is deeper than 8 bits instead of scaling it
+        return Image.fromarray(_deep_to_gray(np.asarray(image), stored, name)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     return image.convert("RGB")
+
+
+def _deep_to_gray(values: np.ndarray, stored: Image.Image, name: str | pathlib.Path) -> np.ndarray:
+    """Gray values of more than 8 bits to uint8, as `decode` says."""
+    tags = getattr(stored, "tag_v2", {})  # of TIFF alone
+    if stored.mode.startswith("I;") or (stored.mode == "I" and not tags):  # of other formats Pillow scales to 16 bits
+        gray = (values >> (tags.get(_BITS, (16,))[0] - 8)).astype(np.uint8)
+        if "transparency" in stored.info:
+            gray[values == stored.info["transparency"]] = 255
+    else:
+        unsigned = values.dtype == np.int32 and tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0] == _UNSIGNED
+        gray = _without_range_to_gray(values.view(np.uint32) if unsigned else values, name)
+    return 255 - gray if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else gray
+
+
+def _without_range_to_gray(values: np.ndarray, name: str | pathlib.Path) -> np.ndarray:
+    """Gray values whose file states no range to uint8, rounded."""
+    if not np.isfinite(values).all():
+        raise UserError(
+            f"{name}: holds values that are no numbers (NaN or infinite); give them a value, or save 8 bits"
+        )
+    low, high = float(values.min()), float(values.max())
+    natural = 1.0 if values.dtype.kind == "f" else 255.0
+    if low >= 0 and high <= natural:
+        low, high = 0.0, natural
+    scale = 255 / (high - low) if high > low else 0.0
+    gray = np.empty(values.shape, np.uint8)
+    for row, line in zip(gray, values):  # one by one: as float64 a whole picture may be large
+        row[:] = (line.astype(np.float64) - low) * scale + 0.5
+    return gray
 
 
 def encode_jpeg(pixels: np.ndarray, quality: int) -> bytes:

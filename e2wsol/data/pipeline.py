@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from e2wsol.data import data_service, record_streams, schema
-from e2wsol.data.views import PipelineOptions
+from e2wsol.data.views import BILINEAR, PipelineOptions, is_antialias
 from e2wsol.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,18 +34,48 @@ def resize(image, size):
     return tf.image.resize(tf.cast(image, tf.float32), (size, size), method="bilinear", antialias=False)
 
 
-def whole_view(images, size):
-    """Pictures resized to the network's input without a crop: uint8 (..., H, W, 3) to (..., S, S, 3)."""
-    return _to_uint8(resize(images, size))
+def resize_antialiased(image: Any, size: int) -> Any:
+    """Both sides to `size`, each value a mean by a triangle as wide as the reduction, as Pillow's BILINEAR.
+
+    Args:
+      image: (..., H, W, 3) of any number type; of uint8 it needs no copy in float32.
+      size: side in pixels.
+
+    Returns:
+      (..., size, size, 3) float32 in the range of `image`.
+    """
+    return tf.image.resize(image, (size, size), method="bilinear", antialias=True)
+
+
+def whole_view(images: Any, size: int, resize_filter: str = BILINEAR) -> Any:
+    """Pictures resized to the network's input without a crop: uint8 (..., H, W, 3) to (..., S, S, 3).
+
+    Args:
+      images: one picture, or a batch.
+      size: side in pixels.
+      resize_filter: one of views.RESIZE_FILTERS. Bilinear values are truncated, as E2Net does, others rounded, as
+        Pillow does.
+    """
+    if not is_antialias(resize_filter):
+        return _to_uint8(resize(images, size))
+    images = tf.convert_to_tensor(images)
+    # The kernel would take as long for a picture of that size already, and give the same.
+    view = tf.cond(
+        tf.reduce_all(tf.shape(images)[-3:-1] == size),
+        lambda: images,
+        lambda: tf.cast(resize_antialiased(images, size) + 0.5, tf.uint8),
+    )
+    return tf.ensure_shape(view, (*images.shape[:-3], size, size, images.shape[-1]))
 
 
 def eval_view(image, options: PipelineOptions):
     """The network's view of a whole picture, uint8 (H, W, 3) to uint8 (S, S, 3); twin of views.eval_view."""
     size = options.image_size
     if options.eval_crop == "none":
-        return whole_view(image, size)
+        return whole_view(image, size, options.resize_filter)
     start = (options.resize_size - size) // 2
-    return _to_uint8(resize(image, options.resize_size)[start : start + size, start : start + size])
+    resized = whole_view(image, options.resize_size, options.resize_filter)
+    return resized[start : start + size, start : start + size]
 
 
 def ten_crops(images, size):
@@ -90,7 +120,7 @@ def resize_nearest(image: Any, size: int) -> Any:
 
 
 def _train_view(image: Any, options: PipelineOptions, key: Any) -> Any:
-    return _train_window(_to_uint8(resize(image, options.resize_size)), options, key)
+    return _train_window(whole_view(image, options.resize_size, options.resize_filter), options, key)
 
 
 def _train_window(image: Any, options: PipelineOptions, key: Any) -> Any:
@@ -241,7 +271,8 @@ def eval_pictures(
         image = decode(record["jpeg"])
         view = {"image": eval_view(image, options), "num_boxes": tf.shape(record["boxes"])[0]}
         if crops == 10:
-            view["crops"] = ten_crops(whole_view(image, options.resize_size), options.image_size)
+            whole = whole_view(image, options.resize_size, options.resize_filter)
+            view["crops"] = ten_crops(whole, options.image_size)
         return view | {name: record[name] for name in ("label", "source_id", "filename", "size", "boxes", "mask")}
 
     dataset = record_streams.stored(_nonempty(data, split)).skip(start)

@@ -15,6 +15,8 @@ from e2wsol.data.bad_records import on_bad_record_option
 from e2wsol.errors import ArgumentError
 
 MAX_SIDE = 1 << 14
+BILINEAR, ANTIALIAS, AUTO = "bilinear", "antialias", "auto"
+RESIZE_FILTERS = (AUTO, BILINEAR, ANTIALIAS)
 _SERVICE_ADDRESS = re.compile(r"grpc://[^/:\s]+:\d{1,5}")
 
 
@@ -31,6 +33,13 @@ class PipelineOptions:
         "center",
         "evaluation view: center = resize to --resize_size and crop; none = resize straight to --image_size",
         choices=("center", "none"),
+    )
+    resize_filter: str = option(
+        AUTO,
+        "bilinear: between four pixels, as OpenCV resizes; antialias: over all pixels that one of the smaller picture "
+        "covers, as Pillow does; auto: what a run that goes on has, else antialias for records of --source=folder and "
+        "bilinear for others, and antialias in a program of your own",
+        choices=RESIZE_FILTERS,
     )
     flip: bool = option(True, "mirror half of the training pictures")
     shuffle_buffer: int = option(4096, "encoded pictures held in memory to shuffle from", minimum=1)
@@ -50,21 +59,43 @@ class PipelineOptions:
                 raise ArgumentError("data_service", address, "expected grpc://HOST:PORT")
 
 
+def is_antialias(resize_filter: str) -> bool:
+    """Whether pictures are resized with antialiasing: `AUTO`, where nobody has decided, says so too."""
+    return resize_filter != BILINEAR
+
+
 def eval_view(image: np.ndarray, options: PipelineOptions) -> np.ndarray:
-    """The network's view of a whole image, truncated as E2Net does: twin of pipeline.eval_view, equal to the bit.
+    """The network's view of a whole image: twin of pipeline.eval_view, equal to the bit.
 
     Args:
       image: uint8 RGB (H, W, 3).
-      options: PipelineOptions; `image_size`, `resize_size` and `eval_crop` count.
+      options: PipelineOptions; `image_size`, `resize_size`, `eval_crop` and `resize_filter` count.
 
     Returns:
       uint8 (S, S, 3), S = `image_size`.
     """
     size = options.image_size
     if options.eval_crop == "none":
-        return resize(image, size).astype(np.uint8)
+        return whole_view(image, size, options.resize_filter)
     start = (options.resize_size - size) // 2
-    return resize(image, options.resize_size)[start : start + size, start : start + size].astype(np.uint8)
+    return whole_view(image, options.resize_size, options.resize_filter)[start : start + size, start : start + size]
+
+
+def whole_view(image: np.ndarray, size: int, resize_filter: str = BILINEAR) -> np.ndarray:
+    """Both sides to `size` in 8 bits: twin of pipeline.whole_view, equal to the bit.
+
+    Args:
+      image: uint8 RGB (H, W, 3).
+      size: side in pixels.
+      resize_filter: one of RESIZE_FILTERS. Bilinear values are truncated, as E2Net does, others rounded, as
+        Pillow does.
+
+    Returns:
+      uint8 (size, size, 3).
+    """
+    if is_antialias(resize_filter):
+        return (resize_antialiased(image, size) + np.float32(0.5)).astype(np.uint8)
+    return resize(image, size).astype(np.uint8)
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
@@ -88,6 +119,49 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
 
     upper = rows(top)
     return upper + (rows(bottom) - upper) * down[:, None, None]
+
+
+def resize_antialiased(image: np.ndarray, size: int) -> np.ndarray:
+    """Both sides to `size`, each value a mean by a triangle as wide as the reduction: twin of pipeline's.
+
+    An enlarged side is bilinear. Rows come first, and sums are taken in float32 and in order, as TensorFlow's kernel
+    does: the results are equal to the bit.
+
+    Args:
+      image: (H, W, 3) of any number type.
+      size: side in pixels.
+
+    Returns:
+      (size, size, 3) float32 in the range of `image`.
+    """
+    sources, weights = _spans(image.shape[0], size)
+    rows = np.zeros((size, *image.shape[1:]), np.float32)
+    for row, own_sources, own_weights in zip(rows, sources, weights):
+        for source, weight in zip(own_sources, own_weights):
+            if weight:  # spans are padded to one length
+                row += np.multiply(image[source], weight, dtype=np.float32)
+    resized = np.zeros((size, size, image.shape[2]), np.float32)
+    sources, weights = _spans(image.shape[1], size)
+    for own_sources, own_weights in zip(sources.T, weights.T):
+        resized += rows[:, own_sources] * own_weights[:, None]
+    return resized
+
+
+@functools.lru_cache(maxsize=64)
+def _spans(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each of `target` pixels along an axis of `source`: the pixels (target, n) of its mean, and their weights."""
+    half, one = np.float32(0.5), np.float32(1)
+    step = np.float32(1 / float(np.float32(target) / np.float32(source)))
+    reach = max(step, one)
+    centres = (np.arange(target, dtype=np.float32) + half) * step
+    start = np.clip(np.ceil(centres - reach - half), 0, source - 1).astype(np.intp)
+    last = np.clip(np.floor(centres + reach - half), 0, source - 1).astype(np.intp)
+    pixels = start[:, None] + np.arange((last - start).max() + 1)
+    distances = pixels.astype(np.float32) + half - centres[:, None]
+    weights = np.maximum(one - np.abs(distances * (one / reach)), np.float32(0))
+    weights[pixels > last[:, None]] = 0
+    total = sum(weights.T, np.zeros(target, np.float32))  # in order: np.sum takes pairs
+    return np.minimum(pixels, source - 1), weights * (one / total)[:, None]
 
 
 @functools.lru_cache(maxsize=64)

@@ -12,7 +12,8 @@ from e2wsol import backbones, localizers
 from e2wsol.backbones import Architecture
 from e2wsol.backbones.weights import load_start_weights
 from e2wsol.config import from_arguments, from_mapping, to_mapping
-from e2wsol.errors import ArgumentError, UserError
+from e2wsol.data import views
+from e2wsol.errors import ArgumentError, UserError, choose
 from e2wsol.localization.protocols import BoxOptions
 
 METHODS: dict[str, type["Method"]] = {}
@@ -59,12 +60,15 @@ class Method(keras.Model):
       allow_partial_weights: whether weights may fill less than half of the backbone's numbers.
       class_names: names of the classes in label order, for who loads the model; None where it does not know them.
       box: BoxOptions, protocol and threshold of its boxes; None for the method's own protocol.
+      resize_filter: how `predict` and exports resize images to `image_size`: "bilinear" or "antialias", the one that
+        its training pictures were resized with. "auto" is antialias, as in PipelineOptions: a program that names none
+        has the same in `train_dataset` and `predict`.
       name: the model's name.
       options: the method's options, an instance of its `Options`; or give its fields and those of
         BackboneOptions as further arguments.
 
     Attributes:
-      class_names, box: as given; a `.keras` file keeps them.
+      class_names, box, resize_filter: as given, auto resolved; a `.keras` file keeps them.
       start_weights: LoadReport of `weights`; None without.
 
     Raises:
@@ -112,12 +116,14 @@ class Method(keras.Model):
         allow_partial_weights: bool = False,
         class_names: Sequence[str] | None = None,
         box: BoxOptions | None = None,
+        resize_filter: str = views.AUTO,
         options: Any = None,
         name: str | None = None,
         **settings: Any,
     ):
         if class_names is not None and len(class_names) != num_classes:
             raise ArgumentError("class_names", None, f"{len(class_names)} names for num_classes={num_classes}")
+        choose(resize_filter, views.RESIZE_FILTERS, "resize_filter")
         on, options = self._resolved(backbone, options, settings)
         family = backbones.architecture(on.backbone)
         network = backbones.build(on, image_size, self.inserted_layers(family, options))
@@ -135,6 +141,7 @@ class Method(keras.Model):
         self.options = options
         self.class_names = None if class_names is None else tuple(class_names)
         self.box = box or BoxOptions()
+        self.resize_filter = views.ANTIALIAS if views.is_antialias(resize_filter) else views.BILINEAR
         self.start_weights = load_start_weights(network, on, weights or "none", allow_partial=allow_partial_weights)
 
     def __init_subclass__(cls, **arguments: Any):
@@ -263,6 +270,7 @@ class Method(keras.Model):
             "options": to_mapping(self.options),
             "class_names": None if self.class_names is None else list(self.class_names),
             "box": to_mapping(self.box),
+            "resize_filter": self.resize_filter,
             "name": self.name,
         }
 
@@ -272,6 +280,7 @@ class Method(keras.Model):
         config["backbone"] = from_mapping(backbones.BackboneOptions, config["backbone"])
         config["options"] = from_mapping(cls.Options, config["options"])
         config["box"] = from_mapping(BoxOptions, config.get("box", {}))  # files of version 0.1 have none
+        config.setdefault("resize_filter", views.BILINEAR)  # what files without it were trained with
         return cls(**config)
 
 
@@ -282,7 +291,10 @@ def _backbone_settings() -> list[str]:
 def _signature(method: type[Method]) -> inspect.Signature:
     """What the constructor takes, the fields of the options named one by one."""
     taken = inspect.signature(Method.__init__).parameters
-    own = ("num_classes", "backbone", "image_size", "weights", "allow_partial_weights", "class_names", "box", "name")
+    own = (
+        *("num_classes", "backbone", "image_size", "weights", "allow_partial_weights", "class_names", "box"),
+        *("resize_filter", "name"),
+    )
     named = [taken[name] for name in own]
     for options in (backbones.BackboneOptions, method.Options):
         named += [

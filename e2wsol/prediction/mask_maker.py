@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from e2wsol.data import pipeline, record_streams, schema
+from e2wsol.data import pipeline, record_streams, schema, views
 from e2wsol.data.dataset import Dataset, Split
 from e2wsol.errors import UserError
 from e2wsol.localization.parallel import in_order
@@ -21,6 +21,7 @@ class MaskMaker:
       model: Method with class maps.
       info: Dataset that the record files belong to.
       input_size: side that whole pictures are resized to for the network, pixels.
+      resize_filter: how they are, one of views.RESIZE_FILTERS.
       batch: pictures a batch; other batches may change the maps' last bits.
       threads: that make and encode masks.
       rules: further arguments of `pseudo_mask`: size, band, min_area.
@@ -29,11 +30,23 @@ class MaskMaker:
       UserError: the method has no class maps, or cannot take pictures of that size.
     """
 
-    def __init__(self, model: Method, info: Dataset, *, input_size: int, batch: int, threads: int, **rules: Any):
+    def __init__(
+        self,
+        model: Method,
+        info: Dataset,
+        *,
+        input_size: int,
+        batch: int,
+        threads: int,
+        resize_filter: str = views.AUTO,
+        **rules: Any,
+    ):
         if type(model).class_maps is Method.class_maps:
             raise UserError(f"{type(model).__name__}: a method without class maps; pseudo masks are made of these")
         self.info, self.batch, self.threads, self.rules = info, batch, threads, rules
-        self.view = pipeline.PipelineOptions(image_size=input_size, resize_size=input_size, eval_crop="none")
+        self.view = pipeline.PipelineOptions(
+            image_size=input_size, resize_size=input_size, eval_crop="none", resize_filter=resize_filter
+        )
         pictures = tf.TensorSpec((None, input_size, input_size, 3), tf.uint8)
         localize = model.resized(input_size).localize
         self._localize = tf.function(localize, input_signature=[pictures, tf.TensorSpec((None,), tf.int32)])
@@ -57,9 +70,9 @@ class MaskMaker:
         if not shard.count:  # every record of it is left out
             return
         info = dataclasses.replace(self.info, splits={split.name: shard})
-        views = pipeline.eval_dataset(info, self.view, split=split.name, batch=self.batch)
+        seen = pipeline.eval_dataset(info, self.view, split=split.name, batch=self.batch)
         stored = record_streams.stored(shard).batch(self.batch)
-        for view, records in tf.data.Dataset.zip(views, stored):
+        for view, records in tf.data.Dataset.zip(seen, stored):
             _, maps = self._localize(view["image"], view["label"])
             yield from zip(records.numpy(), maps.numpy())
 

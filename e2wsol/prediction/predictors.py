@@ -101,6 +101,7 @@ class MethodPredictor:
       class_names: names of the model's classes; None for their numbers.
       top_k: classes to localize for each image.
       jit: whether XLA compiles it.
+      resize_filter: how images are resized, one of views.RESIZE_FILTERS.
 
     Attributes:
       class_names: as given.
@@ -118,6 +119,7 @@ class MethodPredictor:
         *,
         top_k: int = 1,
         jit: bool = False,
+        resize_filter: str = views.AUTO,
     ):
         count = model.num_classes if model.classifies else len(OBJECT)
         if top_k > count:
@@ -128,7 +130,9 @@ class MethodPredictor:
         self._top_k = top_k
         self._size = model.image_size
         self._classifies = model.classifies
-        self._view = views.PipelineOptions(image_size=self._size, resize_size=self._size, eval_crop="none")
+        self._view = views.PipelineOptions(
+            image_size=self._size, resize_size=self._size, eval_crop="none", resize_filter=resize_filter
+        )
         variables = getattr(model, "variables", ())  # a Localizer has none: its weights stay as they are
         self._localize = FixedBatch(self._maps_of(model), variables, jit=jit)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from e2wsol import files, quiet_tensorflow
+from e2wsol.data.views import BILINEAR
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization.protocols import BoxProtocol
 from e2wsol.owned_files import OwnedFolder
@@ -23,7 +24,13 @@ _NAMES = (FILE_NAME, RECORD, "fingerprint.pb", "variables/variables.index", "var
 
 
 def write(
-    model: Any, protocol: BoxProtocol, output: str | pathlib.Path, record: dict[str, Any], *, replace: bool = False
+    model: Any,
+    protocol: BoxProtocol,
+    output: str | pathlib.Path,
+    record: dict[str, Any],
+    *,
+    resize_filter: str = BILINEAR,
+    replace: bool = False,
 ) -> None:
     """Writes the SavedModel of a method with `record` as e2wsol.json beside it.
 
@@ -32,6 +39,7 @@ def write(
       protocol: BoxProtocol; its default threshold is built in.
       output: its folder; other files in it stay.
       record: JSON-ready; what `read_record` gives.
+      resize_filter: how the graph resizes images, one of views.RESIZE_FILTERS.
       replace: whether an earlier export in the folder may go.
 
     Raises:
@@ -43,7 +51,7 @@ def write(
 
     folder = OwnedFolder(output, "export")
     folder.check(_NAMES, replace=replace)
-    module = _exported(model, protocol)
+    module = _exported(model, protocol, resize_filter)
     folder.path.mkdir(parents=True, exist_ok=True)
     temporary = pathlib.Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.path))
     try:
@@ -60,7 +68,7 @@ def write(
             folder.path.rmdir()
 
 
-def _exported(model: Any, protocol: BoxProtocol) -> Any:
+def _exported(model: Any, protocol: BoxProtocol, resize_filter: str) -> Any:
     """A method and its box extraction as one graph: a tf.Module with `predict`."""
     import tensorflow as tf
 
@@ -71,7 +79,7 @@ def _exported(model: Any, protocol: BoxProtocol) -> Any:
     def predict(images):
         """uint8 RGB (B, H, W, 3) -> dict of logits, probabilities (of a classifier), map and box (in pixels)."""
         size = model.image_size
-        logits, maps = model.localize(pipeline.whole_view(images, size))
+        logits, maps = model.localize(pipeline.whole_view(images, size, resize_filter))
         score_maps, boxes = extract_boxes(maps, size=size, threshold=protocol.default_threshold, protocol=protocol)
         height, width = tf.unstack(tf.cast(tf.shape(images)[1:3], tf.float64))
         sides = tf.stack([width, height, width, height])

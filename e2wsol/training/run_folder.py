@@ -9,7 +9,7 @@ from typing import Any
 
 from e2wsol import files
 from e2wsol.config import to_mapping
-from e2wsol.data import dataset
+from e2wsol.data import dataset, views
 from e2wsol.data.dataset import Dataset
 from e2wsol.errors import ArgumentError, UserError
 
@@ -30,6 +30,8 @@ FREE_FLAGS = (
     ),
     *("log_every", "validate_every", "checkpoint_steps", "tensorboard_pictures"),
 )
+# What runs did that are older than the flag.
+_BEFORE_THE_FLAG = {"resize_filter": views.BILINEAR}
 
 
 class RunFolder:
@@ -87,7 +89,7 @@ class RunFolder:
     def flags(self) -> dict[str, Any]:
         """The flags of the run, as a mapping."""
         try:
-            return json.loads(files.read_text(self.flags_file))["flags"]
+            return _BEFORE_THE_FLAG | json.loads(files.read_text(self.flags_file))["flags"]
         except FileNotFoundError:
             raise UserError(
                 f"{self.path}: no run folder (no flags.json); make one with python -m e2wsol.train"

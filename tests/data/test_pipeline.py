@@ -8,11 +8,12 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_records import made_picture, write_dataset, write_shard
+from PIL import Image
 
 from e2wsol.data import dataset, pipeline, schema
 from e2wsol.errors import UserError
 
-OPTIONS = pipeline.PipelineOptions(image_size=16, resize_size=20, shuffle_buffer=8)
+OPTIONS = pipeline.PipelineOptions(image_size=16, resize_size=20, shuffle_buffer=8, resize_filter="bilinear")
 
 
 def batches(records, count, **changes):
@@ -95,6 +96,26 @@ def test_crops_and_flips_are_windows_of_the_resized_picture(tmp_path):
     assert 0.4 < np.mean([flipped for *_, flipped in seen]) < 0.6
 
 
+def test_every_view_of_records_is_antialiased(tmp_path):
+    """Training windows, evaluation views and ten crops are cut from what Pillow resizes, one gray level beside it."""
+    picture = made_picture(3, 0, height=148, width=140)
+    data = dataset.load(write_dataset(tmp_path, {"train": [[picture]], "test": [[picture]]}, classes=1))
+    options = dataclasses.replace(OPTIONS, resize_filter="antialias", flip=False)
+    decoded = Image.fromarray(pipeline.decode(picture.jpeg).numpy())
+    resized, whole = (
+        np.asarray(decoded.resize((side, side), Image.Resampling.BILINEAR)).astype(int) for side in (20, 16)
+    )
+    windows = [resized[y : y + 16, x : x + 16] for y in range(5) for x in range(5)]
+    for seen in next(iter(pipeline.train_dataset(data, options, global_batch=32, seed=0)))["image"].numpy():
+        assert min(np.abs(seen - window).max() for window in windows) <= 1
+    batch = next(iter(pipeline.eval_dataset(data, options, split="test", batch=1, crops=10)))
+    assert np.abs(batch["image"].numpy()[0] - resized[2:18, 2:18]).max() <= 1
+    assert np.abs(batch["crops"].numpy()[0, 0] - resized[:16, :16]).max() <= 1
+    straight = dataclasses.replace(options, eval_crop="none")
+    batch = next(iter(pipeline.eval_dataset(data, straight, split="test", batch=1)))
+    assert np.abs(batch["image"].numpy()[0] - whole).max() <= 1
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(2, 90), st.integers(2, 90), st.integers(2, 70), st.integers(0, 2**31))
 def test_resize_agrees_with_opencv(height, width, size, seed):
@@ -143,7 +164,7 @@ def test_eval_view_is_the_truncated_centre(records):
     resized = pipeline.resize(pipeline.decode(jpeg), 20).numpy()
     batch = next(iter(pipeline.eval_dataset(info, OPTIONS, split="test", batch=1)))
     np.testing.assert_array_equal(batch["image"][0], resized[2:18, 2:18].astype(np.uint8))
-    straight = pipeline.PipelineOptions(image_size=16, resize_size=20, eval_crop="none")
+    straight = dataclasses.replace(OPTIONS, eval_crop="none")
     batch = next(iter(pipeline.eval_dataset(info, straight, split="test", batch=1)))
     np.testing.assert_array_equal(
         batch["image"][0], pipeline.resize(pipeline.decode(jpeg), 16).numpy().astype(np.uint8)
@@ -168,7 +189,7 @@ def test_eval_batches_with_ten_crops(records):
     batch = next(iter(pipeline.eval_dataset(info, OPTIONS, split="test", batch=4, crops=10)))
     assert "crops" not in plain and batch["crops"].shape == (4, 10, 16, 16, 3) and batch["crops"].dtype == tf.uint8
     np.testing.assert_array_equal(batch["crops"][:, 4], batch["image"])
-    straight = pipeline.PipelineOptions(image_size=16, resize_size=20, eval_crop="none")
+    straight = dataclasses.replace(OPTIONS, eval_crop="none")
     other = next(iter(pipeline.eval_dataset(info, straight, split="test", batch=4, crops=10)))
     np.testing.assert_array_equal(other["crops"], batch["crops"])
 

@@ -27,7 +27,11 @@ def start(folder, info, **options):
 def test_start_writes_flags_versions_and_the_data_sets_description(tmp_path, info, tiny_records):
     run = start(tmp_path / "run", info, epochs=7)
     record = json.loads(run.flags_file.read_text())
-    assert run.flags() == record["flags"] and run.flags()["epochs"] == 7 and run.flags()["seed"] == 3
+    assert (
+        run.flags() == {"resize_filter": "bilinear", **record["flags"]}
+        and run.flags()["epochs"] == 7
+        and run.flags()["seed"] == 3
+    )
     assert record["versions"]["tensorflow"] == tf.__version__ and "git_commit" in record
     assert run.dataset_file.read_bytes() == (tiny_records / "dataset.json").read_bytes()
     assert run.classes() == list(info.classes)
