@@ -29,6 +29,7 @@ from e2wsol.visualize import overlay
 EXIT_UNREADABLE = 3
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _OVERLAYS = "overlays"
+_NAMED = 5
 _OVERLAY_SIDE = 480
 _OVERLAY_QUALITY = 88
 
@@ -89,6 +90,9 @@ def main(flags: PredictFlags, arguments: list[str]) -> int:
     unreadable = len(pictures) - len(writer.images)
     unwritten = f", {writer.unwritten} files not written" if writer.unwritten else ""
     print(f"{output}: boxes of {len(writer.images)} pictures, {unreadable} unreadable{unwritten}")
+    flat = [image.name for image in writer.images if image.flat_map]
+    if flat:
+        print(f"note: {len(flat)} maps have no contrast, their boxes say nothing: {', '.join(flat[:_NAMED])}")
     if passed_over:
         print(f"passed over: {picture_files.summary(passed_over)}")
     if "threshold" in predictor.about:
@@ -234,7 +238,7 @@ def _annotated(file, found):
         Detection(int(label), name, float(score), tuple(map(float, box)))
         for label, name, score, box in zip(found.labels, found.class_names, found.scores, found.boxes)
     )
-    return AnnotatedImage(file.path.as_posix(), file.name, file.label, *found.image_size, detections)
+    return AnnotatedImage(file.path.as_posix(), file.name, file.label, *found.image_size, detections, found.is_flat)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Where the maps that are scored come from: a network, other localizers on it, or files of another program."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Callable, Iterable
@@ -10,7 +11,7 @@ import numpy as np
 
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization.metrics import LocalizationScorer, PredictedBoxes
-from e2wsol.prediction.classifier import Classifier, ranking
+from e2wsol.prediction.classifier import Classifier, ranking, require_finite
 from e2wsol.prediction.fixed_batch import FixedBatch
 
 VALUES = ("scores", "raw")
@@ -23,6 +24,10 @@ class LocalizationMap(Protocol):
     def boxes(self, scorer: LocalizationScorer) -> PredictedBoxes:
         """The scorer's boxes of the map; may be called in any thread."""
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether all of its values are the same, or some are no numbers: then its boxes say nothing."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class NetworkMap:
@@ -33,6 +38,11 @@ class NetworkMap:
     def boxes(self, scorer: LocalizationScorer) -> PredictedBoxes:
         """Resized and normalised as the scorer's protocol does."""
         return scorer.boxes_of_map(self.values)
+
+    @property
+    def is_flat(self) -> bool:
+        """See LocalizationMap."""
+        return not self.values.min() < self.values.max() < np.inf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +112,7 @@ class NetworkMaps:
     def of_batch(self, batch: dict[str, Any]) -> list[ImageMaps]:
         """The maps of the true classes, and the predicted classes of the images or of their ten crops."""
         logits, maps = self._localize(batch["image"], batch["label"])
+        require_finite(next(iter(maps.values())) if logits is None else logits)
         count = len(batch["label"])
         if self._classifier is None:
             classes: Any = [None] * count
@@ -123,10 +134,44 @@ class StoredMap:
     source_id: str
     filename: str
 
+    @functools.cached_property
+    def _values(self) -> np.ndarray:
+        return self.source.read(self.source_id, self.filename)
+
     def boxes(self, scorer: LocalizationScorer) -> PredictedBoxes:
         """Taken as scores, or resized and normalised as the scorer's protocol does, as `source.values` says."""
-        values = self.source.read(self.source_id, self.filename)
-        return scorer.boxes_of_score_map(values) if self.source.values == "scores" else scorer.boxes_of_map(values)
+        is_scores = self.source.values == "scores"
+        return scorer.boxes_of_score_map(self._values) if is_scores else scorer.boxes_of_map(self._values)
+
+    @property
+    def is_flat(self) -> bool:
+        """See LocalizationMap."""
+        return bool(self._values.min() == self._values.max())
+
+
+class FlatMapCounter:
+    """Counts the maps without any contrast, as a keeper of `Evaluation.score`.
+
+    Args:
+      name: which of an image's maps.
+
+    Attributes:
+      count: how many it was shown.
+    """
+
+    def __init__(self, name: str):
+        self.name, self.count = name, 0
+
+    def skip(self, pictures: int) -> None:
+        """Leaves out images that another counter is shown."""
+
+    def merge(self, other: "FlatMapCounter") -> None:
+        """Adds what another counter was shown."""
+        self.count += other.count
+
+    def update(self, image: Any, score: Any, scorer: Any) -> None:
+        """Shows it one ScoredImage."""
+        self.count += image.maps.maps[self.name].is_flat
 
 
 class StoredMaps:

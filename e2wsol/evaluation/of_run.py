@@ -20,7 +20,7 @@ from e2wsol.data import dataset, pipeline
 from e2wsol.data.bad_records import on_bad_record_option
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.evaluation import outcomes, results
-from e2wsol.evaluation.maps import OWN_MAPS, VALUES, MapSource, NetworkMaps, StoredMaps
+from e2wsol.evaluation.maps import OWN_MAPS, VALUES, FlatMapCounter, MapSource, NetworkMaps, StoredMaps
 from e2wsol.evaluation.predicted_classes import PredictedClasses
 from e2wsol.evaluation.scoring import Evaluation
 from e2wsol.localization import parallel, protocols
@@ -265,7 +265,7 @@ def _evaluate(target: _Target, options: EvaluateOptions, workers: Workers, start
         workers=workers,
     )
     chosen = _chosen_thresholds(evaluation, target, options)
-    keepers = {name: _keepers(target, options, chosen[name] and chosen[name][name]) for name in target.maps.names}
+    keepers = {name: _keepers(target, options, name, chosen[name]) for name in target.maps.names}
     scorers, baselines = evaluation.score(
         options.split,
         limit=options.limit,
@@ -278,7 +278,10 @@ def _evaluate(target: _Target, options: EvaluateOptions, workers: Workers, start
     documents = {}
     for name, scorer in scorers.items():
         scored = results.summarize(name, scorer, baselines, chosen[name])
-        documents[name] = _document(target, options, name, scorer.pictures, scored, start)
+        flat = keepers[name][-1].count
+        if flat:
+            print(f"note: {flat} of {scorer.pictures} maps ({name}) have no contrast: their boxes say nothing")
+        documents[name] = _document(target, options, name, scorer.pictures, scored, start) | {"flat_maps": flat}
     for name, document in documents.items():
         if folder := _folder_of(target, name):
             _write(folder, document, keepers[name], scorers[name])
@@ -325,21 +328,21 @@ def _document(target, options, name, images, scored, start) -> dict[str, Any]:
     }
 
 
-def _keepers(target, options, chosen):
-    """What notes single images: (SampleKeeper, OutcomeKeeper).
+def _keepers(target, options, name, chosen):
+    """What notes single images of the maps called `name`: (SampleKeeper, OutcomeKeeper, FlatMapCounter).
 
-    They do so at `chosen`, the best thresholds on the split that they are chosen on as `results.best_thresholds` has
-    them, or at the protocol's where that is None.
+    They do so at the thresholds that `chosen` has, as `results.best_thresholds` gives them on the split that they are
+    chosen on, or at the protocol's where that is None.
     """
     shown_at = dict.fromkeys(IOU_THRESHOLDS, target.protocol.default_threshold)
-    if chosen:
-        shown_at = {float(iou): threshold for iou, threshold in chosen[results.GT_KNOWN].items()}
-    return SampleKeeper(options.samples, shown_at[0.5]), outcomes.OutcomeKeeper(shown_at)
+    if chosen and chosen[name]:
+        shown_at = {float(iou): threshold for iou, threshold in chosen[name][results.GT_KNOWN].items()}
+    return SampleKeeper(options.samples, shown_at[0.5]), outcomes.OutcomeKeeper(shown_at), FlatMapCounter(name)
 
 
 def _write(folder, document, keepers, scorer) -> None:
     """Writes result.json, samples.npz and outcomes.npz into a folder, made where it is missing."""
-    samples, each = keepers
+    samples, each, _ = keepers
     files.write_text(RunFolder(folder).result_file, json.dumps(document, indent=1) + "\n")
     samples.save(folder / "samples.npz")
     each.outcomes(scorer).save(folder / outcomes.FILE_NAME)

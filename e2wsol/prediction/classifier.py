@@ -36,8 +36,19 @@ class Classifier:
           float64 (b, C).
         """
         views = np.moveaxis(np.asarray(batch["crops"]), 1, 0) if "crops" in batch else [batch["image"]]
-        logits = np.stack([self._logits(view) for view in views]).astype(np.float64)
+        logits = require_finite(np.stack([self._logits(view) for view in views]).astype(np.float64))
         return softmax(logits.mean(axis=0)) if self._mean_of_logits else softmax(logits).mean(axis=0)
+
+
+def require_finite(values: Any) -> Any:
+    """Values that a network gave, as they are.
+
+    Raises:
+      UserError: some are no numbers.
+    """
+    if not np.isfinite(values).all():
+        raise UserError("the network gives NaN or infinity: its weights are damaged, or its training diverged")
+    return values
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -54,6 +54,7 @@ class AnnotatedImage:
       name, label: see `inputs.PictureFile`.
       width, height: pixels of the upright picture.
       detections: tuple of Detection, not empty.
+      flat_map: whether the first class's map has no contrast, so that its box says nothing.
     """
 
     path: str
@@ -62,6 +63,12 @@ class AnnotatedImage:
     width: int
     height: int
     detections: tuple
+    flat_map: bool = False
+
+    @property
+    def boxes(self) -> tuple[Detection, ...]:
+        """The detections that annotation tools get: those with a box that says something."""
+        return () if self.flat_map else tuple(detection for detection in self.detections if detection.has_area)
 
 
 Predictions = Sequence[AnnotatedImage]
@@ -74,7 +81,8 @@ def json_files(predictions: Predictions, class_names: Sequence[str], about: dict
         first, *others = (_json_detection(detection) for detection in prediction.detections)
         size = {"width": prediction.width, "height": prediction.height}
         entry = {"path": prediction.path, "name": prediction.name, **size, **first}
-        pictures.append(entry | ({"top_k": [first, *others]} if others else {}))
+        entry |= {"top_k": [first, *others]} if others else {}
+        pictures.append(entry | ({"flat_map": True} if prediction.flat_map else {}))
     document = {"format": FORMAT, **about, "classes": list(class_names), "pictures": pictures}
     return {"predictions.json": _json(document)}
 
@@ -98,7 +106,7 @@ def coco_files(predictions: Predictions, class_names: Sequence[str], about: dict
     for image_id, prediction in enumerate(predictions, start=1):
         size = {"width": prediction.width, "height": prediction.height}
         pictures.append({"id": image_id, "file_name": prediction.name, **size})
-        for detection in filter(lambda detection: detection.has_area, prediction.detections):
+        for detection in prediction.boxes:
             annotations.append(_coco_annotation(len(annotations) + 1, image_id, detection))
     document = {
         "info": {"description": "boxes predicted by e2wsol", **about},
@@ -135,7 +143,7 @@ def _voc_xml(prediction):
     size = ET.SubElement(root, "size")
     _elements(size, width=prediction.width, height=prediction.height, depth=3)
     _elements(root, segmented=0)
-    for detection in filter(lambda detection: detection.has_area, prediction.detections):
+    for detection in prediction.boxes:
         x0, y0, x1, y1 = (round(value) for value in detection.box)
         x0, y0 = min(x0, prediction.width - 1), min(y0, prediction.height - 1)
         x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
@@ -155,7 +163,7 @@ def yolo_files(predictions: Predictions, class_names: Sequence[str], about: dict
     """classes.txt and one text a picture: label, then centre x, centre y, width, height as fractions."""
     texts = {"classes.txt": "".join(" ".join(name.split()) + "\n" for name in class_names)}
     for prediction in predictions:
-        lines = [_yolo_line(d, prediction) for d in prediction.detections if d.has_area]
+        lines = [_yolo_line(d, prediction) for d in prediction.boxes]
         texts[f"{prediction.label}.txt"] = "".join(lines)
     return texts
 

@@ -13,7 +13,7 @@ from e2wsol.errors import ArgumentError
 from e2wsol.localization import boxes, score_map
 from e2wsol.localization.protocols import BoxProtocol
 from e2wsol.prediction import inputs
-from e2wsol.prediction.classifier import softmax
+from e2wsol.prediction.classifier import require_finite, softmax
 from e2wsol.prediction.fixed_batch import FixedBatch
 
 # The one class of a method that predicts none.
@@ -46,6 +46,11 @@ class Localization:
     map: np.ndarray
     image_size: tuple[int, int]
     image: Any = dataclasses.field(default=None, repr=False)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the first class's map has no contrast at all, so that its box says nothing."""
+        return bool(self.map.min() == self.map.max())
 
     @property
     def label(self) -> int:
@@ -164,6 +169,7 @@ class MethodPredictor:
         batch = np.stack(images)
         given = [] if labels is None else [np.asarray(labels, np.int32)]
         chosen, logits, maps = self._localize(batch, *given)
+        require_finite(maps if logits is None else logits)
         logits = np.zeros((len(batch), 1)) if logits is None else logits
         if chosen is None or not self._classifies:
             chosen = logits.argmax(axis=-1)

@@ -15,6 +15,7 @@ from e2wsol.data.views import BILINEAR
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization.protocols import BoxProtocol
 from e2wsol.owned_files import OwnedFolder
+from e2wsol.prediction.classifier import require_finite
 from e2wsol.prediction.predictors import OBJECT, Localization, Predicting
 
 FILE_NAME = "saved_model.pb"
@@ -158,6 +159,7 @@ class SavedModelPredictor:
 
         output = self._serve(images=tf.constant(image[None]))
         probabilities = output["probabilities"].numpy()[0] if "probabilities" in output else np.ones(1)
+        require_finite(probabilities)
         label = int(probabilities.argmax())
         scores = probabilities[[label]].astype(np.float64)
         names = (self.class_names[label],)

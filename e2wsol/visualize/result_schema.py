@@ -60,6 +60,7 @@ RESULT = {
     "classification": {"*": MAYBE_NUMBER},
     "bootstrap": Nullable({"level": NUMBER}),
     "skipped_records": Nullable({"*": WholeNumber()}),
+    "flat_maps": Nullable((int,)),
     "curves": {"thresholds": Nullable([NUMBER]), "*": {"*": [NUMBER]}},
     "pxap": _NUMBERS,
     "piou": _NUMBERS,
