@@ -27,16 +27,16 @@ TRAINING, STEP = 1e-4, 1e-4
 def check(case, arrays):
     """Returns the Report of one BAS case."""
     report = Report()
-    check_boxes(report, case, arrays)
-    _check_ratio(report, arrays, case)
+    report.part(check_boxes, case, arrays)
+    report.part(_check_ratio, arrays, case)
     model, _ = build(case)
-    _check_forward(report, arrays, model)
-    _check_maps(report, arrays, model, case)
-    _check_ten_crops(report, arrays, model)
+    report.part(_check_forward, arrays, model)
+    report.part(_check_maps, arrays, model, case)
+    report.part(_check_ten_crops, arrays, model)
     del model
     with float64():
-        _check_training(report, arrays, case)
-        _check_zero_saliency(report, arrays, case)
+        report.part(_check_training, arrays, case)
+        report.part(_check_zero_saliency, arrays, case)
     return report
 
 

@@ -55,7 +55,7 @@ def check_case(case_folder):
     report = Report()
     try:
         case, arrays = kit.load(case_folder)
-        subject = case.get("kind") or case["method"]
+        subject = case.get("kind") or case.get("method") or case_folder.name
         if f"{subject}_cases.py" not in os.listdir(HERE):
             report.miss(subject)
             return report

@@ -34,15 +34,15 @@ def check(case, arrays):
     """Returns the Report of one DGL case."""
     report, arrays = Report(), _Looked(arrays)
     model, _ = build(case, case["parameters"])
-    check_maps(report, case, arrays, model)
+    report.part(check_maps, case, arrays, model)
     if "labels" in arrays and "grad_l2" in arrays:
-        _check_training(report, case, arrays)
+        report.part(_check_training, case, arrays)
     for name in arrays.unseen():
         report.miss(name)
     return report
 
 
-class _Looked(dict):
+class _Looked(kit.Arrays):
     """The case's arrays, which remembers those that a check has read."""
 
     def __init__(self, arrays):

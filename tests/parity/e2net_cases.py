@@ -32,18 +32,20 @@ GRAY_LEVELS, GRAY_SHARE = 2, 1e-3
 def check(case, arrays):
     """Returns the Report of one E2Net case."""
     report = Report()
-    _check_boxes_of_maps(report, case, arrays)
+    report.part(_check_boxes_of_maps, case, arrays)
     thresholds = [case["config"]["aae_threshold"], *case["config"].get("extra_aae_thresholds", [])]
     for index, threshold in enumerate(thresholds):
         prefix = f"erase{index}_" if index else ""
-        own = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+        own = kit.Arrays(
+            {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+        )
         for shared in ("images_uint8", "labels", "gt_boxes"):
             own[shared] = arrays[shared]
         model, variables = build(case, threshold)
-        _check_forward(report, prefix, own, model)
-        _check_attention(report, prefix, own, model, case)
-        _check_maps(report, prefix, own, model, case)
-        _check_training(report, prefix, own, model, case, variables)
+        report.part(_check_forward, prefix, own, model)
+        report.part(_check_attention, prefix, own, model, case)
+        report.part(_check_maps, prefix, own, model, case)
+        report.part(_check_training, prefix, own, model, case, variables)
     return report
 
 

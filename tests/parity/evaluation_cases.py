@@ -21,13 +21,13 @@ SCORE_BOUND = 1e-12
 def check(case, arrays):
     """Returns the Report of everything in the case that a protocol of the library covers."""
     report = Report()
-    _check_maxboxacc(report, case, arrays)
-    _check_maxboxaccv2(report, case, arrays)
-    _check_pxap(report, case, arrays)
-    _check_e2net(report, case, arrays)
-    _check_mnpo(report, case, arrays)
-    _check_spol(report, case, arrays)
-    check_evaluation(report, case, arrays)
+    report.part(_check_maxboxacc, case, arrays)
+    report.part(_check_maxboxaccv2, case, arrays)
+    report.part(_check_pxap, case, arrays)
+    report.part(_check_e2net, case, arrays)
+    report.part(_check_mnpo, case, arrays)
+    report.part(_check_spol, case, arrays)
+    report.part(check_evaluation, case, arrays)
     for reference in sorted(set(case["references"]) - {"versions", "wsolevaluation", "e2net", "bas", "mnpo", "spol"}):
         report.miss(reference)
     return report

@@ -8,6 +8,7 @@ import zlib
 
 import keras
 import numpy as np
+from report import Absent
 
 from e2wsol import releases
 
@@ -26,8 +27,15 @@ def load(case_folder):
     case_folder = pathlib.Path(case_folder)
     case = json.loads((case_folder / "case.json").read_text(encoding="utf-8"))
     with np.load(case_folder / "arrays.npz", allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    return case, arrays
+        return case, Arrays({name: archive[name] for name in archive.files})
+
+
+class Arrays(dict):
+    """The arrays of a case by name; one that it lacks is an `Absent`."""
+
+    def __missing__(self, name):
+        """What stands for an array that is not there."""
+        return Absent(name)
 
 
 def parameter(name, shape, seed, layout):

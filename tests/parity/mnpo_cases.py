@@ -14,18 +14,18 @@ NEGATIVE_WEIGHT = 5  # of VGG_MNPO.py: what a negative classifier weight is mult
 def check(case, arrays):
     """Returns the Report of one MNPO case."""
     report = Report()
-    network.check_thresholds(report, arrays)
-    network.check_evaluation(report, arrays, arrays["loc_map"], relative=network.STORED)
+    report.part(network.check_thresholds, arrays)
+    report.part(network.check_evaluation, arrays, arrays["loc_map"], relative=network.STORED)
     model, variables = network.build(case)
     outputs = network.check_forward(report, arrays, model)
-    network.check_branch_maps(report, arrays, model, outputs, ("cams1", "cams2"), NEGATIVE_WEIGHT)
+    report.part(network.check_branch_maps, arrays, model, outputs, ("cams1", "cams2"), NEGATIVE_WEIGHT)
     maps = np.asarray(model.localize(arrays["images_uint8"], arrays["labels"])[1])
     score_maps = np.stack([to_score_map(one, network.SIZE, protocols.get("mnpo")) for one in maps])
     report.close("loc_map", score_maps, arrays["loc_map"], relative=network.FORWARD)
-    network.check_boxes(report, score_maps, arrays["boxes"], arrays["boxes_more"])
+    report.part(network.check_boxes, score_maps, arrays["boxes"], arrays["boxes_more"])
     if "tencrop_images_uint8" in arrays:
-        _check_ten_crops(report, arrays, model)
-    network.check_training(report, case, arrays, model, variables)
+        report.part(_check_ten_crops, arrays, model)
+    report.part(network.check_training, case, arrays, model, variables)
     return report
 
 

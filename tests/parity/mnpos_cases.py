@@ -1,5 +1,6 @@
 """Checks a case of MNPOs: forward, gradients and maps at every main layer, boxes, evaluation, and training."""
 
+import kit
 import mnpo_network as network
 import numpy as np
 from precision import float64
@@ -26,10 +27,10 @@ OF_THE_LAYER = (
 def check(case, arrays):
     """Returns the Report of one MNPOs case."""
     report = Report()
-    network.check_thresholds(report, arrays)
+    report.part(network.check_thresholds, arrays)
     of_layers = {layer: _of_layer(arrays, layer, alone=not n) for n, layer in enumerate(case["main_layers"])}
     with float64():
-        _check_gradients(report, of_layers, case)
+        report.part(_check_gradients, of_layers, case)
     for layer, of_layer in of_layers.items():
         model, variables = network.build(case, [MNPOOptions(layer=layer)])
         maps = np.asarray(model.localize(arrays["images_uint8"], arrays["labels"])[1])
@@ -37,9 +38,9 @@ def check(case, arrays):
             report.close(f"{layer}/float32_loc_map", _score_maps(maps), of_layer["loc_map"], relative=FLIPPED)
     outputs = network.check_forward(report, arrays, model)
     names = ("cams1_weights", "cams2_weights")
-    network.check_branch_maps(report, arrays, model, outputs, names, NEGATIVE_WEIGHT)
-    _check_plain_branch_map(report, arrays, model, outputs)
-    network.check_training(report, case, arrays, model, variables)
+    report.part(network.check_branch_maps, arrays, model, outputs, names, NEGATIVE_WEIGHT)
+    report.part(_check_plain_branch_map, arrays, model, outputs)
+    report.part(network.check_training, case, arrays, model, variables)
     return report
 
 
@@ -48,7 +49,7 @@ def _of_layer(arrays, layer, alone):
 
     They hold the layer's name ("cams1_conv5_2"); those of the only or first one may be plain already.
     """
-    found = {name: value for name, value in arrays.items() if alone or name not in OF_THE_LAYER}
+    found = kit.Arrays({name: value for name, value in arrays.items() if alone or name not in OF_THE_LAYER})
     for name, value in arrays.items():
         if layer in name:
             found["_".join(part.strip("_") for part in name.split(layer) if part.strip("_"))] = value

@@ -46,7 +46,7 @@ def check(case, arrays):
         model, _ = build(case, flags, images.shape[1])
         found |= _maps(case)(model, arrays, training=False)
     if case["stage"] == "seg":
-        check_boxes(report, model, case, arrays)
+        report.part(check_boxes, model, case, arrays)
     found |= _preprocessed(arrays)
     with _precision("float64"):
         found |= _maps(case)(build(case, flags, 224)[0], arrays, training=True)
@@ -54,7 +54,7 @@ def check(case, arrays):
     for name, value in found.items():
         if name in arrays:
             report.close(name, value, arrays[name], relative=LOSS if name.startswith("loss") else FORWARD)
-    _check_steps(report, steps, arrays)
+    report.part(_check_steps, steps, arrays)
     checked = found.keys() | GIVEN | steps.keys() | {f"{name}_steps" for name in steps} | _digest_names()
     for name in sorted(arrays.keys() - checked - report.measured.keys()):
         report.miss(name)

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 
+import bas_cases
 import check
 import kit
 import numpy as np
@@ -39,6 +40,25 @@ def test_one_wrong_pixel_fails(tmp_path, capsys):
     assert check.main([str(tmp_path)]) == 1
     line = capsys.readouterr().out
     assert line.startswith("FAIL ") and "e2net_boxes=1(bound 0)" in line and "e2net_iou=" in line
+
+
+@needs_kit
+def test_what_a_case_lacks_is_named_and_the_rest_is_checked(tmp_path, capsys):
+    case, arrays = kit.load(EVALUATION)
+    del case["kind"], arrays["e2net_boxes"], arrays["spol_iou"]
+    write_case(tmp_path / "evaluation", case, arrays)
+    assert check.main([str(tmp_path)]) == 0
+    line = capsys.readouterr().out
+    assert line.startswith("PASS ") and " wsol_levels=0 " in line and " mnpo_counts=0 " in line
+    assert "absent from the case: " in line and "e2net_boxes" in line.partition("absent from the case: ")[2]
+
+
+def test_a_part_that_lacks_an_array_is_named():
+    report, case = Report(), {"train": {"losses": {"bas_loss": {"area_weight": 1.5}}}, "dataset": "cub"}
+    report.part(bas_cases._check_ratio, kit.Arrays(), case)
+    report.part(bas_cases._check_ratio, kit.Arrays(unit_bas_input=np.ones((2, 3))), case)
+    assert report.absent == ["unit_bas_input", "unit_bas_loss"] and not report.failed
+    assert report.line() == "MISSING absent from the case: unit_bas_input, unit_bas_loss"
 
 
 def test_unknown_method_is_missing(tmp_path, capsys):
