@@ -18,6 +18,7 @@ import json
 import multiprocessing
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -33,6 +34,7 @@ from tfrecords.items import Item, Listing
 from tfrecords.prepare import Policies, Prepared, StoreOptions, digest, end_with_builder, prepare
 
 PROGRESS = "progress.json"
+_SHARD_NAME = re.compile(r".+-\d{5}-of-\d{5}\.tfrecord")  # of _cut: nothing else is ever removed
 _ENTRY = {
     *("file", "count", "bytes", "sha256", "has_boxes", "has_masks"),
     *("items_sha256", "content_sha256", "stamps_sha256", "policies", "skipped", "mended_boxes"),
@@ -95,7 +97,7 @@ def write(
     document = _document(listing, shards, state, source)
     files.write_text(output / dataset.FILE_NAME, json.dumps(document, indent=1) + "\n")
     (output / PROGRESS).unlink(missing_ok=True)
-    for file in before.keys() - state["shards"].keys():
+    for file in filter(_SHARD_NAME.fullmatch, before.keys() - state["shards"].keys()):
         (output / file).unlink(missing_ok=True)
     return dataset.load(output)
 
