@@ -3,6 +3,7 @@
 #   scripts/run_released.sh dgl_vgg16|dgl_inception_v3|dgl_resnet50|dgl_resnet50_se|mnpo_vgg16|mnpos_vgg16 \
 #     [cub|ilsvrc] [further flags of e2wsol.train]
 # Records come from scripts/prepare_cub.sh or scripts/prepare_imagenet.sh.
+# Start weights of ResNets come from scripts/prepare_weights.sh (resnet50_tensorpack, resnet50_se_tensorpack).
 set -euo pipefail
 source "$(dirname "$0")/environment.sh"
 environment ""

@@ -3,6 +3,7 @@
 # Started again it goes on where it was.
 #   scripts/run_spol_cub.sh [further flags of e2wsol.train, for all three trainings]
 # Records come from scripts/prepare_cub.sh.
+# Start weights of ResNets come from scripts/prepare_weights.sh (resnet50_torchvision).
 set -euo pipefail
 source "$(dirname "$0")/environment.sh"
 environment ""

@@ -19,6 +19,7 @@ from e2wsol.errors import ArgumentError
 # A file that lacks a layer passes (MobileNetV1 without its last convolution fills 67 %); another network that has some
 # layers of the same name and shape does not.
 LEAST_SHARE = 0.5
+_OF_RELEASES = "weights"  # folder of the start files that released flagfiles name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,7 +274,10 @@ def _groups(stored: h5py.File) -> list[str]:
 def _file_values(path: str, options: BackboneOptions, argument: str) -> dict[str, np.ndarray]:
     """{name in a file: value}."""
     if not os.path.isfile(path):
-        raise ArgumentError(argument, path, "no such file; give none, imagenet or a weights file")
+        made = os.path.basename(os.path.dirname(path)) == _OF_RELEASES
+        name = os.path.splitext(os.path.basename(path))[0]
+        how = f"bash scripts/prepare_weights.sh {name} makes it" if made else "give none, imagenet or a weights file"
+        raise ArgumentError(argument, path, f"no such file; {how}")
     if path.endswith(".npz"):
         return _npz_values(path, argument)
     if path.endswith(".keras") or (path.endswith(".h5") and _is_whole_model(path)):

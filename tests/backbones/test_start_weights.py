@@ -1,5 +1,6 @@
 import pathlib
 import re
+import subprocess
 
 import keras
 import numpy as np
@@ -12,6 +13,8 @@ from e2wsol.errors import UserError
 
 MOBILENET_FILE = pathlib.Path(__file__).parents[3] / "shared" / "data" / "mobilenet_v1_imagenet.npz"
 VGG = BackboneOptions(backbone="vgg16", backbone_width=0.05)
+FLAGS = pathlib.Path(__file__).parents[2] / "flags"
+SCRIPT = FLAGS.parent / "scripts/prepare_weights.sh"
 
 
 def network(options=VGG, seed=0, image_size=32):
@@ -416,3 +419,19 @@ def test_mobilenet_with_imagenet_weights_agrees_with_keras_applications():
         np.testing.assert_allclose(found[name], value, rtol=1e-3, atol=1e-4)
     # Block 6 has lost its stride of 2, which pads at the bottom right only: every second position is theirs.
     np.testing.assert_allclose(found["block6"][:, 1::2, 1::2], expected[2], rtol=1e-3, atol=1e-4)
+
+
+def test_start_weights_of_released_flagfiles_name_the_script_that_makes_them():
+    lines = {line for path in FLAGS.glob("*.cfg") for line in path.read_text().splitlines()}
+    given = sorted(line.partition("=")[2] for line in lines if line.startswith("--backbone_weights=weights/"))
+    assert len(given) >= 6
+    for path in given:
+        with pytest.raises(
+            UserError, match=f"no such file; bash scripts/prepare_weights.sh {pathlib.Path(path).stem} makes"
+        ):
+            load_start_weights(network(), VGG, path)
+        done = subprocess.run(
+            ["bash", SCRIPT, pathlib.Path(path).stem, "nowhere"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2 and done.stderr.startswith("error: nowhere: not found. Download by hand, from ")
+        assert "http" in done.stderr or "README of github.com" in done.stderr
