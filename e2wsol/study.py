@@ -21,7 +21,7 @@ import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 
-from e2wsol import cli, files, flagfiles
+from e2wsol import cli, files, flagfiles, folder_lock
 from e2wsol.config import option
 from e2wsol.data import dataset
 from e2wsol.errors import ArgumentError, UserError
@@ -170,6 +170,11 @@ def write(plan: cells.Plan, failed: Mapping[str, str], pictures: int = 12) -> No
     Raises:
       UserError: there is none.
     """
+    with folder_lock.held(plan.folder, "output"):
+        _write(plan, failed, pictures)
+
+
+def _write(plan: cells.Plan, failed: Mapping[str, str], pictures: int) -> None:
     summary = Summary(plan, failed)
     if not summary.found:
         first = "".join(f"; {cell} {why}" for cell, why in list(failed.items())[:1])

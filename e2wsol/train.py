@@ -7,6 +7,7 @@ Started again with the same flags, it goes on from the last checkpoint of the ru
 
 import e2wsol.on_tensorflow  # noqa: F401  # isort: skip
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 
@@ -72,8 +73,10 @@ def main(flags: TrainFlags, positional: list[str]) -> None:
     keras.utils.set_random_seed(flags.loop.seed)
     compute.use(flags.compute)
     folder = RunFolder(flags.run.run_dir)
-    flags = dataclasses.replace(flags, data=with_resize_filter(flags.data, info, folder))
-    with Workers(strategy).watched(lambda: _how_to_go_on(folder)):
+    workers = Workers(strategy)
+    alone = folder.held() if workers.chief else contextlib.nullcontext()
+    with workers.watched(lambda: _how_to_go_on(folder)), alone:
+        flags = dataclasses.replace(flags, data=with_resize_filter(flags.data, info, folder))
         _train(flags, strategy, folder, info)
 
 

@@ -83,7 +83,7 @@ def write(
     shards = {name: _cut(name, items, shard_pictures) for name, items in listing.splits.items()}
     every = [shard for group in shards.values() for shard in group]
     before = _earlier_entries(output, created_by)
-    files.remove_leftovers(output)
+    files.remove_leftovers(output, "*.tfrecord", PROGRESS, dataset.FILE_NAME)
     good = {} if rebuild else _still_good(output, every, before, policies)
     state = {"created_by": created_by, "shards": good}
     missing = [shard for shard in every if shard.file not in good]

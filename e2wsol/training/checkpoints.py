@@ -47,10 +47,10 @@ def save(
     """
     folder = pathlib.Path(folder)
     name = f"step-{state['step']:08d}"
-    temporary = folder / f".tmp-{name}"
+    temporary = files.temporary_name(folder / name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        files.remove_leftovers(folder)
+        files.remove_leftovers(folder, "step-*", "last", "best")
         temporary.mkdir()
         _write(temporary, model, optimizer, state)
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -86,7 +86,7 @@ def _extra_variables(model: keras.Model, optimizer: keras.optimizers.Optimizer) 
 
 
 def _point(link: pathlib.Path, name: str) -> None:
-    temporary = link.with_name(f".tmp-{link.name}")
+    temporary = files.temporary_name(link)
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(name)
     os.replace(temporary, link)

@@ -1,13 +1,15 @@
 """The folder of one run: flags, data set, checkpoints, metrics, result, report."""
 
+import contextlib
 import importlib.metadata
 import json
 import pathlib
 import shutil
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
-from e2wsol import files
+from e2wsol import files, folder_lock
 from e2wsol.config import to_mapping
 from e2wsol.data import dataset, views
 from e2wsol.data.dataset import Dataset
@@ -46,24 +48,37 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other trainings out; what evaluates the run has a lock of its own.
+
+        Raises:
+          ArgumentError: another process trains in it, or it holds other files than a run's.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise ArgumentError("run_dir", self.path, "is a file; give a folder")
+        known = self.flags_file.exists() or not self.path.exists()
+        if not known and not all(map(_comes_before_flags, self.path.iterdir())):
+            raise ArgumentError(
+                "run_dir", self.path, "holds other files and no flags.json; give an empty or new folder"
+            )
+        with folder_lock.held(self.path, "run_dir"):
+            yield
+
     def start(self, info: Dataset, *options: Any) -> None:
         """Writes flags.json and the data set's description, or checks that a run goes on with its flags.
 
+        Call it while the folder is `held`.
+
         Raises:
-          UserError: the folder holds a run with other flags or classes, or other files.
+          UserError: the folder holds a run with other flags or data.
         """
         flags = to_mapping(*options)
         if self.flags_file.exists():
             self._compare(flags)
             self._compare_classes(info)
-        elif self.path.exists() and not self.path.is_dir():
-            raise ArgumentError("run_dir", self.path, "is a file; give a folder")
-        elif self.path.exists() and any(self.path.iterdir()):
-            raise ArgumentError(
-                "run_dir", self.path, "holds other files and no flags.json; give an empty or new folder"
-            )
         self.path.mkdir(parents=True, exist_ok=True)
-        files.remove_leftovers(self.path)
+        files.remove_leftovers(self.path, self.flags_file.name, self.dataset_file.name, self.metrics_file.name)
         record = {"flags": flags, "versions": versions(), "git_commit": git_commit()}
         files.write_text(self.flags_file, json.dumps(record, indent=1) + "\n")
         source = pathlib.Path(info.folder) / dataset.FILE_NAME
@@ -116,6 +131,11 @@ class RunFolder:
             if path.exists():
                 return path
         raise UserError(f"{self.path}: no checkpoint in it yet; train first with python -m e2wsol.train")
+
+
+def _comes_before_flags(path: pathlib.Path) -> bool:
+    """Whether a file is one that a training makes before flags.json, which a killed one leaves alone in the folder."""
+    return folder_lock.is_lock(path) or files.is_leftover(path)
 
 
 def versions() -> dict[str, str | None]:

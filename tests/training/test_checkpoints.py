@@ -130,8 +130,9 @@ def test_nothing_there_is_none(tmp_path):
 
 
 def test_left_over_temporary_folder_does_not_count(tmp_path):
-    (tmp_path / ".tmp-step-00000009").mkdir()
+    (tmp_path / ".tmp-77-step-00000009").mkdir()
     save(tmp_path, 1)
+    assert not list(tmp_path.glob(".tmp*"))
     assert checkpoints.last(tmp_path).name == "step-00000001"
     save(tmp_path, 9)
     assert checkpoints.last(tmp_path).name == "step-00000009"

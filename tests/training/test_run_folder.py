@@ -20,7 +20,8 @@ def info(tiny_records):
 
 def start(folder, info, **options):
     run = RunFolder(folder)
-    run.start(info, LoopOptions(**{"seed": 3, **options}), TrainOptions(run_dir=str(folder)))
+    with run.held():
+        run.start(info, LoopOptions(**{"seed": 3, **options}), TrainOptions(run_dir=str(folder)))
     return run
 
 
@@ -72,6 +73,13 @@ def test_folder_with_other_files_is_left_alone(tmp_path, info):
     with pytest.raises(UserError, match="holds other files and no flags"):
         start(tmp_path, info)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_training_killed_before_its_first_file_does_not_make_the_folder_another_ones(tmp_path, info):
+    (tmp_path / ".e2wsol.lock").touch()
+    (tmp_path / ".tmp-77-flags.json").write_text("{")
+    run = start(tmp_path, info)
+    assert {path.name for path in tmp_path.iterdir()} == {run.flags_file.name, run.dataset_file.name}
 
 
 def test_path_that_is_a_file(tmp_path, info):
