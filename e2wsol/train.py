@@ -40,6 +40,9 @@ class TrainOptions:
     allow_partial_weights: bool = option(
         False, "start from weights that fill less than half of the backbone's numbers, too"
     )
+    allow_other_data: bool = option(
+        False, "go on with other pictures of the same classes than those that the run was started with"
+    )
     tensorboard_pictures: int = option(8, "pictures whose maps TensorBoard shows after each epoch", minimum=0)
     deterministic: bool = option(False, "the same bits from the same flags, at some cost in speed")
 
@@ -106,7 +109,7 @@ def _train(flags, strategy, folder, info):
         protocol=protocol,
     )
     if runner.chief:  # only now: flags that no network can be built with leave no run folder behind
-        folder.start(info, flags)
+        folder.start(info, flags, allow_other_data=flags.run.allow_other_data)
         info.save_bad_records(folder.path)
     resumed = runner.resume()
     if runner.chief:
