@@ -2,7 +2,8 @@
 
 python -m e2wsol.train --flagfile=flags/e2net_vgg.cfg --data_dir=records/cub --run_dir=runs/e2net_vgg_cub
 
-Started again with the same flags, it goes on from the last checkpoint of the run folder.
+Started again with the same flags, it goes on from the last checkpoint of the run folder. SIGTERM lets it save the step
+that it is at; then it ends with status 4, and the same command goes on.
 """
 
 import e2wsol.on_tensorflow  # noqa: F401  # isort: skip
@@ -21,6 +22,7 @@ from e2wsol.data import dataset, pipeline, views
 from e2wsol.data.dataset import Dataset
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization import protocols
+from e2wsol.stop_signals import EXIT_STOPPED
 from e2wsol.trained_run import protocol_of
 from e2wsol.training import checkpoints, optimizers, strategies
 from e2wsol.training.callbacks import MetricsFile, TensorBoardLog
@@ -63,8 +65,8 @@ class TrainFlags:
     of_methods: methods.AllOptions  # type: ignore[valid-type]  # made from what is registered
 
 
-def main(flags: TrainFlags, positional: list[str]) -> None:
-    """Builds data, method and loop, in that order, and runs."""
+def main(flags: TrainFlags, positional: list[str]) -> int | None:
+    """Builds data, method and loop, in that order, and runs; returns the exit status."""
     cli.no_arguments(positional)
     _check(flags)
     if flags.run.deterministic:
@@ -80,7 +82,8 @@ def main(flags: TrainFlags, positional: list[str]) -> None:
     alone = folder.held() if workers.chief else contextlib.nullcontext()
     with workers.watched(lambda: _how_to_go_on(folder)), alone:
         flags = dataclasses.replace(flags, data=with_resize_filter(flags.data, info, folder))
-        _train(flags, strategy, folder, info)
+        stopped = _train(flags, strategy, folder, info)
+    return EXIT_STOPPED if stopped else None
 
 
 def _train(flags, strategy, folder, info):
@@ -120,6 +123,7 @@ def _train(flags, strategy, folder, info):
     if runner.chief:
         more = "; stopped by SIGTERM, the same command goes on" if preempted else ""
         print(f"trained {runner.step} steps; run folder: {folder.path}{more}")
+    return preempted
 
 
 def with_resize_filter(data: views.PipelineOptions, info: Dataset, folder: RunFolder) -> views.PipelineOptions:

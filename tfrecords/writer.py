@@ -25,7 +25,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from e2wsol import files
+from e2wsol import files, stop_signals
 from e2wsol.data import dataset, schema
 from e2wsol.data.dataset import Dataset
 from e2wsol.errors import ArgumentError, UserError
@@ -284,7 +284,8 @@ def _map_in_pool(
 ) -> Iterator[Prepared]:
     pending: collections.deque[concurrent.futures.Future[Prepared]] = collections.deque()
     for item in items:
-        pending.append(pool.submit(make, item))
+        with stop_signals.kept_from_children():  # the pool starts its processes when it needs them
+            pending.append(pool.submit(make, item))
         if len(pending) >= window:
             yield pending.popleft().result()
     while pending:

@@ -113,7 +113,6 @@ class Runner:
         with open(self.plan.log_file(cell.name), "ab") as log:
             finished = all(self._call([sys.executable, "-m", *command], log) == 0 for command in cell.commands)
         seconds = self.plan.spend(cell, time.monotonic() - start)
-        # A training that SIGTERM stopped ends well, too.
         return seconds if finished and not self._stop.is_set() else None
 
     def _call(self, command, log):
