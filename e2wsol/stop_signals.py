@@ -16,6 +16,7 @@ EXIT_STOPPED = 4
 EXIT_INTERRUPTED = 130
 _STATUS = {signal.SIGTERM: EXIT_STOPPED, signal.SIGINT: EXIT_INTERRUPTED}
 _PACKAGES = ("e2wsol", "tfrecords")
+_screen = 2  # descriptor of standard error; 2 itself is mute while TensorFlow is imported
 _UNTOUCHED = (signal.SIG_DFL, signal.default_int_handler)  # a shell lets what it starts behind it ignore Ctrl-C
 
 
@@ -25,7 +26,10 @@ class Stopped(KeyboardInterrupt):  # no error
 
 def watch_command() -> None:
     """Called by the packages' first lines: if Python runs a command of theirs, the signals end it from now on."""
+    global _screen
     if _is_command() and threading.current_thread() is threading.main_thread():
+        with contextlib.suppress(OSError):  # it is closed
+            _screen = os.dup(2)
         for number in _STATUS:
             if signal.getsignal(number) in _UNTOUCHED:
                 signal.signal(number, _leave)
@@ -57,7 +61,7 @@ def ended_by(error: KeyboardInterrupt) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def kept_from_children() -> Iterator[None]:
-    """Processes that are started in the block never see Ctrl-C, which a terminal sends to all; their parent ends them."""
+    """Hides Ctrl-C from processes that are started in the block: a terminal sends it to all, their parent ends them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
@@ -68,14 +72,15 @@ def kept_from_children() -> Iterator[None]:
 def _is_command() -> bool:
     """Whether Python was called as `e2wsol` or as `python -m` with a module of ours, which is not yet known as such."""
     arguments = sys.orig_argv
-    if "-m" in arguments[1:-1]:
+    if sys.argv[:1] == ["-m"] and "-m" in arguments[1:-1]:  # as it is until the module is found
         return arguments[arguments.index("-m") + 1].partition(".")[0] in _PACKAGES
     return any(os.path.basename(argument) == "e2wsol" for argument in sys.argv[:1])
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
     how = "stopped by SIGTERM" if number == signal.SIGTERM else "interrupted"
-    os.write(2, f"{how} before it began; nothing was lost\n".encode())
+    with contextlib.suppress(OSError):  # nobody reads it
+        os.write(_screen, f"{how} before it began; nothing was lost\n".encode())
     os._exit(_STATUS[signal.Signals(number)])
 
 

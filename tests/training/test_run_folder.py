@@ -120,7 +120,7 @@ def test_run_of_other_data_is_left_alone(tmp_path, info, words):
     run = start(tmp_path / "run", info)
     before = {path.name: path.read_bytes() for path in run.path.iterdir()}
     other = changed(info, tmp_path / "other", OTHER[words])
-    with pytest.raises(UserError, match=rf"^data_dir={other.folder}: not the data of the run .*: {words}"):
+    with pytest.raises(UserError, match=rf"^data_dir={other.folder}: not the data of the run .*{words}"):
         start(run.path, other)
     assert {path.name: path.read_bytes() for path in run.path.iterdir()} == before
     with run.held():
