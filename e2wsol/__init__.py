@@ -15,6 +15,10 @@ Commands: `e2wsol train`, or `python -m e2wsol.train`; `e2wsol --help` lists the
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from e2wsol import stop_signals
+
+stop_signals.watch_command()
+
 __version__ = "0.1.0"
 
 _METHODS = ("ACoL", "ADL", "BAS", "CAM", "CutMix", "DGL", "E2Net", "HaS", "MNPO", "MNPOs", "SPG")

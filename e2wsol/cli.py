@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from e2wsol import config
+from e2wsol import config, stop_signals
 from e2wsol.errors import ArgumentError, UserError, WorkerLostError
 
 EXIT_USER_ERROR = 2
@@ -30,16 +30,18 @@ def run(
       complete: f(argv) -> argv with the flags that follow from those given.
 
     A UserError, or an OSError about a full or unwritable disk, ends as one line on standard error
-    and exit status 2, a worker that was lost with status 75; anything else is a bug and keeps its traceback.
+    and exit status 2, a worker that was lost with status 75, SIGTERM with 4 and Ctrl-C with 130, a line each; anything
+    else is a bug and keeps its traceback.
     """
     try:
-        argv = complete(sys.argv) if complete else sys.argv
-        values: Any
-        values, positional, help_text = config.parse(argv, flags)
-        if help_text:
-            print(description or main.__doc__ or "", help_text, sep="\n")
-            sys.exit(0)
-        status = main(values, positional)
+        with stop_signals.raised():
+            argv = complete(sys.argv) if complete else sys.argv
+            values: Any
+            values, positional, help_text = config.parse(argv, flags)
+            if help_text:
+                print(description or main.__doc__ or "", help_text, sep="\n")
+                sys.exit(0)
+            status = main(values, positional)
     except UserError as error:
         fail(in_flags(error, flags))
     except WorkerLostError as error:
@@ -48,9 +50,9 @@ def run(
         if error.errno not in _STORAGE_ERRORS:
             raise
         fail(f"{error.filename or 'writing'}: {os.strerror(error.errno)}")
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        line, status = stop_signals.ended_by(error)
+        print(line, file=sys.stderr)
     sys.exit(status or 0)
 
 

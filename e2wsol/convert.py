@@ -211,11 +211,12 @@ def _write_run_folder(folder: str, model: Method, info: Dataset, settings: train
     """
     settings = dataclasses.replace(settings, run=dataclasses.replace(settings.run, run_dir=str(folder)))
     run = RunFolder(folder)
-    run.start(info, settings)
     steps = steps_per_epoch(settings.loop, info)
     optimizer = optimizers.create(settings.optimizer, steps, settings.compute.precision)
     optimizer.build(model.trainable_variables)
-    checkpoints.save(run.checkpoints, model, optimizer, {"step": 0, "best": None}, best=True)
+    with run.held():
+        run.start(info, settings)
+        checkpoints.save(run.checkpoints, model, optimizer, {"step": 0, "best": None}, best=True)
     return run.model_file()
 
 

@@ -4,15 +4,16 @@ python -m e2wsol.data_service --port=5050                                      o
 python -m e2wsol.train ... --data_service=grpc://host1:5050,grpc://host2:5050
 
 The batches are those that the trainer would make alone, bit for bit, whatever the number of services. --data_dir must
-name the same records on every host. A service serves until it is stopped, any number of runs. TensorFlow waits without
-end for one that is gone: kill such a run and start it again, with other services or none; it goes on from its last
-checkpoint. There is no protection by a password: use it in networks that you trust.
+name the same records on every host. A service serves any number of runs, until SIGTERM or Ctrl-C. TensorFlow waits
+without end for one that is gone: kill such a run and start it again, with other services or none; it goes on from its
+last checkpoint. There is no protection by a password: use it in networks that you trust.
 """
 
 import e2wsol.on_tensorflow  # noqa: F401  # isort: skip
 
 import dataclasses
 import socket
+import time
 
 from e2wsol import cli
 from e2wsol.config import option
@@ -37,7 +38,8 @@ def main(options, positional):
     except RuntimeError as error:
         raise UserError(f"--port={options.port}: cannot be served ({error})") from None
     print(f"serving on {service.address}", flush=True)
-    service.join()
+    while True:  # in parts: some systems do not interrupt a wait without end
+        time.sleep(3600)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Text files as editors leave them, and writing so that a reader, or a crash, never meets half of a file."""
 
 import contextlib
+import fnmatch
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from e2wsol.errors import UserError
 
 _TEMPORARY = ".tmp-"
+_OURS = re.compile(r"\.tmp-\d+-(.+)", re.DOTALL)
 _BLOCK = 1 << 20
 
 
@@ -45,7 +48,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """
     path = pathlib.Path(path)
     check_replaceable(path)
-    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
+    temporary = temporary_name(path)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -86,10 +89,27 @@ def sha256(path: str | pathlib.Path) -> str:
     return digest.hexdigest()
 
 
-def remove_leftovers(folder: str | os.PathLike) -> None:
-    """Removes temporary files that a killed process left in `folder`; call it while no other process writes there."""
+def remove_leftovers(folder: str | os.PathLike, *names: str) -> None:
+    """Removes what killed processes left of temporary files in a folder, and nothing else.
+
+    Args:
+      folder: its path; call it under the lock (folder_lock.held) that all who write these names hold.
+      names: patterns of the files' final names, such as "*.tfrecord".
+    """
     for path in pathlib.Path(folder).glob(f"{_TEMPORARY}*"):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        if (found := _OURS.fullmatch(path.name)) and any(fnmatch.fnmatchcase(found[1], name) for name in names):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def is_leftover(path: pathlib.PurePath) -> bool:
+    """Whether a file is a temporary one of this library, by its name."""
+    return _OURS.fullmatch(path.name) is not None
+
+
+def temporary_name(path: str | os.PathLike) -> pathlib.Path:
+    """The name under which this process writes what becomes `path`."""
+    path = pathlib.Path(path)
+    return path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")

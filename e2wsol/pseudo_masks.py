@@ -18,7 +18,7 @@ import cv2
 import tensorflow as tf
 from tqdm import tqdm
 
-from e2wsol import cli, files
+from e2wsol import cli, files, folder_lock
 from e2wsol.config import option
 from e2wsol.data import bad_records, dataset, pipeline, schema
 from e2wsol.data.dataset import Dataset
@@ -81,6 +81,12 @@ def main(options: PseudoMaskOptions, positional: list[str]) -> None:
     if not info.split(SPLIT).count:
         raise UserError(f"--data_dir={info.folder}: split '{SPLIT}' holds no picture")
     input_size = options.mask_input_size or run.view.resize_size
+    with folder_lock.held(options.output, "output"):
+        _make(options, run, info, input_size)
+
+
+def _make(options: PseudoMaskOptions, run: TrainedRun, info: Dataset, input_size: int) -> None:
+    """Makes the masks that are missing, while no other process writes to the folder."""
     copy = MaskedRecords(
         info,
         options.output,

@@ -8,9 +8,10 @@ Every row and seed is a cell: commands of this project with a run folder of thei
 the same start weights, budget, size and box protocol, those of flags/study/SUITE.cfg, and their own
 flags/study/methods/ROW.cfg. What follows "--" goes to every training: `... -- --epochs=3 --image_size=96`.
 
-Started again with the same flags it goes on where it was stopped; SIGTERM and Ctrl-C let trainings save first. A cell
-that fails is named, and the others go on. OUTPUT gets results.csv (every score), papers.csv (the published ones),
-study.json, table.md and the page index.html; --report_only writes them from the cells that are finished.
+Started again with the same flags it goes on where it was stopped; SIGTERM and Ctrl-C let trainings save first, and end
+it with status 4. A cell that fails is named, and the others go on. OUTPUT gets results.csv (every score), papers.csv
+(the published ones), study.json, table.md and the page index.html; --report_only writes them from the cells that are
+finished.
 """
 
 import dataclasses
@@ -21,11 +22,12 @@ import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 
-from e2wsol import cli, files, flagfiles
+from e2wsol import cli, files, flagfiles, folder_lock
 from e2wsol.config import option
 from e2wsol.data import dataset
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.owned_files import OwnedFolder
+from e2wsol.stop_signals import EXIT_STOPPED
 from e2wsol.studies import cells, papers, tables
 from e2wsol.studies.runner import Runner, StoppedError
 from e2wsol.studies.suites import SUITES
@@ -86,7 +88,7 @@ def main(options: StudyOptions, more: list[str]) -> int | None:
             runner.run()
         except StoppedError:
             print("stopped; the same command goes on")
-            return None
+            return EXIT_STOPPED
     write(plan, runner.failed, options.pictures)
     return _FAILED if runner.failed else None
 
@@ -170,6 +172,11 @@ def write(plan: cells.Plan, failed: Mapping[str, str], pictures: int = 12) -> No
     Raises:
       UserError: there is none.
     """
+    with folder_lock.held(plan.folder, "output"):
+        _write(plan, failed, pictures)
+
+
+def _write(plan: cells.Plan, failed: Mapping[str, str], pictures: int) -> None:
     summary = Summary(plan, failed)
     if not summary.found:
         first = "".join(f"; {cell} {why}" for cell, why in list(failed.items())[:1])

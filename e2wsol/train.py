@@ -2,11 +2,13 @@
 
 python -m e2wsol.train --flagfile=flags/e2net_vgg.cfg --data_dir=records/cub --run_dir=runs/e2net_vgg_cub
 
-Started again with the same flags, it goes on from the last checkpoint of the run folder.
+Started again with the same flags, it goes on from the last checkpoint of the run folder. SIGTERM lets it save the step
+that it is at; then it ends with status 4, and the same command goes on.
 """
 
 import e2wsol.on_tensorflow  # noqa: F401  # isort: skip
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 
@@ -20,6 +22,7 @@ from e2wsol.data import dataset, pipeline, views
 from e2wsol.data.dataset import Dataset
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization import protocols
+from e2wsol.stop_signals import EXIT_STOPPED
 from e2wsol.trained_run import protocol_of
 from e2wsol.training import checkpoints, optimizers, strategies
 from e2wsol.training.callbacks import MetricsFile, TensorBoardLog
@@ -38,6 +41,9 @@ class TrainOptions:
     )
     allow_partial_weights: bool = option(
         False, "start from weights that fill less than half of the backbone's numbers, too"
+    )
+    allow_other_data: bool = option(
+        False, "go on with other pictures of the same classes than those that the run was started with"
     )
     tensorboard_pictures: int = option(8, "pictures whose maps TensorBoard shows after each epoch", minimum=0)
     deterministic: bool = option(False, "the same bits from the same flags, at some cost in speed")
@@ -59,8 +65,8 @@ class TrainFlags:
     of_methods: methods.AllOptions  # type: ignore[valid-type]  # made from what is registered
 
 
-def main(flags: TrainFlags, positional: list[str]) -> None:
-    """Builds data, method and loop, in that order, and runs."""
+def main(flags: TrainFlags, positional: list[str]) -> int | None:
+    """Builds data, method and loop, in that order, and runs; returns the exit status."""
     cli.no_arguments(positional)
     _check(flags)
     if flags.run.deterministic:
@@ -72,9 +78,12 @@ def main(flags: TrainFlags, positional: list[str]) -> None:
     keras.utils.set_random_seed(flags.loop.seed)
     compute.use(flags.compute)
     folder = RunFolder(flags.run.run_dir)
-    flags = dataclasses.replace(flags, data=with_resize_filter(flags.data, info, folder))
-    with Workers(strategy).watched(lambda: _how_to_go_on(folder)):
-        _train(flags, strategy, folder, info)
+    workers = Workers(strategy)
+    alone = folder.held() if workers.chief else contextlib.nullcontext()
+    with workers.watched(lambda: _how_to_go_on(folder)), alone:
+        flags = dataclasses.replace(flags, data=with_resize_filter(flags.data, info, folder))
+        stopped = _train(flags, strategy, folder, info)
+    return EXIT_STOPPED if stopped else None
 
 
 def _train(flags, strategy, folder, info):
@@ -103,7 +112,7 @@ def _train(flags, strategy, folder, info):
         protocol=protocol,
     )
     if runner.chief:  # only now: flags that no network can be built with leave no run folder behind
-        folder.start(info, flags)
+        folder.start(info, flags, allow_other_data=flags.run.allow_other_data)
         info.save_bad_records(folder.path)
     resumed = runner.resume()
     if runner.chief:
@@ -114,6 +123,7 @@ def _train(flags, strategy, folder, info):
     if runner.chief:
         more = "; stopped by SIGTERM, the same command goes on" if preempted else ""
         print(f"trained {runner.step} steps; run folder: {folder.path}{more}")
+    return preempted
 
 
 def with_resize_filter(data: views.PipelineOptions, info: Dataset, folder: RunFolder) -> views.PipelineOptions:

@@ -8,7 +8,10 @@ import dataclasses
 import functools
 import json
 import pathlib
+import struct
 import typing
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -27,6 +30,7 @@ from e2wsol.methods import Method
 from e2wsol.prediction import saved_model
 from e2wsol.prediction.predictors import OBJECT, MethodPredictor, Predicting
 from e2wsol.prediction.saved_model import ExportedModel
+from e2wsol.training import checkpoints
 from e2wsol.training.run_folder import RunFolder
 
 # What a threshold comes from.
@@ -70,13 +74,40 @@ def load_model(path: str | pathlib.Path) -> Method:
     Raises:
       UserError: no such file, or not a method of this library.
     """
+    path = pathlib.Path(path)
+    folder = path.parent.resolve()
     try:
-        model = keras.saving.load_model(path, compile=False)
+        return _read_model(path, folder / path.name)
+    except UserError:
+        if path.parent.resolve() == folder:
+            raise
+        return load_model(path)  # a training has pointed best or last at its next checkpoint meanwhile
+
+
+def _read_model(path: pathlib.Path, file: pathlib.Path) -> Method:
+    """The method in `file`, which messages call `path`."""
+    try:
+        checkpoints.check(file)
+        _check_archive(file)
+        model = keras.saving.load_model(file, compile=False)
     except (ValueError, OSError, TypeError) as error:
         raise UserError(f"{path}: cannot be loaded as a .keras model ({error})") from None
     if not isinstance(model, Method):
         raise UserError(f"{path}: a {type(model).__name__}, not a localization method of e2wsol")
     return model
+
+
+def _check_archive(path: pathlib.Path) -> None:
+    """Raises a UserError where a .keras file is cut or changed: Keras itself does not look at all checksums."""
+    if path.suffix != ".keras" or not path.is_file():
+        return  # Keras says what is wrong
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, OverflowError) as error:
+        raise UserError(f"{path}: damaged, or no .keras file ({error}); copy it again") from None
+    if bad:
+        raise UserError(f"{path}: damaged, the checksum of {bad} in it is wrong; copy it again")
 
 
 def protocol_of(model: Method, box: BoxOptions | None = None, flags: Mapping[str, Any] | None = None) -> BoxProtocol:

@@ -5,7 +5,7 @@
 # The first worker speaks here, the others into files of the folder LOGS (default: a new one under /tmp). CPU cores are
 # shared out. With RESTARTS=5 all workers are started again, five times at most, when one of them dies: a training goes on
 # from its last checkpoint, as it does under srun --requeue or Kubernetes. SIGTERM and Ctrl-C reach every worker as
-# SIGTERM: a training saves and ends with status 0. Other statuses: the first that a worker ended with.
+# SIGTERM: a training saves and ends with status 4. Other statuses: the first that a worker ended with.
 set -euo pipefail
 usage="scripts/run_multi_worker.sh WORKERS train|evaluate FLAGS..."
 workers=${1:?$usage} command=${2:?$usage}
@@ -77,7 +77,7 @@ for ((again = ${RESTARTS:-0}; ; again--)); do
   start "$@"
   status=0
   finish || status=$?
-  # Status 2 is a wrong flag or file: the next start would end like this one.
-  [ "$status" -ne 0 ] && [ "$status" -ne 2 ] && [ -z "$stopped" ] && [ "$again" -gt 0 ] || exit "$status"
+  # Status 2 is a wrong flag or file: the next start would end like this one. Status 4 is what somebody asked for.
+  [ "$status" -ne 0 ] && [ "$status" -ne 2 ] && [ "$status" -ne 4 ] && [ -z "$stopped" ] && [ "$again" -gt 0 ] || exit "$status"
   echo "== starting all workers again ($again more times at most)"
 done

@@ -29,17 +29,28 @@ def test_temporary_name_keeps_the_suffix(tmp_path):
 
 def test_leftovers_of_killed_processes_go(tmp_path):
     (tmp_path / ".tmp-12-a.json").write_text("half")
-    (tmp_path / ".tmp-step-00000004").mkdir()
-    (tmp_path / ".tmp-step-00000004" / "model.keras").write_text("half")
+    (tmp_path / ".tmp-3-step-00000004").mkdir()
+    (tmp_path / ".tmp-3-step-00000004" / "model.keras").write_text("half")
     (tmp_path / "a.json").write_text("whole")
-    files.remove_leftovers(tmp_path)
+    files.remove_leftovers(tmp_path, "*.json", "step-*")
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".tmp-notes", ".tmp-a.json", ".tmp-12a-a.json", ".tmp-12-b.json", ".tmp--a.json", "x.tmp-12-a.json", ".tmp-12-"],
+)
+def test_what_is_not_ours_stays(tmp_path, name):
+    """Of the user's, of another program, or of a file that another lock guards."""
+    (tmp_path / name).write_text("of others")
+    files.remove_leftovers(tmp_path, "a.json", "*.tfrecord")
+    assert (tmp_path / name).read_text() == "of others"
 
 
 def test_leftover_links_to_folders_go_without_the_folder(tmp_path):
     (tmp_path / "step-4").mkdir()
-    (tmp_path / ".tmp-last").symlink_to("step-4")
-    files.remove_leftovers(tmp_path)
+    (tmp_path / ".tmp-9-last").symlink_to("step-4")
+    files.remove_leftovers(tmp_path, "last")
     assert [path.name for path in tmp_path.iterdir()] == ["step-4"]
 
 

@@ -254,7 +254,7 @@ def test_one_line_errors(masked, tiny_run, tiny_records, tmp_path, capsys, flags
     before = contents(masked)
     assert make(tiny_run, tmp_path / "out", *(flag.format(**places) for flag in flags)) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert lines[-1].startswith("error: " + message.format(**places))
+    assert lines[-1].startswith("error: ") and message.format(**places) in lines[-1]
     assert not (tmp_path / "out").exists() and contents(masked) == before
 
 

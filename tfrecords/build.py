@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from e2wsol import cli, config
+from e2wsol import cli, config, folder_lock
 from e2wsol.config import option
 from e2wsol.errors import ArgumentError, UserError
 from tfrecords import splits as split_tools
@@ -105,8 +105,9 @@ def main(flags: BuildFlags, positional: list[str]) -> None:
     options = next(
         (each for each in config.instances(flags.of_sources) if type(each) is source.Options), source.Options()
     )
-    listing = arrange(source.list_pictures(build, options), build)
-    info = _write(listing, build, flags.store, options)
+    with folder_lock.held(build.output, "output"):  # archives are unpacked beside it
+        listing = arrange(source.list_pictures(build, options), build)
+        info = _write(listing, build, flags.store, options)
     for split in info.splits.values():
         print(f"{split.name}: {split.count} pictures in {len(split.files)} shards")
     print(f"wrote {build.output}: {len(info.classes)} classes, boxes: {info.has_boxes}, masks: {info.has_masks}")

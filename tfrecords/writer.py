@@ -26,7 +26,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from e2wsol import files
+from e2wsol import files, stop_signals
 from e2wsol.data import dataset, schema
 from e2wsol.data.dataset import Dataset
 from e2wsol.errors import ArgumentError, UserError
@@ -85,7 +85,7 @@ def write(
     shards = {name: _cut(name, items, shard_pictures) for name, items in listing.splits.items()}
     every = [shard for group in shards.values() for shard in group]
     before = _earlier_entries(output, created_by)
-    files.remove_leftovers(output)
+    files.remove_leftovers(output, "*.tfrecord", PROGRESS, dataset.FILE_NAME)
     good = {} if rebuild else _still_good(output, every, before, policies)
     state = {"created_by": created_by, "shards": good}
     missing = [shard for shard in every if shard.file not in good]
@@ -286,7 +286,8 @@ def _map_in_pool(
 ) -> Iterator[Prepared]:
     pending: collections.deque[concurrent.futures.Future[Prepared]] = collections.deque()
     for item in items:
-        pending.append(pool.submit(make, item))
+        with stop_signals.kept_from_children():  # the pool starts its processes when it needs them
+            pending.append(pool.submit(make, item))
         if len(pending) >= window:
             yield pending.popleft().result()
     while pending:

@@ -66,7 +66,3 @@ class Service:
         self.address = f"grpc://{host}:{bound}"
         config = service.WorkerConfig(dispatcher_address=f"localhost:{bound}", worker_address=f"{host}:%port%")
         self._worker = service.WorkerServer(config)
-
-    def join(self) -> None:
-        """Waits for ever."""
-        self._dispatcher.join()

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -268,6 +269,34 @@ def file_name(name: Any) -> str:
     if not isinstance(name, str) or name in ("", ".", "..") or os.path.basename(name) != name or "\0" in name:
         raise ValueError(f"{name!r} is not the name of a shard in the folder")
     return name
+
+
+def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Says what the records of two dataset.json differ in, by classes and shards' checksums; "" where in nothing.
+
+    Paths, names of files and what else a builder notes do not count.
+
+    Args:
+      before: document of a valid dataset.json.
+      now: another one.
+    """
+    if before["classes"] != now["classes"]:
+        return "other classes"
+    ours, theirs = ({name: _checksums(split) for name, split in each["splits"].items()} for each in (before, now))
+    if ours.keys() != theirs.keys():
+        return f"splits {', '.join(sorted(theirs))} instead of {', '.join(sorted(ours))}"
+    changed = [name for name in ours if ours[name] != theirs[name]]
+    counts = [f"{name} ({_changed(ours[name], theirs[name])} shards differ)" for name in changed]
+    return f"other pictures, or in another order, in split {', '.join(counts)}" if changed else ""
+
+
+def _checksums(split: dict[str, Any]) -> list[str]:
+    return [shard["sha256"] for shard in split["shards"]]
+
+
+def _changed(before: list[str], now: list[str]) -> str:
+    pairs = list(itertools.zip_longest(before, now))
+    return f"{sum(one != other for one, other in pairs)} of {len(pairs)}"
 
 
 def shard_entries(document: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -87,7 +87,7 @@ class MaskedRecords:
           describe: called with the Dataset of the copy before it counts as finished.
         """
         self.output.mkdir(parents=True, exist_ok=True)
-        files.remove_leftovers(self.output)
+        files.remove_leftovers(self.output, "*.tfrecord", PROGRESS, dataset.FILE_NAME)
         # A stop must leave no description of other shards than those that are there.
         self._save_progress()
         (self.output / dataset.FILE_NAME).unlink(missing_ok=True)

@@ -4,6 +4,7 @@ Every score is given with its bootstrap interval, at the protocol's threshold, a
 scored, and at the best one of the scored split (an oracle, as most papers report it).
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -13,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from e2wsol import files
+from e2wsol import files, folder_lock
 from e2wsol.compute import ComputeOptions
 from e2wsol.config import option, to_mapping
 from e2wsol.data import dataset, pipeline
@@ -139,6 +140,18 @@ def evaluate_run(
     start = time.monotonic()
     box, localizer = box or BoxOptions(), localizer or LocalizerOptions()
     computing, workers = computing or ComputeOptions(), workers or Workers()
+    with _alone(run.run_folder.path, "run_dir", workers):
+        return _evaluate(_target_of_run(run, options, box, localizer, computing), options, workers, start)
+
+
+def _target_of_run(
+    run: "TrainedRun",
+    options: EvaluateOptions,
+    box: BoxOptions,
+    localizer: LocalizerOptions,
+    computing: ComputeOptions,
+) -> _Target:
+    """What `evaluate_run` scores."""
     folder = run.run_folder.path
     view, info = run.view, run.records(options.data_dir, options.on_bad_record)
     chooser_split = threshold_split(info, options)
@@ -159,7 +172,7 @@ def evaluate_run(
         facts |= {"crops": crops, "protocol_crops": protocol_crops(protocol)}
     if other_maps:
         facts |= {"trained_method": name, "localizer_flags": to_mapping(localizer)}
-    target = _Target(
+    return _Target(
         name=name,
         folder=folder,
         info=info,
@@ -170,7 +183,6 @@ def evaluate_run(
         chooser_split=chooser_split,
         facts=facts,
     )
-    return _evaluate(target, options, workers, start)
 
 
 def evaluate_maps(
@@ -204,38 +216,47 @@ def evaluate_maps(
     result_folder = pathlib.Path(folder or stored.maps)
     if RunFolder(result_folder).flags_file.exists():
         raise ArgumentError("run_dir", result_folder, "a training run, which keeps its own result; give another folder")
-    owned = OwnedFolder(result_folder, "evaluate", argument="run_dir" if folder else "maps")
-    if workers.chief:
-        owned.check(_RESULT_FILES, replace=True, known=_earlier_result(result_folder, info))
-    splits = tuple(dict.fromkeys(name for name in (options.split, options.threshold_split) if name))
-    info = info.without_bad_records(splits, result_folder)
-    unmatched = maps.check(names for split in splits for names in pipeline.picture_names(info, split))
-    if unmatched and workers.chief:
-        where = f"no picture of split {' or '.join(splits)}"
-        print(f"note: {len(unmatched)} .npy files in {maps.folder} belong to {where}, such as {unmatched[0]}")
-    target = _Target(
-        name=maps.names[0],
-        folder=result_folder,
-        info=info,
-        view=pipeline.PipelineOptions(image_size=stored.map_size, resize_size=protocol.frame(stored.map_size).resize),
-        protocol=dataclasses.replace(protocol, skip_empty=options.skip_empty),
-        maps=maps,
-        crops=None,
-        chooser_split=options.threshold_split or None,
-        facts={
-            "checkpoint": None,
-            "maps": stored.maps,
-            "unmatched_maps": len(unmatched),
-            "flags": to_mapping(stored, options, box),
-        },
-    )
-    if workers.chief:
-        _prepare_folder(result_folder, info)
-    found = _evaluate(target, options, workers, start)
-    if workers.chief:
-        for name in _RESULT_FILES:
-            owned.add(name)
-    return found
+    argument = "run_dir" if folder else "maps"
+    with _alone(result_folder, argument, workers):
+        owned = OwnedFolder(result_folder, "evaluate", argument=argument)
+        if workers.chief:
+            owned.check(_RESULT_FILES, replace=True, known=_earlier_result(result_folder, info))
+        splits = tuple(dict.fromkeys(name for name in (options.split, options.threshold_split) if name))
+        info = info.without_bad_records(splits, result_folder)
+        unmatched = maps.check(names for split in splits for names in pipeline.picture_names(info, split))
+        if unmatched and workers.chief:
+            where = f"no picture of split {' or '.join(splits)}"
+            print(f"note: {len(unmatched)} .npy files in {maps.folder} belong to {where}, such as {unmatched[0]}")
+        target = _Target(
+            name=maps.names[0],
+            folder=result_folder,
+            info=info,
+            view=pipeline.PipelineOptions(
+                image_size=stored.map_size, resize_size=protocol.frame(stored.map_size).resize
+            ),
+            protocol=dataclasses.replace(protocol, skip_empty=options.skip_empty),
+            maps=maps,
+            crops=None,
+            chooser_split=options.threshold_split or None,
+            facts={
+                "checkpoint": None,
+                "maps": stored.maps,
+                "unmatched_maps": len(unmatched),
+                "flags": to_mapping(stored, options, box),
+            },
+        )
+        if workers.chief:
+            _prepare_folder(result_folder, info)
+        found = _evaluate(target, options, workers, start)
+        if workers.chief:
+            for name in _RESULT_FILES:
+                owned.add(name)
+        return found
+
+
+def _alone(folder: pathlib.Path, argument: str, workers: Workers) -> contextlib.AbstractContextManager[Any]:
+    """Keeps other evaluations from writing to the folder; the run in it may be trained meanwhile."""
+    return folder_lock.held(folder, argument, of="evaluate") if workers.chief else contextlib.nullcontext()
 
 
 def _earlier_result(folder: pathlib.Path, info: dataset.Dataset) -> Sequence[str]:
@@ -253,6 +274,7 @@ def _earlier_result(folder: pathlib.Path, info: dataset.Dataset) -> Sequence[str
 def _evaluate(target: _Target, options: EvaluateOptions, workers: Workers, start: float) -> list[dict[str, Any]]:
     """Chooses thresholds on one split, scores the other, writes what came out."""
     if workers.chief:
+        files.remove_leftovers(target.folder, *_RESULT_FILES[:3])
         target.info.save_bad_records(target.folder)
     evaluation = Evaluation(
         target.info,
@@ -349,8 +371,13 @@ def _write(folder, document, keepers, scorer) -> None:
 
 
 def _prepare_folder(folder, info) -> None:
-    """Makes the folder of a result where it is missing, and puts the data set's description in it for the report."""
+    """Makes the folder of a result where it is missing, and puts the data set's description in it for the report.
+
+    A run keeps its own: the data that it was trained on, with the same classes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if RunFolder(folder).flags_file.exists() and RunFolder(folder).dataset_file.exists():
+        return
     source, target = pathlib.Path(info.folder) / dataset.FILE_NAME, folder / dataset.FILE_NAME
     if source.resolve() != target.resolve():
         with files.replacing(target) as temporary:

@@ -171,7 +171,7 @@ class Plan:
         return seconds
 
     def unfinished(self, cell: Cell) -> str | None:
-        """What is missing of a Cell whose commands all ended well: a training that was stopped alone does so, too.
+        """What is missing of a Cell whose commands all ended well.
 
         Returns:
           "RUN: 4 of 9 epochs", or None.

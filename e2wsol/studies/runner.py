@@ -1,7 +1,6 @@
 """Runs a study's cells, some at a time, each in processes of its own; goes on where it was stopped."""
 
 import contextlib
-import fcntl
 import os
 import pathlib
 import shlex
@@ -10,13 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent import futures
-from typing import IO
 
 from tqdm import tqdm
 
-from e2wsol.errors import ArgumentError
+from e2wsol import folder_lock
 from e2wsol.studies.cells import Plan
 
 _LAST_WORDS = 4000  # bytes of a log in which the reason of a failure is looked for
@@ -46,7 +43,7 @@ class Runner:
         self._shares = [cores[index::jobs] for index in range(jobs)]
         self._processes: set[subprocess.Popen] = set()
         self._stop = threading.Event()
-        self._lock: IO[str] | None = None
+        self._lock = -1
 
     def run(self) -> None:
         """Runs what is not finished; what fails is noted, and what needs it is left out.
@@ -56,7 +53,7 @@ class Runner:
           UserError: another process is at work in the study's folder, or a cell was finished by other commands.
         """
         cells = self.plan.cells()
-        with locked(self.plan.folder / "cells") as self._lock, self._stopping():
+        with folder_lock.held(self.plan.folder / "cells", "output") as self._lock, self._stopping():
             done = {cell.name for cell in cells if self.plan.is_done(cell)}
             waiting = [cell for cell in cells if cell.name not in done]
             with tqdm(total=len(cells), initial=len(done), desc=self.plan.suite.name, unit="cell") as bar:
@@ -116,7 +113,6 @@ class Runner:
         with open(self.plan.log_file(cell.name), "ab") as log:
             finished = all(self._call([sys.executable, "-m", *command], log) == 0 for command in cell.commands)
         seconds = self.plan.spend(cell, time.monotonic() - start)
-        # A training that SIGTERM stopped ends well, too.
         return seconds if finished and not self._stop.is_set() else None
 
     def _call(self, command, log):
@@ -132,7 +128,7 @@ class Runner:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            pass_fds=(self._lock.fileno(),),
+            pass_fds=(self._lock,),
         )
         self._processes.add(process)
         if self._stop.is_set():  # which may have come before the process was known
@@ -171,24 +167,6 @@ class Runner:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def locked(folder: pathlib.Path) -> Iterator[IO[str]]:
-    """Holds the folder's lock; yields its open file.
-
-    Raises:
-      ArgumentError: another process has it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ArgumentError(
-                "output", folder.parent, "another study, or a training of one, is at work there; wait for its end"
-            ) from None
-        yield file
 
 
 def last_line(log: pathlib.Path) -> str:

@@ -119,6 +119,8 @@ class Loop:
 
     def resume(self) -> pathlib.Path | None:
         """Restores the last good checkpoint, if any; returns its path or None."""
+        if self.chief:
+            checkpoints.mend_links(self.folder)
         path = checkpoints.last(self.folder)
         if path is not None:
             state = checkpoints.restore(path, self.model, self.optimizer)

@@ -1,17 +1,20 @@
 """The folder of one run: flags, data set, checkpoints, metrics, result, report."""
 
+import contextlib
 import importlib.metadata
 import json
 import pathlib
 import shutil
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
-from e2wsol import files
+from e2wsol import files, folder_lock
 from e2wsol.config import to_mapping
 from e2wsol.data import dataset, views
 from e2wsol.data.dataset import Dataset
 from e2wsol.errors import ArgumentError, UserError
+from e2wsol.training import checkpoints
 
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "absl-py")
 # Flags that say where and how long, not what: a run may go on with others.
@@ -20,6 +23,7 @@ FREE_FLAGS = (
     *(
         "backbone_weights",
         "allow_partial_weights",
+        "allow_other_data",
         "strategy",
         "cluster",
         "cluster_wait",
@@ -46,24 +50,43 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
 
-    def start(self, info: Dataset, *options: Any) -> None:
-        """Writes flags.json and the data set's description, or checks that a run goes on with its flags.
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other trainings out; what evaluates the run has a lock of its own.
 
         Raises:
-          UserError: the folder holds a run with other flags or classes, or other files.
+          ArgumentError: another process trains in it, or it holds other files than a run's.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise ArgumentError("run_dir", self.path, "is a file; give a folder")
+        known = self.flags_file.exists() or not self.path.exists()
+        if not known and not all(map(_comes_before_flags, self.path.iterdir())):
+            raise ArgumentError(
+                "run_dir", self.path, "holds other files and no flags.json; give an empty or new folder"
+            )
+        with folder_lock.held(self.path, "run_dir"):
+            yield
+
+    def start(self, info: Dataset, *options: Any, allow_other_data: bool = False) -> None:
+        """Writes flags.json and the data set's description, or checks that a run goes on with its flags.
+
+        Args:
+          info: the records.
+          options: option dataclasses.
+          allow_other_data: whether a run may go on with other pictures of its classes.
+
+        Call it while the folder is `held`.
+
+        Raises:
+          UserError: the folder holds a run with other flags or data.
         """
         flags = to_mapping(*options)
         if self.flags_file.exists():
             self._compare(flags)
-            self._compare_classes(info)
-        elif self.path.exists() and not self.path.is_dir():
-            raise ArgumentError("run_dir", self.path, "is a file; give a folder")
-        elif self.path.exists() and any(self.path.iterdir()):
-            raise ArgumentError(
-                "run_dir", self.path, "holds other files and no flags.json; give an empty or new folder"
-            )
+            if not allow_other_data:
+                self._compare_data(info)
         self.path.mkdir(parents=True, exist_ok=True)
-        files.remove_leftovers(self.path)
+        files.remove_leftovers(self.path, self.flags_file.name, self.dataset_file.name, self.metrics_file.name)
         record = {"flags": flags, "versions": versions(), "git_commit": git_commit()}
         files.write_text(self.flags_file, json.dumps(record, indent=1) + "\n")
         source = pathlib.Path(info.folder) / dataset.FILE_NAME
@@ -81,9 +104,16 @@ class RunFolder:
             problem = f"was made with other flags: {'; '.join(changed)}; give these, or another folder"
             raise ArgumentError("run_dir", self.path, problem)
 
-    def _compare_classes(self, info: Dataset) -> None:
-        if self.dataset_file.exists() and self.classes() != list(info.classes):
-            problem = f"other classes than those of the run ({self.dataset_file})"
+    def _compare_data(self, info: Dataset) -> None:
+        if not self.dataset_file.exists():
+            return
+        now = dataset.read_document(pathlib.Path(info.folder) / dataset.FILE_NAME)
+        if changed := dataset.difference(dataset.read_document(self.dataset_file), now):
+            problem = (
+                f"not the data of the run ({self.dataset_file}): {changed}; give the run's records, or another run_dir"
+            )
+            if self.classes() == list(info.classes):
+                problem += "; allow_other_data=true goes on with these"
             raise ArgumentError("data_dir", info.folder, problem)
 
     def flags(self) -> dict[str, Any]:
@@ -111,11 +141,14 @@ class RunFolder:
 
     def model_file(self) -> pathlib.Path:
         """The best model, or the last where no validation chose one."""
-        for name in ("best", "last"):
-            path = self.checkpoints / name / "model.keras"
-            if path.exists():
-                return path
+        if path := checkpoints.model_file(self.checkpoints):
+            return path
         raise UserError(f"{self.path}: no checkpoint in it yet; train first with python -m e2wsol.train")
+
+
+def _comes_before_flags(path: pathlib.Path) -> bool:
+    """Whether a file is one that a training makes before flags.json, which a killed one leaves alone in the folder."""
+    return folder_lock.is_lock(path) or files.is_leftover(path)
 
 
 def versions() -> dict[str, str | None]:

@@ -3,6 +3,7 @@ import functools
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -130,8 +131,9 @@ def test_nothing_there_is_none(tmp_path):
 
 
 def test_left_over_temporary_folder_does_not_count(tmp_path):
-    (tmp_path / ".tmp-step-00000009").mkdir()
+    (tmp_path / ".tmp-77-step-00000009").mkdir()
     save(tmp_path, 1)
+    assert not list(tmp_path.glob(".tmp*"))
     assert checkpoints.last(tmp_path).name == "step-00000001"
     save(tmp_path, 9)
     assert checkpoints.last(tmp_path).name == "step-00000009"
@@ -233,3 +235,127 @@ def test_clock_does_not_decide_which_is_the_last(tmp_path):
         for path in (tmp_path / f"step-{step:08d}", *(tmp_path / f"step-{step:08d}").iterdir()):
             os.utime(path, (time, time))
     assert checkpoints.last(tmp_path).name == "step-00000003"
+
+
+def with_folders(source, target):
+    """cp -rL, rsync -L, zip: what a link leads to is copied in its place."""
+    shutil.copytree(source, target, symlinks=False)
+
+
+def with_links(source, target):
+    """cp -r, rsync -a, tar."""
+    shutil.copytree(source, target, symlinks=True)
+
+
+def without_links(source, target):
+    """rsync -r, and what leaves links out."""
+    with_links(source, target)
+    for name in ("best", "last"):
+        (target / name).unlink()
+
+
+def with_texts(source, target):
+    """Zip files with links in them that are unpacked without."""
+    without_links(source, target)
+    for name in ("best", "last"):
+        (target / name).write_text(os.readlink(source / name))
+
+
+def zipped(source, target):
+    shutil.make_archive(str(target), "zip", source)
+    shutil.unpack_archive(f"{target}.zip", target)
+
+
+def with_the_named_alone(source, target):
+    """Only the folders that `best` and `last` lead to, under these names."""
+    with_folders(source, target)
+    for path in target.glob("step-*"):
+        shutil.rmtree(path)
+
+
+COPIES = [with_folders, with_links, without_links, with_texts, zipped, with_the_named_alone]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Checkpoints of four steps, of which the second is the best."""
+    folder = tmp_path_factory.mktemp("saved") / "checkpoints"
+    for step, score in ((1, 0.25), (2, 0.5), (3, 0.5), (4, 0.5)):
+        checkpoints.save(folder, *shared_pair(), {"step": step, "best": score}, best=step <= 2)
+    return folder
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_copied_run_goes_on(saved, tmp_path, copy):
+    folder = tmp_path / "copy"
+    copy(saved, folder)
+    state = json.loads((checkpoints.model_file(folder).parent / "state.json").read_text())
+    assert state["step"] == 2  # before anything is mended, as in a copy that may only be read
+    checkpoints.mend_links(folder)
+    assert checkpoints.last(folder).name == "step-00000004"
+    save(folder, 5)
+    assert {path.name for path in folder.iterdir()} == {
+        *("best", "last", "step-00000002", "step-00000004", "step-00000005")
+    }
+    assert os.readlink(folder / "best") == "step-00000002" and os.readlink(folder / "last") == "step-00000005"
+
+
+def test_without_a_score_there_is_no_best_to_mend(tmp_path):
+    checkpoints.save(tmp_path / "a", *shared_pair(), {"step": 3, "best": None})
+    without = tmp_path / "b"
+    shutil.copytree(tmp_path / "a", without, symlinks=False)
+    checkpoints.mend_links(without)
+    assert not os.path.lexists(without / "best") and os.readlink(without / "last") == "step-00000003"
+    assert checkpoints.model_file(without) == without / "last" / "model.keras"
+
+
+def flipped(path, place):
+    data = bytearray(path.read_bytes())
+    data[place * (len(data) - 1) // 7] ^= 0x10
+    path.write_bytes(data)
+
+
+# The last byte, of the archive's empty comment, changes nothing that a lone file holds.
+@pytest.mark.parametrize(
+    ("alone", "place"), [(alone, place) for alone in (False, True) for place in range(7 + (not alone))]
+)
+def test_a_flipped_byte_is_one_line(saved, tmp_path, alone, place):
+    """Anywhere in a model's file, in a checkpoint or as a file of its own."""
+    shutil.copytree(saved / "best", tmp_path / "best")
+    if alone:
+        (tmp_path / "best" / "state.json").unlink()
+    file = tmp_path / "best" / "model.keras"
+    flipped(file, place)
+    with pytest.raises(UserError, match=rf"^{file}: (damaged|cannot be loaded)") as caught:
+        trained_run.load_model(file)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"sha256": 3}', '{"sha256": []}'])
+def test_a_broken_state_is_one_line(saved, tmp_path, text):
+    shutil.copytree(saved / "best", tmp_path / "best")
+    (tmp_path / "best" / "state.json").write_text(text)
+    with pytest.raises(UserError, match=r"state\.json: damaged"):
+        trained_run.load_model(tmp_path / "best" / "model.keras")
+
+
+def test_a_state_without_checksums_passes(saved, tmp_path):
+    shutil.copytree(saved / "best", tmp_path / "best")
+    (tmp_path / "best" / "state.json").write_text('{"step": 2, "best": null}')
+    assert trained_run.load_model(tmp_path / "best" / "model.keras").num_classes == 3
+
+
+def test_a_link_that_moves_while_it_is_read_is_followed_again(saved, tmp_path, monkeypatch):
+    folder = tmp_path / "copy"
+    with_links(saved, folder)
+    check, moved = checkpoints.check, []
+
+    def removed_meanwhile(path):
+        if not moved:
+            moved.append(path)
+            checkpoints._point(folder / "best", "step-00000004")
+            shutil.rmtree(folder / "step-00000002")
+        check(path)
+
+    monkeypatch.setattr(checkpoints, "check", removed_meanwhile)
+    assert trained_run.load_model(folder / "best" / "model.keras").num_classes == 3 and moved

@@ -93,12 +93,12 @@ def test_killed_run_ends_like_an_uninterrupted_one_bit_for_bit(method, tiny_reco
     assert logged(whole) == logged(killed)
 
 
-def test_sigterm_saves_and_ends_with_status_0(tiny_records, tmp_path):
+def test_sigterm_saves_and_ends_with_status_4(tiny_records, tmp_path):
     flags = ("--method=cam", "--epochs=2", "--steps_per_epoch=400", "--log_every=10")
     with open(tmp_path / "log", "w") as log:
         process = subprocess.Popen(command(tiny_records, tmp_path / "run", *flags), stdout=log, stderr=log)
         kill_behind(process, tmp_path / "run", 25, signal.SIGTERM)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=60) == 4
     said = (tmp_path / "log").read_text().splitlines()[-1]
     step = json.loads((tmp_path / "run" / "checkpoints" / "last" / "state.json").read_text())["step"]
     assert 25 < step < 800

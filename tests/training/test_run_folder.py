@@ -1,5 +1,6 @@
-import dataclasses
 import json
+import pathlib
+import shutil
 
 import pytest
 import tensorflow as tf
@@ -20,7 +21,8 @@ def info(tiny_records):
 
 def start(folder, info, **options):
     run = RunFolder(folder)
-    run.start(info, LoopOptions(**{"seed": 3, **options}), TrainOptions(run_dir=str(folder)))
+    with run.held():
+        run.start(info, LoopOptions(**{"seed": 3, **options}), TrainOptions(run_dir=str(folder)))
     return run
 
 
@@ -74,19 +76,70 @@ def test_folder_with_other_files_is_left_alone(tmp_path, info):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_a_training_killed_before_its_first_file_does_not_make_the_folder_another_ones(tmp_path, info):
+    (tmp_path / ".e2wsol.lock").touch()
+    (tmp_path / ".tmp-77-flags.json").write_text("{")
+    run = start(tmp_path, info)
+    assert {path.name for path in tmp_path.iterdir()} == {run.flags_file.name, run.dataset_file.name}
+
+
 def test_path_that_is_a_file(tmp_path, info):
     (tmp_path / "run").write_text("mine")
     with pytest.raises(UserError, match="is a file; give a folder"):
         start(tmp_path / "run", info)
 
 
-def test_run_of_other_classes_is_left_alone(tmp_path, info):
+def changed(info, folder, change):
+    """The Dataset in a folder whose dataset.json is that of `info`, changed."""
+    shutil.copytree(info.folder, folder)
+    document = json.loads((folder / "dataset.json").read_text())
+    change(document)
+    (folder / "dataset.json").write_text(json.dumps(document))
+    return dataset.load(str(folder))
+
+
+def in_shard(**values):
+    return lambda document: document["splits"]["train"]["shards"][1].update(values)
+
+
+OTHER = {
+    "other classes": lambda document: document.update(classes=["gull", "tern", "auk"]),
+    "splits test, train instead of test, train, val": lambda document: document["splits"].pop("val"),
+    r"in another order, in split train \(1 of 3 shards differ\)": in_shard(sha256="0" * 64),
+    r"in split val \(1 of 1 shards differ\), test \(1 of 1 ": lambda document: document["splits"].update(
+        {"test": document["splits"]["val"], "val": document["splits"]["test"]}
+    ),
+    r"in another order, in split train \(2 of 3 shards differ\)": lambda document: document["splits"]["train"][
+        "shards"
+    ].reverse(),
+}
+
+
+@pytest.mark.parametrize("words", OTHER)
+def test_run_of_other_data_is_left_alone(tmp_path, info, words):
     run = start(tmp_path / "run", info)
-    before = run.dataset_file.read_bytes()
-    other = dataclasses.replace(info, classes=("gull", "tern", "auk"))
-    with pytest.raises(UserError, match=r"^data_dir=.*other classes"):
-        start(tmp_path / "run", other)
-    assert run.dataset_file.read_bytes() == before
+    before = {path.name: path.read_bytes() for path in run.path.iterdir()}
+    other = changed(info, tmp_path / "other", OTHER[words])
+    with pytest.raises(UserError, match=rf"^data_dir={other.folder}: not the data of the run .*{words}"):
+        start(run.path, other)
+    assert {path.name: path.read_bytes() for path in run.path.iterdir()} == before
+    with run.held():
+        run.start(other, LoopOptions(seed=3), TrainOptions(run_dir=str(run.path)), allow_other_data=True)
+    assert run.dataset_file.read_bytes() == pathlib.Path(other.folder, "dataset.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda document: None,
+        lambda document: document.update(name="moved", created_by={}, passed_over={"hidden": 3}),
+        in_shard(stamps_sha256="0" * 64, content_sha256="1" * 64, policies={}),
+    ],
+)
+def test_the_same_pictures_elsewhere_are_the_runs(tmp_path, info, change):
+    run = start(tmp_path / "run", info)
+    other = changed(info, tmp_path / "other", change)
+    assert start(run.path, other).dataset_file.read_bytes() == pathlib.Path(other.folder, "dataset.json").read_bytes()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"versions": {}}'])
