@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from e2wsol import cli, files
+from e2wsol import cli, files, terminal
 from e2wsol.config import option
 from e2wsol.data import bad_records, dataset, pipeline
 from e2wsol.data.dataset import Dataset
@@ -76,12 +76,12 @@ def main(options: ClassifyOptions, positional: list[str]) -> None:
     crops = crops_to_take(options.crops, protocol, view)
     about = made_with(options, info, pathlib.Path(run.model_file or ""), view, crops, protocol.ten_crop_mean)
     if finished(output, about):
-        print(f"{output}: classes by this checkpoint are there already, nothing to do")
+        terminal.say(f"{output}: classes by this checkpoint are there already, nothing to do")
         return
     classifier = Classifier(model, protocol.ten_crop_mean or "probabilities")
     hits, count = write(output, about, predicted(classifier, info, view, options, crops))
     top1, top5 = 100 * hits / count
-    print(f"wrote {output}: {count} pictures, Top-1 {top1:.1f} %, Top-5 {top5:.1f} % right")
+    terminal.say(f"wrote {output}: {count} pictures, Top-1 {top1:.1f} %, Top-5 {top5:.1f} % right")
 
 
 def whole_pictures(options: ClassifyOptions, resize_filter: str) -> pipeline.PipelineOptions:

@@ -18,7 +18,7 @@ import cv2
 import tensorflow as tf
 from tqdm import tqdm
 
-from e2wsol import cli, files
+from e2wsol import cli, files, terminal
 from e2wsol.config import option
 from e2wsol.data import bad_records, dataset, pipeline, schema
 from e2wsol.data.dataset import Dataset
@@ -88,7 +88,7 @@ def main(options: PseudoMaskOptions, positional: list[str]) -> None:
         (SPLIT,),
     )
     if copy.finished:
-        print(f"{options.output}: pseudo masks of this checkpoint are there already, nothing to do")
+        terminal.say(f"{options.output}: pseudo masks of this checkpoint are there already, nothing to do")
         return
     maker = MaskMaker(
         run.model,
@@ -102,7 +102,9 @@ def main(options: PseudoMaskOptions, positional: list[str]) -> None:
         min_area=options.mask_min_area,
     )
     write(copy, maker, info, options.samples)
-    print(f"wrote {options.output}: {info.split(SPLIT).count} pseudo masks, {copy.without_prior} without a prior")
+    terminal.say(
+        f"wrote {options.output}: {info.split(SPLIT).count} pseudo masks, {copy.without_prior} without a prior"
+    )
 
 
 def made_with(

@@ -21,7 +21,7 @@ import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 
-from e2wsol import cli, files, flagfiles
+from e2wsol import cli, files, flagfiles, terminal
 from e2wsol.config import option
 from e2wsol.data import dataset
 from e2wsol.errors import ArgumentError, UserError
@@ -85,7 +85,7 @@ def main(options: StudyOptions, more: list[str]) -> int | None:
         try:
             runner.run()
         except StoppedError:
-            print("stopped; the same command goes on")
+            terminal.say("stopped; the same command goes on")
             return None
     write(plan, runner.failed, options.pictures)
     return _FAILED if runner.failed else None
@@ -159,9 +159,9 @@ def check_output(plan: cells.Plan) -> OwnedFolder:
 def show(plan: cells.Plan) -> None:
     """Prints every cell: finished or not, and its commands."""
     for cell in plan.cells():
-        print(f"# {cell.name}: {'finished' if plan.is_done(cell) else 'to do'}")
+        terminal.say(f"# {cell.name}: {'finished' if plan.is_done(cell) else 'to do'}")
         for module, *flags in cell.commands:
-            print(f"python -m {module} {shlex.join(flags)}")
+            terminal.say(f"python -m {module} {shlex.join(flags)}")
 
 
 def write(plan: cells.Plan, failed: Mapping[str, str], pictures: int = 12) -> None:
@@ -186,8 +186,8 @@ def write(plan: cells.Plan, failed: Mapping[str, str], pictures: int = 12) -> No
     files.write_text(plan.folder / "index.html", page)
     for name in _WRITTEN:
         folder.add(name)
-    print(table)
-    print(f"wrote {plan.folder / 'index.html'}, results.csv, papers.csv, study.json and table.md")
+    terminal.say(*table.split("\n"))
+    terminal.say(f"wrote {plan.folder / 'index.html'}, results.csv, papers.csv, study.json and table.md")
 
 
 def _samples(plan, summary):

@@ -4,6 +4,9 @@ Model, class names, view of an image, box protocol and threshold of a run are lo
 command and the Python API ask the same object, so they cannot come to different boxes.
 """
 
+import e2wsol.installed_keras  # noqa: F401  # isort: skip
+
+
 import dataclasses
 import functools
 import json

@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
-from e2wsol import files
+from e2wsol import files, terminal
 from e2wsol.data import bad_records
 from e2wsol.data.bad_records import BadRecord
 from e2wsol.errors import UserError, choose
@@ -174,7 +174,7 @@ class Dataset:
         if checked.skipped:
             total, names = sum(split.shard_counts), bad_records.summary(bad)
             lost = f"{checked.skipped} of {total} records cannot be read and are left out"
-            print(f"split {split.name}: {lost}: {names}", flush=True)
+            terminal.say(f"split {split.name}: {lost}: {names}")
         return checked
 
 

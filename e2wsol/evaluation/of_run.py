@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from e2wsol import files
+from e2wsol import files, terminal
 from e2wsol.compute import ComputeOptions
 from e2wsol.config import option, to_mapping
 from e2wsol.data import dataset, pipeline
@@ -212,7 +212,7 @@ def evaluate_maps(
     unmatched = maps.check(names for split in splits for names in pipeline.picture_names(info, split))
     if unmatched and workers.chief:
         where = f"no picture of split {' or '.join(splits)}"
-        print(f"note: {len(unmatched)} .npy files in {maps.folder} belong to {where}, such as {unmatched[0]}")
+        terminal.say(f"note: {len(unmatched)} .npy files in {maps.folder} belong to {where}, such as {unmatched[0]}")
     target = _Target(
         name=maps.names[0],
         folder=result_folder,

@@ -16,6 +16,7 @@ from typing import IO
 
 from tqdm import tqdm
 
+from e2wsol import terminal
 from e2wsol.errors import ArgumentError
 from e2wsol.studies.cells import Plan
 
@@ -105,7 +106,7 @@ class Runner:
             self.plan.finish(cell, seconds)
         elif not self._stop.is_set():
             self.failed[cell.name] = f"failed: {why} ({log})"
-            tqdm.write(f"{cell.name} {self.failed[cell.name]}")
+            terminal.say(f"{cell.name} {self.failed[cell.name]}")
         return not why
 
     def _run(self, cell, cores):

@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import shutil
-import sys
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from e2wsol import files
+from e2wsol import files, terminal
 from e2wsol.data.dataset import sha256
 from e2wsol.errors import UserError
 
@@ -108,7 +107,7 @@ def last(folder: str | pathlib.Path) -> pathlib.Path | None:
     for path in sorted(folder.glob("step-*"), reverse=True):
         if _intact(path):
             return path
-        print(f"{path}: damaged checkpoint, passed over", file=sys.stderr)
+        terminal.note(f"{path}: damaged checkpoint, passed over")
     return None
 
 
