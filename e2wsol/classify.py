@@ -139,7 +139,7 @@ def finished(output: pathlib.Path, about: dict[str, Any]) -> bool:
     try:
         found = json.loads(files.read_text(about_file(output)))
         written, is_ours = found.pop("sha256"), found["format"] == FORMAT
-    except (OSError, UserError, ValueError, KeyError, AttributeError, TypeError):
+    except Exception:  # whatever a file of another program makes it meet
         is_ours = False
     if not is_ours or (os.path.lexists(output) and not output.is_file()):
         raise UserError(
@@ -170,7 +170,7 @@ def write(
     """Writes the file and what it was made with; returns (right among the first 1 and 5: (2,) int, pictures)."""
     hits, count = np.zeros(2, int), 0
     output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".tmp-{output.name}")  # what a stopped run leaves there is written over
+    temporary = files.temporary_path(output)
     with open(temporary, "w", encoding="utf-8") as file:
         for source_id, label, classes, probabilities in predictions:
             file.write(predicted_classes.line(source_id, classes, probabilities))

@@ -24,7 +24,7 @@ import pathlib
 
 import keras
 
-from e2wsol import cli, config, files, releases, terminal, train
+from e2wsol import cli, config, files, model_files, releases, terminal, train
 from e2wsol.backbones import BackboneOptions, build
 from e2wsol.backbones.weights import start_values
 from e2wsol.config import option
@@ -129,7 +129,7 @@ def convert_model(options: ConvertOptions, settings: train.TrainFlags, target: s
         written = pathlib.Path(options.to)
         if target:
             with files.replacing(options.to) as temporary:
-                model.save(temporary)
+                model_files.save(model, temporary)
         elif info:
             written = _write_run_folder(options.to, model, info, settings)
         terminal.say(f"wrote {options.to}: {report.summary()}, {model.num_classes} classes")

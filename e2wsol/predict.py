@@ -158,8 +158,8 @@ def _predict_batch(predictor, pictures, overlays, bar):
     readable, views, sizes, shown = [], [], [], []
     for file in pictures:
         try:
-            pixels, _ = images.decode(file.path.read_bytes(), file.path)
-        except (UserError, PermissionError) as error:
+            pixels, _ = images.decode(picture_files.read(file.path), file.path)
+        except UserError as error:
             terminal.note(f"skipped: {error}")
             continue
         readable.append(file)

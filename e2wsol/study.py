@@ -151,9 +151,14 @@ def check_output(plan: cells.Plan) -> OwnedFolder:
     """The study's folder; an ArgumentError where a file that the study did not write has the name of one of its own."""
     folder = OwnedFolder(plan.folder, "study")
     page = plan.folder / "index.html"
-    is_study = page.is_file() and is_page(page.read_bytes()[:4096])  # of an earlier version, which kept no list
+    is_study = page.is_file() and is_page(_begin(page))  # of an earlier version, which kept no list
     folder.check(_WRITTEN, replace=True, known=_WRITTEN if is_study else ())
     return folder
+
+
+def _begin(file: pathlib.Path) -> bytes:
+    with files.open_regular(file) as stream:
+        return stream.read(4096)
 
 
 def show(plan: cells.Plan) -> None:

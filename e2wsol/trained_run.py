@@ -15,9 +15,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import keras
-
-from e2wsol import compute, files, quiet_tensorflow
+from e2wsol import compute, files, model_files, quiet_tensorflow, reading
 from e2wsol.config import from_arguments, from_mapping, to_mapping
 from e2wsol.data import dataset
 from e2wsol.data.dataset import Dataset
@@ -73,10 +71,7 @@ def load_model(path: str | pathlib.Path) -> Method:
     Raises:
       UserError: no such file, or not a method of this library.
     """
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except (ValueError, OSError, TypeError) as error:
-        raise UserError(f"{path}: cannot be loaded as a .keras model ({error})") from None
+    model = model_files.load(path, "cannot be loaded as a .keras model")
     if not isinstance(model, Method):
         raise UserError(f"{path}: a {type(model).__name__}, not a localization method of e2wsol")
     return model
@@ -263,14 +258,16 @@ class TrainedRun(Predicting):
         file = self.folder.path / "localizers" / localizer / "result.json" if localizer else self.folder.result_file
         if not file.is_file():
             return None
-        try:
+        with reading.guarded(file, "not a result of python -m e2wsol.evaluate", "; evaluate again"):
             result = json.loads(files.read_text(file))
             thresholds = result["thresholds"]["validation"]
             if thresholds is None or result["protocol"] != protocol:
                 return None
-            return ThresholdChoice(float(thresholds[_CHOSEN_AT]), f"chosen on split {result['threshold_split']}")
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{file}: not a result of python -m e2wsol.evaluate ({error}); evaluate again") from None
+            chosen = float(thresholds[_CHOSEN_AT])
+            if not 0 <= chosen <= 1:
+                raise ValueError(f"threshold {chosen}")
+            return ThresholdChoice(chosen, f"chosen on split {result['threshold_split']}")
+        return None  # never reached: for type checkers, since a context may swallow an error
 
     def records(self, data_dir: str = "", on_bad_record: str = "error") -> Dataset:
         """The records to use the run on.
@@ -372,7 +369,7 @@ class TrainedRun(Predicting):
         self.model.box = BoxOptions(protocol=protocol.name, threshold=choice.value)
         try:
             with files.replacing(path) as temporary:
-                self.model.save(temporary)
+                model_files.save(self.model, temporary)
         finally:
             self.model.class_names, self.model.box, self.model.resize_filter = before
 

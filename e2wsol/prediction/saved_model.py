@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from e2wsol import files, quiet_tensorflow
+from e2wsol import files, quiet_tensorflow, reading
 from e2wsol.data.views import BILINEAR
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization.protocols import BoxProtocol
@@ -101,11 +101,13 @@ def read_record(folder: pathlib.Path) -> dict[str, Any]:
     file = folder / RECORD
     if not file.is_file():
         return {}
-    try:
+    with reading.guarded(file, "not the record of an export", "; export the model again"):
         record = json.loads(files.read_text(file))
-        return {**record, "classes": tuple(record["classes"]), "protocol": record["protocol"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file}: not the record of an export ({error}); export the model again") from None
+        classes = tuple(record["classes"])
+        if not all(isinstance(name, str) for name in classes):
+            raise ValueError("classes are no names")
+        return {**record, "classes": classes, "protocol": record["protocol"]}
+    return {}  # never reached: for type checkers, since a context may swallow an error
 
 
 class SavedModelPredictor:
@@ -122,11 +124,8 @@ class SavedModelPredictor:
 
     def __init__(self, folder: pathlib.Path, class_names: Sequence[str] | None = None):
         tf = quiet_tensorflow.tensorflow("a SavedModel")
-        try:
+        with reading.guarded(folder, "no readable SavedModel", argument="model"):
             self._model = tf.saved_model.load(str(folder))
-        except (ValueError, OSError, tf.errors.OpError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ArgumentError("model", folder, f"no readable SavedModel ({reason})") from None
         self._serve = self._model.signatures.get("serving_default")
         outputs = set(self._serve.structured_outputs) if self._serve else set()
         if not outputs >= _OUTPUTS:

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from e2wsol import files, terminal
+from e2wsol import files, model_files, terminal
 from e2wsol.data.dataset import sha256
 from e2wsol.errors import UserError
 
@@ -69,7 +69,7 @@ def save(
 def _write(
     folder: pathlib.Path, model: keras.Model, optimizer: keras.optimizers.Optimizer, state: Mapping[str, Any]
 ) -> None:
-    model.save(folder / "model.keras")
+    model_files.save(model, folder / "model.keras")
     variables = _extra_variables(model, optimizer)
     values: dict[str, Any] = {f"{index:05d}": np.asarray(value) for index, value in enumerate(variables)}
     np.savez(folder / "optimizer.npz", **values)
@@ -115,7 +115,7 @@ def _intact(path: pathlib.Path) -> bool:
     try:
         checksums = read_state(path)["sha256"]
         return all(sha256(path / name) == checksums[name] for name in _FILES)
-    except (OSError, UserError, ValueError, KeyError, TypeError):
+    except Exception:  # whatever a damaged state.json makes it meet
         return False
 
 
