@@ -32,13 +32,21 @@ def read_text(path: str | os.PathLike) -> str:
       'x,1\n'
     """
     with open_bytes(path) as file:
-        data = file.read(_MOST_TEXT + 1)
-    if len(data) > _MOST_TEXT:
+        data = read_at_most(file, _MOST_TEXT)
+    if data is None:
         raise UserError(f"{path}: larger than {_MOST_TEXT >> 20:,} MB; not a text file of e2wsol")
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: cannot be read as UTF-8 text ({error}); save it as UTF-8") from None
+
+
+def read_at_most(file: BinaryIO, most: int) -> bytes | None:
+    """What is left of an open file; None where that is more than `most` bytes, which are not read if the size tells."""
+    if os.fstat(file.fileno()).st_size - (file.tell() if file.seekable() else 0) > most:
+        return None
+    data = file.read(most + 1)
+    return data if len(data) <= most else None
 
 
 def open_bytes(path: str | os.PathLike) -> BinaryIO:

@@ -40,7 +40,8 @@ def load(path: str | pathlib.Path | Method, *, precision: str = "float32") -> "T
 
     Args:
       path: a run folder of e2wsol.train (its best checkpoint), a `.keras` file, or the folder of a SavedModel that
-        e2wsol.export wrote; or a method in memory, after `fit`.
+        e2wsol.export wrote; or a method in memory, after `fit`. A SavedModel is a program, which can read and write
+        files: load only those that you trust. The other two hold no code.
       precision: "float32", "mixed_bfloat16" or "mixed_float16", what the network computes in; fixed in a SavedModel.
 
     Returns:

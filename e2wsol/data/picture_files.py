@@ -29,10 +29,10 @@ def read(path: str | os.PathLike, offset: int = 0, size: int = -1) -> bytes:
         with reading.guarded(path, "cannot be read"), files.open_bytes(path) as file:
             if offset:
                 file.seek(offset)
-            content = file.read(size if 0 <= size <= MAX_BYTES else MAX_BYTES + 1)
+            content = file.read(size) if 0 <= size <= MAX_BYTES else files.read_at_most(file, MAX_BYTES)
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
-    if len(content) > MAX_BYTES:
+    if content is None:
         raise UserError(f"{path}: larger than {MAX_BYTES >> 20} MB; not a picture")
     return content
 
