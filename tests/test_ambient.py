@@ -102,7 +102,8 @@ def test_settings_that_keras_refuses_end_in_one_line(tmp_path, text):
         text=True,
         cwd=ROOT,
     )
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stderr.startswith("error: predict needs ")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: predict ") and "which cannot start (" in done.stderr
     assert str(tmp_path / "keras.json") in done.stderr
 
 

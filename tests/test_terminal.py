@@ -94,7 +94,7 @@ def hostile_run(tmp_path_factory):
         ("predict", ("--model={new}", "--output={new}", "{source}"), 2),
         ("export", ("--run_dir={run}", "--output={broken}"), 2),
         ("convert", ("--from={broken}", "--to={new}.npz"), 2),
-        ("classify", ("--run_dir={run}", "--output={new}"), 0),
+        ("classify", ("--run_dir={run}", "--output={new}.jsonl"), 0),
         ("report", ("--run_dir={new}",), 2),
     ],
 )

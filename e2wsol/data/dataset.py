@@ -220,12 +220,15 @@ def read_document(path: str | pathlib.Path) -> dict[str, Any]:
     found = document.get("format") if isinstance(document, dict) else None
     if found != FORMAT:
         raise UserError(f"{path}: format is '{found}', expected '{FORMAT}'")
+    names = document.get("classes")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path}: 'classes' is no list of names in label order")
     return document
 
 
 def _dataset(folder: str, document: dict[str, Any], on_bad_record: str) -> Dataset:
     classes = tuple(document["classes"])
-    if not classes or not all(isinstance(name, str) for name in classes):
+    if not classes:
         raise ValueError("classes must be a list of names")
     shards = [shard for split in document["splits"].values() for shard in split["shards"]]
     return Dataset(

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from made_runs import TINY, run, train_run
 from PIL import Image
 
+from e2wsol import load
+
 pytestmark = pytest.mark.slow
 EXAMPLES = int(os.environ.get("E2WSOL_FUZZ_EXAMPLES", "24"))
 HUGE = 200 << 30
@@ -37,7 +39,7 @@ class Case:
 CASES = (
     Case(
         "train",
-        ("--data_dir=records", "--run_dir=run", *TINY, "--method=cam", "--epochs=1", "--steps_per_epoch=5"),
+        ("--data_dir=records", "--run_dir=run", *TINY, "--method=cam", "--epochs=1", "--log_every=1"),
         (*RECORDS[:2], "run/flags.json", "run/dataset.json", "run/metrics.jsonl"),
     ),
     Case(
@@ -66,8 +68,8 @@ CASES = (
         "predict", ("--model=exported", "--output=boxes", "photos"), ("exported/saved_model.pb", "exported/e2wsol.json")
     ),
     Case("export", ("--run_dir=run", "--output=out"), (*MODEL, "run/result.json")),
-    Case("convert", ("--from=start.npz", "--backbone=vgg16", "--to=out.npz"), ("start.npz",)),
-    Case("classify", ("--run_dir=run", "--output=classes.out"), (*MODEL, RECORDS[0], RECORDS[2])),
+    Case("convert", ("--from=run", "--to=out.pth"), MODEL),
+    Case("classify", ("--run_dir=run", "--output=new.jsonl"), (*MODEL, RECORDS[0], RECORDS[2])),
     Case("pseudo_masks", ("--run_dir=run", "--data_dir=records", "--output=masked"), (*MODEL, *RECORDS[:2])),
     Case("report", ("--run_dir=run",), ("run/result.json", "run/samples.npz", "run/dataset.json")),
     Case(
@@ -157,7 +159,7 @@ def world(tmp_path_factory):
             path = pathlib.Path("maps", f"{each['picture']}.npy")
             path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, np.random.default_rng(0).random((8, 8)))
-        np.savez("start.npz", **{"conv1_1/W": np.zeros((3, 3, 3, 2), np.float32)})
+        np.savez("start.npz", **{value.path: value.numpy() for value in load("run").model.backbone.weights})
         draw = np.random.default_rng(0)
         for name in ("photos/0", "photos/1", "source/ant/0", "source/ant/1", "source/bee/0", "source/bee/1"):
             pathlib.Path(name).parent.mkdir(parents=True, exist_ok=True)
