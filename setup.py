@@ -10,6 +10,8 @@ VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "e2wsol" / "__init__.py").r
 # tensorflow-datasets needs importlib_resources where it prepares a data set, and does not ask for it.
 # Before 2.6, weights_only can be made to run code of a file (CVE-2025-32434).
 TORCH = "torch>=2.6"
+# Before 3.14 a .keras file can run code or write files when it is loaded; e2wsol/installed_keras.py asks for it too.
+KERAS = "keras>=3.14"
 TFDS = ["importlib_resources", "tensorflow-datasets>=4.9"]
 NOTEBOOK = ["ipykernel>=6.29", "nbclient>=0.10"]
 
@@ -29,7 +31,7 @@ setup(
         "Intended Audience :: Science/Research",
         "Intended Audience :: Developers",
         "Operating System :: POSIX :: Linux",
-        *(f"Programming Language :: Python :: {version}" for version in ("3", "3.10", "3.11", "3.12", "3.13")),
+        *(f"Programming Language :: Python :: {version}" for version in ("3", "3.11", "3.12", "3.13")),
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Topic :: Scientific/Engineering :: Image Recognition",
         "Typing :: Typed",
@@ -44,10 +46,10 @@ setup(
         "tfrecords": ["py.typed"],
     },
     entry_points={"console_scripts": ["e2wsol = e2wsol.__main__:main"]},
-    python_requires=">=3.10,<3.14",
+    python_requires=">=3.11,<3.14",
     install_requires=[
         "absl-py>=2.0",
-        "keras>=3.6",
+        KERAS,
         "matplotlib>=3.8",
         "numba>=0.60",
         "numpy>=1.26",

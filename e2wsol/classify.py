@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from e2wsol import cli, files, folder_lock
+from e2wsol import cli, files, folder_lock, terminal
 from e2wsol.config import option
 from e2wsol.data import bad_records, dataset, pipeline
 from e2wsol.data.dataset import Dataset
@@ -77,12 +77,12 @@ def main(options: ClassifyOptions, positional: list[str]) -> None:
     about = made_with(options, info, pathlib.Path(run.model_file or ""), view, crops, protocol.ten_crop_mean)
     with folder_lock.held(output.parent, "output", of=output.name):
         if finished(output, about):
-            print(f"{output}: classes by this checkpoint are there already, nothing to do")
+            terminal.say(f"{output}: classes by this checkpoint are there already, nothing to do")
             return
         classifier = Classifier(model, protocol.ten_crop_mean or "probabilities")
         hits, count = write(output, about, predicted(classifier, info, view, options, crops))
     top1, top5 = 100 * hits / count
-    print(f"wrote {output}: {count} pictures, Top-1 {top1:.1f} %, Top-5 {top5:.1f} % right")
+    terminal.say(f"wrote {output}: {count} pictures, Top-1 {top1:.1f} %, Top-5 {top5:.1f} % right")
 
 
 def whole_pictures(options: ClassifyOptions, resize_filter: str) -> pipeline.PipelineOptions:
@@ -140,7 +140,7 @@ def finished(output: pathlib.Path, about: dict[str, Any]) -> bool:
     try:
         found = json.loads(files.read_text(about_file(output)))
         written, is_ours = found.pop("sha256"), found["format"] == FORMAT
-    except (OSError, UserError, ValueError, KeyError, AttributeError, TypeError):
+    except Exception:  # whatever a file of another program makes it meet
         is_ours = False
     if not is_ours or (os.path.lexists(output) and not output.is_file()):
         raise UserError(
@@ -171,7 +171,7 @@ def write(
     """Writes the file and what it was made with; returns (right among the first 1 and 5: (2,) int, pictures)."""
     hits, count = np.zeros(2, int), 0
     output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".tmp-{output.name}")  # what a stopped run leaves there is written over
+    temporary = files.temporary_path(output)
     with open(temporary, "w", encoding="utf-8") as file:
         for source_id, label, classes, probabilities in predictions:
             file.write(predicted_classes.line(source_id, classes, probabilities))

@@ -24,7 +24,7 @@ import pathlib
 
 import keras
 
-from e2wsol import cli, config, files, releases, train
+from e2wsol import cli, config, files, model_files, releases, terminal, train
 from e2wsol.backbones import BackboneOptions, build
 from e2wsol.backbones.weights import start_values
 from e2wsol.config import option
@@ -129,13 +129,14 @@ def convert_model(options: ConvertOptions, settings: train.TrainFlags, target: s
         written = pathlib.Path(options.to)
         if target:
             with files.replacing(options.to) as temporary:
-                model.save(temporary)
+                model_files.save(model, temporary)
         elif info:
             written = _write_run_folder(options.to, model, info, settings)
-        print(f"wrote {options.to}: {report.summary()}, {model.num_classes} classes")
+        terminal.say(f"wrote {options.to}: {report.summary()}, {model.num_classes} classes")
         if options.verify:
             protocol = protocol_of(model, settings.box)
-            print(verify(written, source, report, options.verify, view=view, protocol=protocol, resize=release.resize))
+            found = verify(written, source, report, options.verify, view=view, protocol=protocol, resize=release.resize)
+            terminal.say(*found.split("\n"))
 
 
 def _fitting(
@@ -171,7 +172,7 @@ def convert_start_weights(options: ConvertOptions, backbone: BackboneOptions) ->
             _show(options, source, report)
             values, summary = matching.values(source, report), report.summary()
     write_npz(options.to, values)
-    print(f"wrote {options.to}: {summary}")
+    terminal.say(f"wrote {options.to}: {summary}")
 
 
 def write_released(options: ConvertOptions, target: str) -> None:
@@ -189,8 +190,8 @@ def write_released(options: ConvertOptions, target: str) -> None:
     else:
         write_npz(options.to, tensors)
     if options.report:
-        print(*(f"{pair.ours} -> {naming.prefix}{pair.theirs} {pair.shape}" for pair in naming.pairs), sep="\n")
-    print(f"wrote {options.to}: {naming.title}, {len(tensors)} tensors")
+        terminal.say(*(f"{pair.ours} -> {naming.prefix}{pair.theirs} {pair.shape}" for pair in naming.pairs))
+    terminal.say(f"wrote {options.to}: {naming.title}, {len(tensors)} tensors")
 
 
 def _check_new_folder(folder: str, info: Dataset | None) -> None:
@@ -223,8 +224,8 @@ def _write_run_folder(folder: str, model: Method, info: Dataset, settings: train
 def _show(options: ConvertOptions, source: OpenCheckpoint, report: ConversionReport) -> None:
     """Prints the report if asked for; raises where there are faults."""
     if options.report:
-        print(report.text())
-        print(*(f"{note}: in the file, not read" for note in source.notes), sep="\n")
+        terminal.say(*report.text().split("\n"))
+        terminal.say(*(f"{note}: in the file, not read" for note in source.notes))
     report.require_no_faults(options.from_, hint=" (--report lists everything)")
 
 

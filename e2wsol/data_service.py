@@ -6,7 +6,9 @@ python -m e2wsol.train ... --data_service=grpc://host1:5050,grpc://host2:5050
 The batches are those that the trainer would make alone, bit for bit, whatever the number of services. --data_dir must
 name the same records on every host. A service serves any number of runs, until SIGTERM or Ctrl-C. TensorFlow waits
 without end for one that is gone: kill such a run and start it again, with other services or none; it goes on from its
-last checkpoint. There is no protection by a password: use it in networks that you trust.
+last checkpoint. There is no protection by a password, and the service listens on every network interface of its host, since
+TensorFlow cannot bind it to one: --host is only the name that trainers are told. Whoever reaches the port can have
+files read and graphs run. Use it in networks that you trust, or close the port to others by a firewall.
 """
 
 import e2wsol.on_tensorflow  # noqa: F401  # isort: skip
@@ -15,7 +17,7 @@ import dataclasses
 import socket
 import time
 
-from e2wsol import cli
+from e2wsol import cli, terminal
 from e2wsol.config import option
 from e2wsol.data.data_service import Service
 from e2wsol.errors import UserError
@@ -26,7 +28,7 @@ class ServiceOptions:
     """Where it listens."""
 
     port: int = option(5050, "port that trainers connect to; 0 for any free one", minimum=0, maximum=65535)
-    host: str = option("", "name of this host as trainers know it; empty for its own name")
+    host: str = option("", "name of this host as trainers know it, not where it listens; empty for its own name")
 
 
 def main(options, positional):
@@ -37,7 +39,10 @@ def main(options, positional):
         service = Service(options.port, host)
     except RuntimeError as error:
         raise UserError(f"--port={options.port}: cannot be served ({error})") from None
-    print(f"serving on {service.address}", flush=True)
+    terminal.note(
+        "note: the port is open on every network interface of this host; only those that you trust may reach it"
+    )
+    terminal.say(f"serving on {service.address}")
     while True:  # in parts: some systems do not interrupt a wait without end
         time.sleep(3600)
 

@@ -1,5 +1,7 @@
 """The exceptions that reach a user as a single line."""
 
+import os
+import re
 from collections.abc import Collection
 from typing import Any, TypeVar
 
@@ -53,3 +55,32 @@ def choose(value: _Value, choices: Collection[_Value], argument: str, *, owner: 
         known = ", ".join(sorted(map(str, choices)))
         raise ArgumentError(argument, value, f"unknown; choose one of {known}", owner=owner)
     return value
+
+
+# TensorFlow's errors that say what a file, a disk or the memory refuses; known by name, since not all import it.
+_OF_TENSORFLOW = (
+    *("NotFoundError", "PermissionDeniedError", "FailedPreconditionError", "AlreadyExistsError", "DataLossError"),
+    *("ResourceExhaustedError", "UnavailableError"),
+)
+
+
+def of_system(error: BaseException) -> str | None:
+    """Says what the system or a file refused, as a message that names the file; None of an error of another kind.
+
+    Example:
+      >>> of_system(FileNotFoundError(2, "No such file or directory", "a.jpg"))
+      'a.jpg: No such file or directory'
+    """
+    if isinstance(error, OSError):
+        if error.errno is None or error.strerror is None:
+            return str(error) or type(error).__name__
+        name = error.filename2 or error.filename  # that which was to be made, of a file moved or linked
+        reason = os.strerror(error.errno) if error.errno > 0 else error.strerror
+        return f"{os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else 'writing'}: {reason}"
+    if isinstance(error, MemoryError):
+        return f"out of memory{f' ({error})' if str(error) else ''}; give less at once, such as a smaller batch"
+    kinds = {kind.__name__ for kind in type(error).__mro__ if kind.__module__.startswith("tensorflow.")}
+    if "OpError" in kinds and kinds.intersection(_OF_TENSORFLOW):
+        text = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", "", str(getattr(error, "message", error)))
+        return text.strip().partition("\n")[0].replace("; ", ": ", 1)
+    return None

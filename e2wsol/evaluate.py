@@ -28,7 +28,7 @@ import dataclasses
 import json
 import pathlib
 
-from e2wsol import cli, files
+from e2wsol import cli, files, terminal
 from e2wsol.compute import ComputeOptions
 from e2wsol.config import option
 from e2wsol.errors import UserError
@@ -80,8 +80,8 @@ def _maps(flags, workers):
     if flags.localizer.localizer:
         raise UserError(f"--localizer={','.join(flags.localizer.localizer)}: --maps has no network to look into")
     for result in evaluate_maps(flags.stored, flags.evaluation, flags.box, flags.run.run_dir, workers):
-        print(score_table(result))
-        print(f"wrote {RunFolder(flags.run.run_dir or flags.stored.maps).result_file}")
+        terminal.say(*score_table(result).split("\n"))
+        terminal.say(f"wrote {RunFolder(flags.run.run_dir or flags.stored.maps).result_file}")
 
 
 def _run(flags, workers):
@@ -89,19 +89,19 @@ def _run(flags, workers):
         raise UserError("--run_dir is missing: give a run folder of python -m e2wsol.train, or maps by --maps")
     run = TrainedRun.in_folder(flags.run.run_dir, checkpoint=flags.run.checkpoint, computing=flags.compute)
     if workers.chief and (part := run.run_folder.unfinished()):
-        print(f"note: {run.run_folder.path} has trained {part}")
+        terminal.say(f"note: {run.run_folder.path} has trained {part}")
     found = evaluate_run(run, flags.evaluation, flags.box, flags.localizer, flags.compute, workers)
     if not found:
         return
     if not flags.localizer.localizer:
-        print(score_table(found[0]))
-        print(f"wrote {run.run_folder.result_file}")
+        terminal.say(*score_table(found[0]).split("\n"))
+        terminal.say(f"wrote {run.run_folder.result_file}")
         return
     by_name = {result["method"]: result for result in found}
     folder, rows = run.run_folder.path / "localizers", layer_rows(by_name, OWN_MAPS)
     write_tables(folder, rows, by_name[OWN_MAPS])
-    print(layer_table(rows, by_name[OWN_MAPS]))
-    print(f"wrote {len(found) - 1} results under {folder}")
+    terminal.say(*layer_table(rows, by_name[OWN_MAPS]).split("\n"))
+    terminal.say(f"wrote {len(found) - 1} results under {folder}")
 
 
 def write_tables(folder: pathlib.Path, rows: list, result: dict) -> None:

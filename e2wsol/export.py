@@ -13,7 +13,7 @@ import e2wsol.on_tensorflow  # noqa: F401  # isort: skip
 
 import dataclasses
 
-from e2wsol import cli
+from e2wsol import cli, terminal
 from e2wsol.config import option
 from e2wsol.errors import UserError
 from e2wsol.localization.protocols import BoxOptions
@@ -48,7 +48,7 @@ def main(flags: ExportFlags, positional: list[str]) -> None:
     box = flags.box
     output = run.export(options.output, protocol=box.protocol, threshold=box.threshold, replace=options.replace)
     protocol, choice = run.chosen_protocol(box)
-    print(f"wrote {output}: threshold {choice.value:g} ({choice.source}), protocol {protocol.name}")
+    terminal.say(f"wrote {output}: threshold {choice.value:g} ({choice.source}), protocol {protocol.name}")
 
 
 if __name__ == "__main__":

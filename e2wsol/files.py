@@ -1,6 +1,7 @@
 """Text files as editors leave them, and writing so that a reader, or a crash, never meets half of a file."""
 
 import contextlib
+import errno
 import fnmatch
 import hashlib
 import os
@@ -9,19 +10,23 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from e2wsol.errors import UserError
 
 _TEMPORARY = ".tmp-"
 _OURS = re.compile(r"\.tmp-\d+-(.+)", re.DOTALL)
 _BLOCK = 1 << 20
+_MOST_TEXT = 1 << 30
+_LONGEST_NAME = 255
+_STREAMS = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")  # what a shell gives a command to read from
 
 
 def read_text(path: str | os.PathLike) -> str:
     r"""The text of a UTF-8 file, without a byte order mark and with "\n" at every line's end.
 
     Raises:
-      UserError: it is not UTF-8.
+      UserError: it is not UTF-8, no regular file, or larger than 1 GiB.
       OSError: it cannot be read.
 
     Example:
@@ -29,11 +34,44 @@ def read_text(path: str | os.PathLike) -> str:
       >>> read_text("a.csv")
       'x,1\n'
     """
+    with open_bytes(path) as file:
+        data = read_at_most(file, _MOST_TEXT)
+    if data is None:
+        raise UserError(f"{path}: larger than {_MOST_TEXT >> 20:,} MB; not a text file of e2wsol")
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            return file.read()
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: cannot be read as UTF-8 text ({error}); save it as UTF-8") from None
+
+
+def read_at_most(file: BinaryIO, most: int) -> bytes | None:
+    """What is left of an open file; None where that is more than `most` bytes, which are not read if the size tells."""
+    if os.fstat(file.fileno()).st_size - (file.tell() if file.seekable() else 0) > most:
+        return None
+    data = file.read(most + 1)
+    return data if len(data) <= most else None
+
+
+def open_bytes(path: str | os.PathLike) -> BinaryIO:
+    """As `open_regular`; a pipe that the shell hands to the command, such as /dev/stdin, will do too."""
+    return open(path, "rb") if str(path).startswith(_STREAMS) else open_regular(path)
+
+
+def open_regular(path: str | os.PathLike) -> BinaryIO:
+    """Opens a file to read its bytes, never one that a reader could wait for without end.
+
+    Raises:
+      UserError: a device or a pipe.
+      OSError: a folder, or it cannot be read.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(number).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(number, "rb")
+    os.close(number)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise UserError(f"{path}: is a device or pipe; give a file")
 
 
 @contextlib.contextmanager
@@ -48,13 +86,23 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """
     path = pathlib.Path(path)
     check_replaceable(path)
-    temporary = temporary_name(path)
+    temporary = temporary_path(path)
     try:
         yield temporary
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
+
+
+def temporary_path(path: str | os.PathLike) -> pathlib.Path:
+    """Where a process writes what is to become `path`: beside it, under a name no file system finds too long."""
+    path = pathlib.Path(path)
+    begin, name = f"{_TEMPORARY}{os.getpid()}-", path.name
+    if len(os.fsencode(begin + name)) > _LONGEST_NAME:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()[:16] + path.suffix[-16:]
+    return path.parent / (begin + name)
 
 
 def check_replaceable(path: str | os.PathLike) -> None:
@@ -107,9 +155,3 @@ def remove_leftovers(folder: str | os.PathLike, *names: str) -> None:
 def is_leftover(path: pathlib.PurePath) -> bool:
     """Whether a file is a temporary one of this library, by its name."""
     return _OURS.fullmatch(path.name) is not None
-
-
-def temporary_name(path: str | os.PathLike) -> pathlib.Path:
-    """The name under which this process writes what becomes `path`."""
-    path = pathlib.Path(path)
-    return path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")

@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+from e2wsol import terminal
 from e2wsol.errors import ArgumentError
 
 _NAME = ".e2wsol{}.lock"
@@ -216,7 +217,7 @@ class _Lock:
             with contextlib.suppress(OSError):  # a full disk, or a network that is away: the next sign may come through
                 found = _read(self.path)
                 if found and found.token != self._holder.token:
-                    print(f"error: {self._refusal(found)}; this process has lost the lock and ends", file=sys.stderr)
+                    terminal.note(f"error: {self._refusal(found)}; this process has lost the lock and ends")
                     os._exit(_LOST)
                 self._write(dataclasses.replace(self._holder, beat=beat))
 
@@ -240,9 +241,7 @@ def _settled(path: pathlib.Path) -> Holder | None:
 
 def _beats(path: pathlib.Path, holder: Holder) -> bool:
     """Whether a holder on another machine shows a sign of life before its lease ends."""
-    print(
-        f"{path}: of {holder}; waiting {_LEASE:g} seconds at most for a sign of its life", file=sys.stderr, flush=True
-    )
+    terminal.note(f"{path}: of {holder}; waiting {_LEASE:g} seconds at most for a sign of its life")
     deadline = time.monotonic() + _LEASE
     while time.monotonic() < deadline:
         time.sleep(min(1.0, _LEASE / 10))

@@ -1,5 +1,5 @@
 """Import this first in a command that runs on TensorFlow alone: without it the command ends with one line."""
 
-from e2wsol import quiet_tensorflow
+from e2wsol import cli, quiet_tensorflow
 
-quiet_tensorflow.for_command(quiet_tensorflow.require)
+cli.for_command(quiet_tensorflow.require_for_command)

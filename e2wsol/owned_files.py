@@ -189,6 +189,6 @@ def _entry(line: str) -> _Entry | None:
         values: dict[str, Any] = json.loads(line)
         entry = _Entry(**values)
         inside = not os.path.isabs(entry.file) and ".." not in pathlib.PurePath(entry.file).parts
-    except (ValueError, TypeError):  # empty, or half written when a process was killed
+    except Exception:  # empty, or half written when a process was killed
         return None
     return entry if inside else None

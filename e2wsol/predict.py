@@ -5,14 +5,13 @@ import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
 import dataclasses
 import errno
 import pathlib
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tqdm
 
-from e2wsol import cli
+from e2wsol import cli, terminal
 from e2wsol.compute import ComputeOptions
 from e2wsol.config import option
 from e2wsol.data import images, picture_files
@@ -89,14 +88,14 @@ def main(flags: PredictFlags, arguments: list[str]) -> int:
         writer.finish()
     unreadable = len(pictures) - len(writer.images)
     unwritten = f", {writer.unwritten} files not written" if writer.unwritten else ""
-    print(f"{output}: boxes of {len(writer.images)} pictures, {unreadable} unreadable{unwritten}")
+    terminal.say(f"{output}: boxes of {len(writer.images)} pictures, {unreadable} unreadable{unwritten}")
     flat = [image.name for image in writer.images if image.flat_map]
     if flat:
-        print(f"note: {len(flat)} maps have no contrast, their boxes say nothing: {', '.join(flat[:_NAMED])}")
+        terminal.say(f"note: {len(flat)} maps have no contrast, their boxes say nothing: {', '.join(flat[:_NAMED])}")
     if passed_over:
-        print(f"passed over: {picture_files.summary(passed_over)}")
+        terminal.say(f"passed over: {picture_files.summary(passed_over)}")
     if "threshold" in predictor.about:
-        print("threshold {threshold:g} ({threshold_from}), protocol {protocol}".format(**predictor.about))
+        terminal.say("threshold {threshold:g} ({threshold_from}), protocol {protocol}".format(**predictor.about))
     return EXIT_UNREADABLE if unreadable or writer.unwritten else 0
 
 
@@ -118,6 +117,7 @@ def make_predictor(flags: PredictFlags) -> Any:
         "jit": flags.compute.jit,
     }
     if isinstance(run, ExportedModel):
+        terminal.note("note: a SavedModel is a program that can read and write files; load only those that you trust")
         settings["precision"] = flags.compute.precision
     return run.predictor(**settings)
 
@@ -162,9 +162,9 @@ def _predict_batch(predictor, pictures, overlays, bar):
     readable, views, sizes, shown = [], [], [], []
     for file in pictures:
         try:
-            pixels, _ = images.decode(file.path.read_bytes(), file.path)
-        except (UserError, PermissionError) as error:
-            bar.write(f"skipped: {error}", file=sys.stderr)
+            pixels, _ = images.decode(picture_files.read(file.path), file.path)
+        except UserError as error:
+            terminal.note(f"skipped: {error}")
             continue
         readable.append(file)
         views.append(predictor.prepare(pixels))
@@ -226,7 +226,7 @@ class Writer:
                 raise
             self.unwritten += 1
             reason = error if isinstance(error, UserError) else f"{self._folder.path / name}: {error.strerror}"
-            tqdm.tqdm.write(f"not written: {reason}", file=sys.stderr)
+            terminal.note(f"not written: {reason}")
 
 
 def _overlay_name(stem: str) -> str:

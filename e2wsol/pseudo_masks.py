@@ -18,7 +18,7 @@ import cv2
 import tensorflow as tf
 from tqdm import tqdm
 
-from e2wsol import cli, files, folder_lock
+from e2wsol import cli, files, folder_lock, terminal
 from e2wsol.config import option
 from e2wsol.data import bad_records, dataset, pipeline, schema
 from e2wsol.data.dataset import Dataset
@@ -94,7 +94,7 @@ def _make(options: PseudoMaskOptions, run: TrainedRun, info: Dataset, input_size
         (SPLIT,),
     )
     if copy.finished:
-        print(f"{options.output}: pseudo masks of this checkpoint are there already, nothing to do")
+        terminal.say(f"{options.output}: pseudo masks of this checkpoint are there already, nothing to do")
         return
     maker = MaskMaker(
         run.model,
@@ -108,7 +108,9 @@ def _make(options: PseudoMaskOptions, run: TrainedRun, info: Dataset, input_size
         min_area=options.mask_min_area,
     )
     write(copy, maker, info, options.samples)
-    print(f"wrote {options.output}: {info.split(SPLIT).count} pseudo masks, {copy.without_prior} without a prior")
+    terminal.say(
+        f"wrote {options.output}: {info.split(SPLIT).count} pseudo masks, {copy.without_prior} without a prior"
+    )
 
 
 def made_with(

@@ -7,32 +7,26 @@ left alone. What cannot do without it asks `require` or `tensorflow`.
 
 import importlib
 import importlib.util
-import json
 import os
-import pathlib
 import sys
-from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
-from e2wsol import cli
+from e2wsol import cli, terminal
 from e2wsol.errors import UserError
+from e2wsol.installed_keras import keras_backend, settings_file
 
 _INSTALL = "pip install tensorflow"
 
 
-def keras_backend() -> str:
-    """Name of the backend that Keras runs on, found as Keras finds it but without importing it."""
-    chosen = os.environ.get("KERAS_BACKEND")
-    return chosen or str(_keras_settings().get("backend", "tensorflow"))
-
-
-def _keras_settings() -> dict[str, Any]:
-    folder = pathlib.Path(os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras")
-    try:
-        return dict(json.loads((folder / "keras.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}
+def require_for_command(purpose: str) -> None:
+    """As `require`; where keras.json alone names another backend, TensorFlow is taken and a line says so."""
+    backend = keras_backend()
+    installed = importlib.util.find_spec("tensorflow") is not None
+    if backend != "tensorflow" and installed and not os.environ.get("KERAS_BACKEND") and "keras" not in sys.modules:
+        terminal.note(f"note: {settings_file()} sets backend={backend}; {purpose} uses tensorflow")
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+    require(purpose)
+    keras(purpose)
 
 
 def require(purpose: str) -> None:
@@ -60,7 +54,7 @@ def tensorflow(purpose: str) -> ModuleType:
       purpose: what needs it.
 
     Raises:
-      UserError: it is not installed.
+      UserError: it is not installed, or cannot start with the settings of keras.json.
     """
     try:
         return _import_quietly()
@@ -68,10 +62,15 @@ def tensorflow(purpose: str) -> ModuleType:
         if error.name != "tensorflow":
             raise
         raise UserError(f"{purpose} needs TensorFlow, which is not installed: {_INSTALL}") from None
+    except ImportError:
+        raise
+    except Exception as error:  # it reads Keras' settings as well
+        raise UserError(_cannot_start(purpose, "TensorFlow", error)) from error
 
 
 def _import_quietly() -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    terminal.open_missing_streams()
     sys.stderr.flush()
     stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
@@ -83,26 +82,29 @@ def _import_quietly() -> ModuleType:
         os.close(null)
 
 
-def for_command(check: Callable[[str], Any]) -> None:
-    """Calls check(name of the command that is being started); its UserError ends the command with one line, status 2.
+def keras(purpose: str) -> ModuleType:
+    """Keras, imported.
 
-    Outside a command the UserError passes.
+    Args:
+      purpose: what needs it.
+
+    Raises:
+      UserError: it cannot start, such as with another backend that is not installed, or with settings that it refuses.
     """
-    command = _command()
     try:
-        check(command or "this module")
-    except UserError as error:
-        if command:
-            cli.fail(error)
-        raise
+        return importlib.import_module("keras")
+    except Exception as error:  # whatever a backend, or an entry of keras.json, makes it meet
+        raise UserError(_cannot_start(purpose, f"Keras on {keras_backend()}", error)) from error
 
 
-def _command() -> str:
-    """Name of the command of this project that Python runs; empty where it runs something else."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    package, _, name = spec.name.partition(".") if spec else ("", "", "")
-    return name if package in ("e2wsol", "tfrecords") else ""
+def _cannot_start(purpose: str, what: str, error: Exception) -> str:
+    reason = f"{type(error).__name__}{f': {error}' if str(error) else ''}"
+    return (
+        f"{purpose} needs {what}, which cannot start ({reason}); its settings are KERAS_BACKEND and {settings_file()}"
+    )
 
 
 if keras_backend() == "tensorflow":
-    for_command(lambda purpose: tensorflow(f"{purpose} with KERAS_BACKEND=tensorflow (the default)"))
+    cli.for_command(lambda purpose: tensorflow(f"{purpose} with KERAS_BACKEND=tensorflow (the default)"))
+if "e2wsol.on_tensorflow" not in sys.modules:  # which asks for TensorFlow before
+    cli.for_command(keras)

@@ -5,7 +5,7 @@ import pathlib
 
 import cv2
 
-from e2wsol import cli, files, owned_files
+from e2wsol import cli, files, owned_files, terminal
 from e2wsol.config import option
 from e2wsol.errors import ArgumentError
 from e2wsol.visualize import results
@@ -110,9 +110,9 @@ def main(options: ReportOptions, positional: list[str]) -> None:
     first = results.result_path(options.run_dir, "run_dir")
     if options.compare:
         second = results.result_path(options.compare, "compare")
-        print(write_comparison(first, second, options.output, pictures=options.pictures))
+        terminal.say(write_comparison(first, second, options.output, pictures=options.pictures))
     else:
-        print(write_report(first, options.output, pictures=options.pictures))
+        terminal.say(write_report(first, options.output, pictures=options.pictures))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 
-from e2wsol import cli, files, flagfiles, folder_lock
+from e2wsol import cli, files, flagfiles, folder_lock, terminal
 from e2wsol.config import option
 from e2wsol.data import dataset
 from e2wsol.errors import ArgumentError, UserError
@@ -87,7 +87,7 @@ def main(options: StudyOptions, more: list[str]) -> int | None:
         try:
             runner.run()
         except StoppedError:
-            print("stopped; the same command goes on")
+            terminal.say("stopped; the same command goes on")
             return EXIT_STOPPED
     write(plan, runner.failed, options.pictures)
     return _FAILED if runner.failed else None
@@ -153,17 +153,22 @@ def check_output(plan: cells.Plan) -> OwnedFolder:
     """The study's folder; an ArgumentError where a file that the study did not write has the name of one of its own."""
     folder = OwnedFolder(plan.folder, "study")
     page = plan.folder / "index.html"
-    is_study = page.is_file() and is_page(page.read_bytes()[:4096])  # of an earlier version, which kept no list
+    is_study = page.is_file() and is_page(_begin(page))  # of an earlier version, which kept no list
     folder.check(_WRITTEN, replace=True, known=_WRITTEN if is_study else ())
     return folder
+
+
+def _begin(file: pathlib.Path) -> bytes:
+    with files.open_regular(file) as stream:
+        return stream.read(4096)
 
 
 def show(plan: cells.Plan) -> None:
     """Prints every cell: finished or not, and its commands."""
     for cell in plan.cells():
-        print(f"# {cell.name}: {'finished' if plan.is_done(cell) else 'to do'}")
+        terminal.say(f"# {cell.name}: {'finished' if plan.is_done(cell) else 'to do'}")
         for module, *flags in cell.commands:
-            print(f"python -m {module} {shlex.join(flags)}")
+            terminal.say(f"python -m {module} {shlex.join(flags)}")
 
 
 def write(plan: cells.Plan, failed: Mapping[str, str], pictures: int = 12) -> None:
@@ -193,8 +198,8 @@ def _write(plan: cells.Plan, failed: Mapping[str, str], pictures: int) -> None:
     files.write_text(plan.folder / "index.html", page)
     for name in _WRITTEN:
         folder.add(name)
-    print(table)
-    print(f"wrote {plan.folder / 'index.html'}, results.csv, papers.csv, study.json and table.md")
+    terminal.say(*table.split("\n"))
+    terminal.say(f"wrote {plan.folder / 'index.html'}, results.csv, papers.csv, study.json and table.md")
 
 
 def _samples(plan, summary):

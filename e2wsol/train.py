@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import keras
 
-from e2wsol import cli, compute, config, methods
+from e2wsol import cli, compute, config, methods, terminal
 from e2wsol.backbones import BackboneOptions
 from e2wsol.backbones.weights import load_start_weights
 from e2wsol.config import option
@@ -117,12 +117,12 @@ def _train(flags, strategy, folder, info):
     resumed = runner.resume()
     if runner.chief:
         start = f"resumed from {resumed}" if resumed else report.text() if report else "start weights: none"
-        print(start, f"pictures are resized with --resize_filter={flags.data.resize_filter}", sep="\n", flush=True)
+        terminal.say(start, f"pictures are resized with --resize_filter={flags.data.resize_filter}")
         runner.callbacks += _file_callbacks(folder, runner, flags, protocol)
     preempted = runner.run()
     if runner.chief:
         more = "; stopped by SIGTERM, the same command goes on" if preempted else ""
-        print(f"trained {runner.step} steps; run folder: {folder.path}{more}")
+        terminal.say(f"trained {runner.step} steps; run folder: {folder.path}{more}")
     return preempted
 
 

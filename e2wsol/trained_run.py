@@ -4,6 +4,9 @@ Model, class names, view of an image, box protocol and threshold of a run are lo
 command and the Python API ask the same object, so they cannot come to different boxes.
 """
 
+import e2wsol.installed_keras  # noqa: F401  # isort: skip
+
+
 import dataclasses
 import functools
 import json
@@ -15,9 +18,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import keras
-
-from e2wsol import compute, files, quiet_tensorflow
+from e2wsol import compute, files, model_files, quiet_tensorflow, reading
 from e2wsol.config import from_arguments, from_mapping, to_mapping
 from e2wsol.data import dataset
 from e2wsol.data.dataset import Dataset
@@ -43,7 +44,8 @@ def load(path: str | pathlib.Path | Method, *, precision: str = "float32") -> "T
 
     Args:
       path: a run folder of e2wsol.train (its best checkpoint), a `.keras` file, or the folder of a SavedModel that
-        e2wsol.export wrote; or a method in memory, after `fit`.
+        e2wsol.export wrote; or a method in memory, after `fit`. A SavedModel is a program, which can read and write
+        files: load only those that you trust. The other two hold no code.
       precision: "float32", "mixed_bfloat16" or "mixed_float16", what the network computes in; fixed in a SavedModel.
 
     Returns:
@@ -86,12 +88,9 @@ def load_model(path: str | pathlib.Path) -> Method:
 
 def _read_model(path: pathlib.Path, file: pathlib.Path) -> Method:
     """The method in `file`, which messages call `path`."""
-    try:
-        checkpoints.check(file)
-        _check_archive(file)
-        model = keras.saving.load_model(file, compile=False)
-    except (ValueError, OSError, TypeError) as error:
-        raise UserError(f"{path}: cannot be loaded as a .keras model ({error})") from None
+    checkpoints.check(file)
+    _check_archive(file)
+    model = model_files.load(file, "cannot be loaded as a .keras model")
     if not isinstance(model, Method):
         raise UserError(f"{path}: a {type(model).__name__}, not a localization method of e2wsol")
     return model
@@ -291,14 +290,16 @@ class TrainedRun(Predicting):
         file = self.folder.path / "localizers" / localizer / "result.json" if localizer else self.folder.result_file
         if not file.is_file():
             return None
-        try:
+        with reading.guarded(file, "not a result of python -m e2wsol.evaluate", "; evaluate again"):
             result = json.loads(files.read_text(file))
             thresholds = result["thresholds"]["validation"]
             if thresholds is None or result["protocol"] != protocol:
                 return None
-            return ThresholdChoice(float(thresholds[_CHOSEN_AT]), f"chosen on split {result['threshold_split']}")
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{file}: not a result of python -m e2wsol.evaluate ({error}); evaluate again") from None
+            chosen = float(thresholds[_CHOSEN_AT])
+            if not 0 <= chosen <= 1:
+                raise ValueError(f"threshold {chosen}")
+            return ThresholdChoice(chosen, f"chosen on split {result['threshold_split']}")
+        return None  # never reached: for type checkers, since a context may swallow an error
 
     def records(self, data_dir: str = "", on_bad_record: str = "error") -> Dataset:
         """The records to use the run on.
@@ -400,7 +401,7 @@ class TrainedRun(Predicting):
         self.model.box = BoxOptions(protocol=protocol.name, threshold=choice.value)
         try:
             with files.replacing(path) as temporary:
-                self.model.save(temporary)
+                model_files.save(self.model, temporary)
         finally:
             self.model.class_names, self.model.box, self.model.resize_filter = before
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from e2wsol import classify, cli, convert, evaluate, export, predict, pseudo_masks, train
+from e2wsol import classify, cli, convert, evaluate, export, predict, pseudo_masks, report, train
 from tfrecords import build
 
 COMMANDS = {
@@ -16,6 +16,7 @@ COMMANDS = {
     "export": (export.main, export.ExportFlags),
     "predict": (predict.main, predict.PredictFlags),
     "pseudo_masks": (pseudo_masks.main, pseudo_masks.PseudoMaskOptions),
+    "report": (report.main, report.ReportOptions),
 }
 COMPLETE = {"convert": convert.with_released_settings}
 TINY = (

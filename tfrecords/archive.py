@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
+from e2wsol import terminal
 from e2wsol.errors import UserError
 
 STAMP = ".unpacked-from"
@@ -65,7 +66,7 @@ def unpack(archive: str | pathlib.Path, folder: str | pathlib.Path) -> pathlib.P
     partial = folder.with_name(f".partial-{folder.name}")
     for earlier in (partial, folder):
         _remove_unpacked(earlier)
-    print(f"unpacking {archive} into {folder}")
+    terminal.say(f"unpacking {archive} into {folder}")
     partial.mkdir(parents=True)
     (partial / STAMP).touch()
     with open_tar(archive) as tar:

@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from e2wsol.data import picture_files
 from e2wsol.data.picture_files import PassedOver
 from e2wsol.errors import UserError
 from tfrecords import frames
 from tfrecords.frames import Frame
-
-MAX_BYTES = 1 << 28
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,17 +32,7 @@ class Location:
         Raises:
           UserError: no such file, or one too large to be a picture, a mask or an annotation.
         """
-        try:
-            with open(self.path, "rb") as file:
-                file.seek(self.offset)
-                content = file.read(self.size if 0 <= self.size <= MAX_BYTES else MAX_BYTES + 1)
-                if len(content) > MAX_BYTES:
-                    raise UserError(f"{self.path}: larger than {MAX_BYTES >> 20} MB; not a picture")
-                return content
-        except FileNotFoundError:
-            raise UserError(f"{self.path}: not found") from None
-        except (OSError, ValueError) as error:  # a folder, a name that is too long, a name that is none
-            raise UserError(f"{self.path}: cannot be read ({error})") from None
+        return picture_files.read(self.path, self.offset, self.size)
 
 
 def read_text(path: str | pathlib.Path) -> str:

@@ -173,7 +173,7 @@ def _earlier_state(path: pathlib.Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         return {"created_by": dict(document["created_by"]), "shards": dataset.shard_entries(document)}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except Exception:  # whatever a damaged file makes it meet
         raise UserError(f"{path}: not written by this builder; choose another output or delete the folder") from None
 
 

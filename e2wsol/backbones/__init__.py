@@ -1,5 +1,7 @@
 """Backbones: functional Keras models from uint8 images to named end points."""
 
+import e2wsol.installed_keras  # noqa: F401  # isort: skip
+
 import dataclasses
 from collections.abc import Mapping
 

@@ -6,13 +6,13 @@ import math
 import os
 import re
 import tempfile
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import h5py
 import keras
 import numpy as np
 
+from e2wsol import model_files, reading
 from e2wsol.backbones import Architecture, BackboneOptions, architecture
 from e2wsol.errors import ArgumentError
 
@@ -279,12 +279,9 @@ def _file_values(path: str, options: BackboneOptions, argument: str) -> dict[str
         how = f"bash scripts/prepare_weights.sh {name} makes it" if made else "give none, imagenet or a weights file"
         raise ArgumentError(argument, path, f"no such file; {how}")
     if path.endswith(".npz"):
-        return _npz_values(path, argument)
+        return reading.arrays(path, argument=argument)
     if path.endswith(".keras") or (path.endswith(".h5") and _is_whole_model(path)):
-        try:
-            model = keras.saving.load_model(path, compile=False)
-        except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
-            raise ArgumentError(argument, path, f"not a .keras model ({error})") from None
+        model = model_files.load(path, "not a .keras model", argument=argument)
         return _weights_of(model, argument, path)
     if path.endswith(".h5"):
         return applications_values(options, argument, path)
@@ -301,11 +298,3 @@ def _is_whole_model(path: str) -> bool:
     with contextlib.suppress(OSError), h5py.File(path) as stored:  # what is no .h5 is named by who reads it
         return "model_config" in stored.attrs
     return False
-
-
-def _npz_values(path: str, argument: str) -> dict[str, np.ndarray]:
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ArgumentError(argument, path, f"not a readable .npz file ({error})") from None

@@ -7,13 +7,13 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from e2wsol import files
+from e2wsol import files, reading
 from e2wsol.config import option
-from e2wsol.errors import UserError
 
 FILE_NAME = "bad_records.json"
 CHOICES = ("error", "skip")
 _NAMED = 3
+_TYPES = {"file": str, "record": int, "picture": str, "reason": str, "count": int, "rest": bool}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,10 +97,13 @@ def from_entries(entries: list[dict[str, Any]], split: str, shards: Sequence[str
       UserError: they are not the entries of bad records of these shards.
     """
     paths = {os.path.basename(path): path for path in shards}
-    try:
-        return [BadRecord(**entry | {"file": paths[entry["file"]]}) for entry in entries]
-    except (TypeError, KeyError) as error:
-        raise UserError(f"{FILE_NAME}: not a list of the bad records of split {split} ({error})") from None
+    with reading.guarded(FILE_NAME, f"not a list of the bad records of split {split}"):
+        found = [BadRecord(**entry | {"file": paths[entry["file"]]}) for entry in entries]
+        for bad in found:
+            for field in dataclasses.fields(BadRecord):
+                if not isinstance(getattr(bad, field.name), _TYPES[field.name]):
+                    raise ValueError(f"{field.name} is {getattr(bad, field.name)!r}")
+        return found
 
 
 def _to_json(bad: BadRecord) -> dict[str, Any]:
@@ -108,10 +111,8 @@ def _to_json(bad: BadRecord) -> dict[str, Any]:
 
 
 def _read(path: pathlib.Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    try:
+    if not os.path.lexists(path):
+        return {}
+    with reading.guarded(path, "not a list of bad records", "; delete it"):
         document = json.loads(files.read_text(path))
         return {key: dict(splits) for key, splits in document.items()}
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not a list of bad records ({error}); delete it") from None

@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
-from e2wsol import files
+from e2wsol import files, reading, terminal
 from e2wsol.data import bad_records
 from e2wsol.data.bad_records import BadRecord
 from e2wsol.errors import UserError, choose
@@ -175,7 +175,7 @@ class Dataset:
         if checked.skipped:
             total, names = sum(split.shard_counts), bad_records.summary(bad)
             lost = f"{checked.skipped} of {total} records cannot be read and are left out"
-            print(f"split {split.name}: {lost}: {names}", flush=True)
+            terminal.say(f"split {split.name}: {lost}: {names}")
         return checked
 
 
@@ -199,12 +199,10 @@ def load(folder: str | pathlib.Path, *, verify: bool = False, on_bad_record: str
     choose(on_bad_record, bad_records.CHOICES, "on_bad_record")
     path = pathlib.Path(folder) / FILE_NAME
     document = read_document(path)
-    try:
+    with reading.guarded(path, "not a valid data set description"):
         data = _dataset(str(folder), document, on_bad_record)
         shards = [shard for split in document["splits"].values() for shard in split["shards"]]
         sizes = [(shard["file"], shard["bytes"], shard["sha256"]) for shard in shards]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(f"{path}: not a valid data set description ({type(error).__name__}: {error})") from None
     for file, size, checksum in sizes:
         _check_shard(path.parent / file, size, checksum if verify else None, damaged=on_bad_record == "skip")
     return data
@@ -216,21 +214,22 @@ def read_document(path: str | pathlib.Path) -> dict[str, Any]:
     Raises:
       UserError: it is not one.
     """
-    try:
+    if not os.path.isfile(path):
+        raise UserError(f"{pathlib.Path(path).absolute()}: not found; make it with python -m tfrecords.build")
+    with reading.guarded(path, "not valid JSON"):
         document = json.loads(files.read_text(path))
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise UserError(f"{pathlib.Path(path).absolute()}: not found; make it with python -m tfrecords.build") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON ({error})") from None
     found = document.get("format") if isinstance(document, dict) else None
     if found != FORMAT:
         raise UserError(f"{path}: format is '{found}', expected '{FORMAT}'")
+    names = document.get("classes")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path}: 'classes' is no list of names in label order")
     return document
 
 
 def _dataset(folder: str, document: dict[str, Any], on_bad_record: str) -> Dataset:
     classes = tuple(document["classes"])
-    if not classes or not all(isinstance(name, str) for name in classes):
+    if not classes:
         raise ValueError("classes must be a list of names")
     shards = [shard for split in document["splits"].values() for shard in split["shards"]]
     return Dataset(

@@ -191,5 +191,5 @@ def _state(path: pathlib.Path) -> dict[str, Any]:
     try:
         document = json.loads(files.read_text(path))
         return {"made_with": dict(document["created_by"]["pseudo_masks"]), "shards": dataset.shard_entries(document)}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except Exception:  # whatever a damaged file makes it meet
         raise UserError(f"{path}: not made by this command; give another output or delete the folder") from None

@@ -2,16 +2,39 @@
 
 import collections
 import dataclasses
+import os
 import pathlib
 from collections.abc import Iterable, Iterator
 
+from e2wsol import files, reading
 from e2wsol.data import images
+from e2wsol.errors import UserError
+
+MAX_BYTES = 1 << 28
 
 # Folders that other programs leave among pictures, with copies of them; so are all hidden ones.
 _FOREIGN_FOLDERS = {
     *("@eadir", "__macosx", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "__pycache__"),
     "system volume information",
 }
+
+
+def read(path: str | os.PathLike, offset: int = 0, size: int = -1) -> bytes:
+    """The bytes of a picture's file, or `size` of them from `offset` of an archive.
+
+    Raises:
+      UserError: no such file, one that cannot be read, or one too large to be a picture, a mask or an annotation.
+    """
+    try:
+        with reading.guarded(path, "cannot be read"), files.open_bytes(path) as file:
+            if offset:
+                file.seek(offset)
+            content = file.read(size) if 0 <= size <= MAX_BYTES else files.read_at_most(file, MAX_BYTES)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found") from None
+    if content is None:
+        raise UserError(f"{path}: larger than {MAX_BYTES >> 20} MB; not a picture")
+    return content
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from e2wsol.data.dataset import Dataset
 
 
+# TensorFlow's own message about a record may hold bytes of it that are no text.
+_REFUSED = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
+
+
 @contextlib.contextmanager
 def naming_bad_records(data: "Dataset", split: str) -> Iterator[None]:
     """The context of `Dataset.reading`."""
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
+    except (tf.errors.DataLossError, *_REFUSED):
         left_out = {(bad.file, bad.record) for bad in data.split(split).left_out or ()}
         found = (bad for bad in find_bad_records(data, split) if (bad.file, bad.record) not in left_out)
         bad = next(found, None)
@@ -50,7 +54,7 @@ def _of_shard(path: str, count: int, data: "Dataset", split: str) -> Iterator[Ba
         except tf.errors.DataLossError:
             yield _rest(path, number, count, "is damaged; delete the shard and run the builder again")
             return
-        except tf.errors.InvalidArgumentError:
+        except _REFUSED:
             yield _described(path, number, next(iter(stored.skip(number))), data, split)
         number += 1
     if number < count:
@@ -83,7 +87,7 @@ def _described(path: str, number: int, serialized: Any, data: "Dataset", split: 
     """The BadRecord of a record that `_check` has refused."""
     try:
         record = schema.parse(serialized)
-    except tf.errors.InvalidArgumentError:
+    except _REFUSED:
         return BadRecord(path, number, "", "is not a picture record; run the builder again")
     picture = record["source_id"].numpy().decode(errors="replace")
     return BadRecord(path, number, picture, _reason(record, data, split))
@@ -95,7 +99,7 @@ def _reason(record: dict[str, Any], data: "Dataset", split: str) -> str:
         return f"has label {label}; dataset.json names {len(data.classes)} classes, from 0"
     try:
         pipeline.with_checked_boxes(record)
-    except tf.errors.InvalidArgumentError:
+    except _REFUSED:
         height, width = record["size"].numpy()
         return f"has a size of {width}x{height} pixels and boxes of which one cannot be right; run the builder again"
     parts = {
@@ -108,6 +112,6 @@ def _reason(record: dict[str, Any], data: "Dataset", split: str) -> str:
     for part, read in parts.items():
         try:
             read()
-        except tf.errors.InvalidArgumentError:
+        except _REFUSED:
             return f"holds no readable {part}"
     return "cannot be read"

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from e2wsol import reading
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization.metrics import LocalizationScorer, PredictedBoxes
 from e2wsol.prediction.classifier import Classifier, ranking, require_finite
@@ -244,11 +245,11 @@ class StoredMaps:
         """
         path = self._path(source_id, filename)
         try:
-            stored = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise UserError(f"{path}: cannot be read as a .npy array ({error})") from None
-        if not isinstance(stored, np.ndarray) or stored.ndim != 2 or not stored.size or stored.dtype.kind not in "fiu":
-            found = f"{stored.dtype} {stored.shape}" if isinstance(stored, np.ndarray) else type(stored).__name__
+            stored = reading.array(path)
+        except FileNotFoundError:
+            raise UserError(f"{path}: has vanished") from None
+        if stored.ndim != 2 or not stored.size or stored.dtype.kind not in "fiu":
+            found = f"{stored.dtype} {stored.shape}"
             raise UserError(f"{path}: holds {found}; expected one map, numbers of shape (height, width)")
         stored = stored.astype(np.float64)
         if self.values == "scores":

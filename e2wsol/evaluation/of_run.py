@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from e2wsol import files, folder_lock
+from e2wsol import files, folder_lock, terminal
 from e2wsol.compute import ComputeOptions
 from e2wsol.config import option, to_mapping
 from e2wsol.data import dataset, pipeline
@@ -225,8 +225,8 @@ def evaluate_maps(
         info = info.without_bad_records(splits, result_folder)
         unmatched = maps.check(names for split in splits for names in pipeline.picture_names(info, split))
         if unmatched and workers.chief:
-            where = f"no picture of split {' or '.join(splits)}"
-            print(f"note: {len(unmatched)} .npy files in {maps.folder} belong to {where}, such as {unmatched[0]}")
+            where = f"no picture of split {' or '.join(splits)}, such as {unmatched[0]}"
+            terminal.say(f"note: {len(unmatched)} .npy files in {maps.folder} belong to {where}")
         target = _Target(
             name=maps.names[0],
             folder=result_folder,
@@ -302,7 +302,7 @@ def _evaluate(target: _Target, options: EvaluateOptions, workers: Workers, start
         scored = results.summarize(name, scorer, baselines, chosen[name])
         flat = keepers[name][-1].count
         if flat:
-            print(f"note: {flat} of {scorer.pictures} maps ({name}) have no contrast: their boxes say nothing")
+            terminal.say(f"note: {flat} of {scorer.pictures} maps ({name}) have no contrast: their boxes say nothing")
         documents[name] = _document(target, options, name, scorer.pictures, scored, start) | {"flat_maps": flat}
     for name, document in documents.items():
         if folder := _folder_of(target, name):

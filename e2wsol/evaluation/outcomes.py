@@ -2,13 +2,12 @@
 
 import dataclasses
 import pathlib
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from e2wsol import files
+from e2wsol import files, reading
 from e2wsol.errors import UserError
 from e2wsol.localization.metrics import ImageScore, LocalizationScorer, label_rank
 
@@ -56,13 +55,12 @@ def load(path: str | pathlib.Path) -> Outcomes:
     """
     path = pathlib.Path(path)
     names = [field.name for field in dataclasses.fields(Outcomes)]
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return Outcomes(**{name: arrays[name] for name in names})
-    except FileNotFoundError:
-        raise UserError(f"{path}: does not exist; python -m e2wsol.evaluate writes it") from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: no outcomes of python -m e2wsol.evaluate ({error}); evaluate the run again") from None
+    if not path.exists():
+        raise UserError(f"{path}: does not exist; python -m e2wsol.evaluate writes it")
+    words = "no outcomes of python -m e2wsol.evaluate", "; evaluate the run again"
+    with reading.guarded(path, *words):
+        arrays = reading.arrays(path, *words)
+        return Outcomes(**{name: arrays[name] for name in names})
 
 
 class OutcomeKeeper:

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from e2wsol import files
+from e2wsol import files, reading
 from e2wsol.errors import ArgumentError
 
 _KEPT = 5
@@ -47,11 +47,11 @@ class PredictedClasses:
         if entries is None:
             raise ArgumentError("predictions", path, f"unknown kind of file; give {' or '.join(readers)}")
         self._classes: dict[str, np.ndarray] = {}
-        try:
+        if not pathlib.Path(path).exists():
+            raise ArgumentError("predictions", path, "cannot be read (No such file or directory)")
+        with reading.guarded(path, "cannot be read", argument="predictions"):
             for number, entry in entries(io.StringIO(files.read_text(path))):
                 self._add(number, *entry)
-        except (OSError, csv.Error) as error:
-            raise ArgumentError("predictions", path, f"cannot be read ({error})") from None
 
     def of(self, source_id: str) -> np.ndarray:
         """Int array of up to five classes, best first; a UserError where the file has no line for the picture."""
@@ -97,7 +97,7 @@ def _json_entries(file: TextIO) -> Iterator[tuple[int, tuple[Any, Any]]]:
         if text.strip():
             try:
                 entry = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 entry = None
             found = entry if isinstance(entry, dict) else {}
             yield number, (found.get("picture"), found.get("classes"))

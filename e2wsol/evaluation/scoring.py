@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from e2wsol import terminal
 from e2wsol.data import pipeline
 from e2wsol.errors import UserError
 from e2wsol.evaluation.maps import ImageMaps, MapSource
@@ -134,7 +135,9 @@ class Evaluation:
         chunk = max(1, _CHUNK // len(self.maps.names))
         found = in_order(lambda image: (image, scores(image)), images, self.threads, chunk)
         with self.info.reading(split):
-            yield from tqdm(found, total=len(part), desc=split, unit="picture", disable=not self.workers.chief)
+            yield from tqdm(
+                found, total=len(part), desc=terminal.printable(split), unit="picture", disable=not self.workers.chief
+            )
 
     def _check_scored(self, scorer: LocalizationScorer, split: str) -> None:
         if not scorer.located and not scorer.pixels.pictures:

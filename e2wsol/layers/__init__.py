@@ -1,5 +1,7 @@
 """Keras layers that the methods are made of; keras and keras.ops alone."""
 
+import e2wsol.installed_keras  # noqa: F401  # isort: skip
+
 from e2wsol.layers.attention import NORMALIZATIONS, AttentionDropout, MaxoutAttentionExcitation
 from e2wsol.layers.convolutions import ORIENTATIONS, ConvolutionalClassifier, DiagonalConv2D, orientation_conv
 from e2wsol.layers.corner_resize import CornerResize, corner_resize

@@ -9,6 +9,9 @@ area of an outer contour, a polygon through pixel centres, is #quads with 4 pixe
 with 3 set / 2 of the filled component, a quad being a 2x2 window.
 """
 
+import e2wsol.installed_keras  # noqa: F401  # isort: skip
+
+
 import functools
 from typing import Any
 

@@ -3,6 +3,8 @@
 Every module of this folder is imported, and what it registers is known by its key: a new method is one new file.
 """
 
+import e2wsol.installed_keras  # noqa: F401  # isort: skip
+
 import dataclasses
 import importlib
 import pkgutil

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from e2wsol import backbones, localizers
+from e2wsol import backbones, compute, localizers
 from e2wsol.backbones import Architecture
 from e2wsol.backbones.weights import load_start_weights
 from e2wsol.config import from_arguments, from_mapping, to_mapping
@@ -124,6 +124,7 @@ class Method(keras.Model):
         if class_names is not None and len(class_names) != num_classes:
             raise ArgumentError("class_names", None, f"{len(class_names)} names for num_classes={num_classes}")
         choose(resize_filter, views.RESIZE_FILTERS, "resize_filter")
+        compute.check_settings()
         on, options = self._resolved(backbone, options, settings)
         family = backbones.architecture(on.backbone)
         network = backbones.build(on, image_size, self.inserted_layers(family, options))

@@ -118,7 +118,7 @@ class ImageInput:
           UserError: a file that is no readable image.
         """
         if isinstance(self.image, pathlib.Path):
-            return images.decode(self.image.read_bytes(), self.image)[0]
+            return images.decode(picture_files.read(self.image), self.image)[0]
         return self.image
 
 

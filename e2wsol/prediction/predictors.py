@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from e2wsol.data import views
+from e2wsol.data import picture_files, views
 from e2wsol.errors import ArgumentError
 from e2wsol.localization import boxes, score_map
 from e2wsol.localization.protocols import BoxProtocol
@@ -89,7 +89,7 @@ class Localization:
 
         pixels = self.image
         if isinstance(pixels, pathlib.Path):
-            pixels, _ = images.decode(pixels.read_bytes(), pixels)
+            pixels, _ = images.decode(picture_files.read(pixels), pixels)
         return Image.fromarray(overlay.of_localization(images.shrink(pixels, side), self, side=side))
 
 

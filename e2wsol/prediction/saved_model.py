@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import pathlib
 import shutil
 import tempfile
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from e2wsol import files, quiet_tensorflow
+from e2wsol import files, quiet_tensorflow, reading
 from e2wsol.data.views import BILINEAR
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization.protocols import BoxProtocol
@@ -20,6 +21,7 @@ from e2wsol.prediction.predictors import OBJECT, Localization, Predicting
 
 FILE_NAME = "saved_model.pb"
 RECORD = "e2wsol.json"
+_MOST_BYTES = 2 << 30  # no protocol buffer is larger, and TensorFlow crashes on such a file
 _OUTPUTS = {"map", "box"}
 _NAMES = (FILE_NAME, RECORD, "fingerprint.pb", "variables/variables.index", "variables/variables.data-00000-of-00001")
 
@@ -102,11 +104,14 @@ def read_record(folder: pathlib.Path) -> dict[str, Any]:
     file = folder / RECORD
     if not file.is_file():
         return {}
-    try:
+    with reading.guarded(file, "not the record of an export", "; export the model again"):
         record = json.loads(files.read_text(file))
-        return {**record, "classes": tuple(record["classes"]), "protocol": record["protocol"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file}: not the record of an export ({error}); export the model again") from None
+        classes = tuple(record["classes"])
+        texts = [*classes, record["protocol"], record.get("threshold_from", "")]
+        if not all(isinstance(text, str) for text in texts) or not 0 <= float(record.get("threshold", 0)) <= 1:
+            raise ValueError("a value of another kind")
+        return {**record, "classes": classes, "protocol": record["protocol"]}
+    return {}  # never reached: for type checkers, since a context may swallow an error
 
 
 class SavedModelPredictor:
@@ -123,11 +128,11 @@ class SavedModelPredictor:
 
     def __init__(self, folder: pathlib.Path, class_names: Sequence[str] | None = None):
         tf = quiet_tensorflow.tensorflow("a SavedModel")
-        try:
+        with reading.guarded(folder, "no readable SavedModel", argument="model"):
+            files.open_regular(folder / FILE_NAME).close()
+            if os.path.getsize(folder / FILE_NAME) > _MOST_BYTES:
+                raise ValueError(f"{FILE_NAME} is larger than {_MOST_BYTES >> 30} GB")
             self._model = tf.saved_model.load(str(folder))
-        except (ValueError, OSError, tf.errors.OpError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ArgumentError("model", folder, f"no readable SavedModel ({reason})") from None
         self._serve = self._model.signatures.get("serving_default")
         outputs = set(self._serve.structured_outputs) if self._serve else set()
         if not outputs >= _OUTPUTS:
@@ -186,6 +191,8 @@ class ExportedModel(Predicting):
                 f"{len(predictor.class_names)}"
             )
         predictor.about = {name: self.record[name] for name in ("protocol", "threshold") if name in self.record}
+        if "threshold" in self.record:
+            predictor.about["threshold_from"] = self.threshold_from
         return predictor
 
     @property

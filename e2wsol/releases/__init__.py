@@ -3,6 +3,8 @@
 A table says for every layer of ours how theirs is called; both directions follow from it.
 """
 
+import e2wsol.installed_keras  # noqa: F401  # isort: skip
+
 from e2wsol.releases.catalog import (
     DATASET_CLASSES,
     RELEASES,

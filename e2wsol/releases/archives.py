@@ -38,7 +38,7 @@ def extracted(path: pathlib.Path, kind: str) -> Iterator[pathlib.Path]:
     """
     with tempfile.TemporaryDirectory(prefix="e2wsol-") as temporary:
         folder = pathlib.Path(temporary)
-        with zips.damage_reported(path, others=(tarfile.TarError,)):
+        with zips.damage_reported(path):
             if kind == kinds.ZIP:
                 _extract_zip(path, folder)
             else:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from e2wsol import releases
-from e2wsol.data import images, views
+from e2wsol.data import images, picture_files, views
 from e2wsol.data.views import PipelineOptions
 from e2wsol.localization.iou import pairwise_iou
 from e2wsol.localization.protocols import BoxProtocol
@@ -45,7 +45,7 @@ def verify(
     """
     model = load_model(model_file)
     differing = different_tensors(model, source, report)
-    data = pathlib.Path(picture).read_bytes()
+    data = picture_files.read(picture)
     pixels, _ = images.decode(data, picture)
     ours = views.eval_view(pixels, view)
     theirs = authors_view(data, view, resize)

@@ -6,7 +6,7 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-from e2wsol import config, files
+from e2wsol import config, files, reading
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.studies.suites import ROWS, StudyRow, Suite
 from e2wsol.training.run_folder import RunFolder
@@ -142,7 +142,10 @@ class Plan:
     def seconds(self, name: str) -> float | None:
         """The seconds that a finished cell took, None where it is not finished."""
         file = self.done_file(name)
-        return json.loads(files.read_text(file))["seconds"] if file.exists() else None
+        if not file.exists():
+            return None
+        with reading.guarded(file, "not the record of a finished cell", "; delete it"):
+            return float(json.loads(files.read_text(file))["seconds"])
 
     def is_done(self, cell: Cell) -> bool:
         """Whether a Cell is finished.
@@ -153,7 +156,8 @@ class Plan:
         file = self.done_file(cell.name)
         if not file.exists():
             return False
-        done = json.loads(files.read_text(file))["commands"]
+        with reading.guarded(file, "not the record of a finished cell", "; delete it"):
+            done = [list(command) for command in json.loads(files.read_text(file))["commands"]]
         for before, now in itertools.zip_longest(done, written_out(cell), fillvalue=()):
             if before != now:
                 changed = [flag for flag in now if flag not in before] or [flag for flag in before if flag not in now]
@@ -166,7 +170,8 @@ class Plan:
     def spend(self, cell: Cell, seconds: float) -> float:
         """Adds to a cell's seconds; returns those of all its starts, but for killed ones."""
         file = self.done_file(cell.name).with_suffix(".seconds")
-        seconds += float(files.read_text(file)) if file.exists() else 0
+        with reading.guarded(file, "not a number of seconds", "; delete it"):
+            seconds += float(files.read_text(file)) if file.exists() else 0
         files.write_text(file, f"{seconds:.3f}\n")
         return seconds
 

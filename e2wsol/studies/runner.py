@@ -13,7 +13,7 @@ from concurrent import futures
 
 from tqdm import tqdm
 
-from e2wsol import folder_lock
+from e2wsol import folder_lock, terminal
 from e2wsol.studies.cells import Plan
 
 _LAST_WORDS = 4000  # bytes of a log in which the reason of a failure is looked for
@@ -102,7 +102,7 @@ class Runner:
             self.plan.finish(cell, seconds)
         elif not self._stop.is_set():
             self.failed[cell.name] = f"failed: {why} ({log})"
-            tqdm.write(f"{cell.name} {self.failed[cell.name]}")
+            terminal.say(f"{cell.name} {self.failed[cell.name]}")
         return not why
 
     def _run(self, cell, cores):

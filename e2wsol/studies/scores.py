@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from e2wsol import files
+from e2wsol import files, reading
 from e2wsol.errors import UserError
 from e2wsol.evaluation import outcomes
 from e2wsol.localization import bootstrap
@@ -135,12 +135,10 @@ def load(folder: pathlib.Path) -> EvaluatedCell:
       UserError: one of them is missing or damaged.
     """
     file = folder / "result.json"
-    try:
+    if not file.exists():
+        raise UserError(f"{file}: does not exist; python -m e2wsol.evaluate writes it")
+    with reading.guarded(file, "no result of python -m e2wsol.evaluate", "; evaluate the run again"):
         result = json.loads(files.read_text(file))
-    except FileNotFoundError:
-        raise UserError(f"{file}: does not exist; python -m e2wsol.evaluate writes it") from None
-    except ValueError as error:
-        raise UserError(f"{file}: no result of python -m e2wsol.evaluate ({error}); evaluate the run again") from None
     return EvaluatedCell(result, outcomes.load(folder / outcomes.FILE_NAME))
 
 

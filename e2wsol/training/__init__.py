@@ -1,0 +1,1 @@
+import e2wsol.installed_keras  # noqa: F401  # isort: skip

@@ -2,16 +2,18 @@
 
 import json
 import math
+import os
 import pathlib
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from e2wsol import files
+from e2wsol.errors import UserError
 from e2wsol.localization.protocols import BoxProtocol
 from e2wsol.localization.score_map import to_score_map
 from e2wsol.visualize import overlay
@@ -45,6 +47,19 @@ class MetricsFile(keras.callbacks.Callback):
         """Writes the means of the epoch and the scores of its validation."""
         self._append("epoch", {"epoch": epoch + 1, **(logs or {}), **self.always})
 
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Sees whether the run folder is still the one that the training began with."""
+        self._open().close()
+
+    def _open(self) -> TextIO:
+        try:
+            number = os.open(self.path, os.O_WRONLY | os.O_APPEND)  # never made anew
+        except FileNotFoundError:
+            raise UserError(
+                f"{self.path}: has vanished; the run folder was removed or moved while the training wrote to it"
+            ) from None
+        return os.fdopen(number, "w", encoding="utf-8")
+
     def _append(self, kind: str, values: Mapping[str, Any]) -> None:
         entry = {
             "kind": kind,
@@ -52,14 +67,14 @@ class MetricsFile(keras.callbacks.Callback):
             **values,
             "step": int(values["step"]),
         }
-        with open(self.path, "a", encoding="utf-8") as file:
+        with self._open() as file:
             file.write(json.dumps(entry) + "\n")
 
 
 def _step_of(line: str) -> float:
     try:
-        return json.loads(line)["step"]
-    except ValueError:  # half written when the run was stopped
+        return float(json.loads(line)["step"])
+    except Exception:  # half written when the run was stopped, or damaged
         return math.inf
 
 

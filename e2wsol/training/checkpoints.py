@@ -13,14 +13,13 @@ import json
 import os
 import pathlib
 import shutil
-import sys
 import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from e2wsol import files
+from e2wsol import files, model_files, terminal
 from e2wsol.data.dataset import sha256
 from e2wsol.errors import UserError
 
@@ -52,7 +51,7 @@ def save(
     """
     folder = pathlib.Path(folder)
     name = f"step-{state['step']:08d}"
-    temporary = files.temporary_name(folder / name)
+    temporary = files.temporary_path(folder / name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         files.remove_leftovers(folder, "step-*", "last", "best")
@@ -75,7 +74,7 @@ def save(
 def _write(
     folder: pathlib.Path, model: "keras.Model", optimizer: "keras.optimizers.Optimizer", state: Mapping[str, Any]
 ) -> None:
-    model.save(folder / "model.keras")
+    model_files.save(model, folder / "model.keras")
     variables = _extra_variables(model, optimizer)
     values: dict[str, Any] = {f"{index:05d}": np.asarray(value) for index, value in enumerate(variables)}
     np.savez(folder / "optimizer.npz", **values)
@@ -91,7 +90,7 @@ def _extra_variables(model: "keras.Model", optimizer: "keras.optimizers.Optimize
 
 
 def _point(link: pathlib.Path, name: str) -> None:
-    temporary = files.temporary_name(link)
+    temporary = files.temporary_path(link)
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(name)
     os.replace(temporary, link)
@@ -129,7 +128,7 @@ def mend_links(folder: str | pathlib.Path) -> None:
 
 def _clear_away(path: pathlib.Path) -> None:
     if path.is_dir():
-        moved = files.temporary_name(path)  # a killed process leaves no half folder
+        moved = files.temporary_path(path)  # a killed process leaves no half folder
         path.rename(moved)
         shutil.rmtree(moved)
     else:
@@ -183,7 +182,7 @@ def last(folder: str | pathlib.Path) -> pathlib.Path | None:
     for path in sorted(folder.glob("step-*"), reverse=True):
         if _intact(path):
             return path
-        print(f"{path}: damaged checkpoint, passed over", file=sys.stderr)
+        terminal.note(f"{path}: damaged checkpoint, passed over")
     return None
 
 
@@ -191,7 +190,7 @@ def _intact(path: pathlib.Path) -> bool:
     try:
         checksums = read_state(path)["sha256"]
         return all(sha256(path / name) == checksums[name] for name in _FILES)
-    except (OSError, UserError, ValueError, KeyError, TypeError):
+    except Exception:  # whatever a damaged state.json makes it meet
         return False
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from e2wsol import terminal
 from e2wsol.config import option
 from e2wsol.data import pipeline
 from e2wsol.data.dataset import Dataset
@@ -223,7 +224,7 @@ class Loop:
         if equal_logits == taken < self.step and not self.warned_of_dead_classifier:
             self.warned_of_dead_classifier = True
             if self.chief:
-                tqdm.write(
+                terminal.say(
                     f"warning: step {self.step}: the classifier is dead, its logits are equal whatever the picture; "
                     f"start again with less than learning_rate={self._learning_rate():g}, or with lower rates of its "
                     "head (learning_rate_multipliers)"

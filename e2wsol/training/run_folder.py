@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from typing import Any
 
-from e2wsol import files, folder_lock
+from e2wsol import files, folder_lock, reading
 from e2wsol.config import to_mapping
 from e2wsol.data import dataset, views
 from e2wsol.data.dataset import Dataset
@@ -118,14 +118,10 @@ class RunFolder:
 
     def flags(self) -> dict[str, Any]:
         """The flags of the run, as a mapping."""
-        try:
+        if not self.flags_file.is_file():
+            raise UserError(f"{self.path}: no run folder (no flags.json); make one with python -m e2wsol.train")
+        with reading.guarded(self.flags_file, "not a valid run record"):
             return _BEFORE_THE_FLAG | json.loads(files.read_text(self.flags_file))["flags"]
-        except FileNotFoundError:
-            raise UserError(
-                f"{self.path}: no run folder (no flags.json); make one with python -m e2wsol.train"
-            ) from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{self.flags_file}: not a valid run record ({error})") from None
 
     def classes(self) -> list[str]:
         """Class names in label order."""

@@ -4,13 +4,12 @@ import dataclasses
 import json
 import math
 import pathlib
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from e2wsol import files
+from e2wsol import files, reading
 from e2wsol.data import dataset
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization.baselines import CENTRE_BOX
@@ -69,10 +68,8 @@ def load_result(file: str | pathlib.Path) -> Result:
     Raises:
       UserError: the file is no JSON, or a part is missing or of another kind.
     """
-    try:
+    with reading.guarded(file, "no JSON", "; evaluate the run again"):
         result = json.loads(files.read_text(file))
-    except ValueError as error:
-        raise UserError(f"{file}: no JSON ({error}); evaluate the run again") from None
     problem = _problem(result)
     if problem:
         raise UserError(f"{file}: {problem}; expected a result of python -m e2wsol.evaluate")
@@ -198,13 +195,10 @@ def load_samples(file: str | pathlib.Path) -> Samples | None:
     file = pathlib.Path(file)
     if not file.is_file():
         return None
-    try:
-        # np.load leaves a file that it cannot read open when it opens it itself.
-        with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            samples = {key: arrays[key] for key in _SAMPLE_KEYS}
-    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{file}: {error}; expected the samples of python -m e2wsol.evaluate") from None
-    lengths = {len(array) for array in samples.values()}
+    with reading.guarded(file, problem := "not the samples of python -m e2wsol.evaluate"):
+        arrays = reading.arrays(file, problem)
+        samples = {key: arrays[key] for key in _SAMPLE_KEYS}
+        lengths = {len(array) for array in samples.values()}
     if len(lengths) != 1:
         raise UserError(f"{file}: arrays of different lengths {sorted(lengths)}; evaluate the run again")
     return samples
@@ -219,7 +213,4 @@ def class_names(folder: str | pathlib.Path) -> list[str]:
     file = pathlib.Path(folder) / dataset.FILE_NAME
     if not file.is_file():
         return []
-    names = dataset.read_document(file).get("classes")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{file}: 'classes' is no list of names in label order")
-    return names
+    return dataset.read_document(file)["classes"]

@@ -17,6 +17,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from e2wsol import reading
 from e2wsol.config import option
 from e2wsol.errors import ArgumentError, UserError
 from tfrecords import boxes_table, folder_layout
@@ -127,10 +128,8 @@ def _read_outlines(path: pathlib.Path, pictures: Mapping[str, ClassPicture]) -> 
     if not path.is_file():
         return {}
     text = read_text(path)
-    try:
+    with reading.guarded(path, "expected {path: [[x, y], ...]}"):
         outlines = {name: Outlines(_polygons(entry)) for name, entry in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError) as error:
-        raise UserError(f"{path}: expected {{path: [[x, y], ...]}} ({error})") from None
     named: dict[str, Outlines] = {}
     for given, outline in outlines.items():
         name = find_name(given, pictures)
@@ -147,6 +146,8 @@ def _polygons(entry: Any) -> tuple[tuple[tuple[float, float], ...], ...]:
     nested = isinstance(entry[0][0], list)
     polygons = tuple(tuple((float(x), float(y)) for x, y in polygon) for polygon in (entry if nested else [entry]))
     for polygon in polygons:
+        if not polygon:
+            raise ValueError("a polygon without points")
         for point in polygon:
             if not max(map(abs, point)) <= _MAX_COORDINATE:  # NaN is not either
                 raise ValueError(f"point {point}")

@@ -52,7 +52,7 @@ def _name(member: zipfile.ZipInfo) -> str:
 
 def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: str) -> tuple[tuple[int, ...], np.dtype]:
     """(shape, dtype) of a member; a UserError when it is pickled or claims another size than it has."""
-    with zips.damage_reported(label, others=(TypeError,)), _silent(), archive.open(member) as stream:
+    with zips.damage_reported(label), _silent(), archive.open(member) as stream:
         version = np.lib.format.read_magic(stream)
         if version not in _HEADERS:
             raise UserError(f"{label}: {printable(member.filename)} is of an unknown .npy version {version}")

@@ -2,9 +2,7 @@
 
 import contextlib
 import errno
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,16 +10,16 @@ from e2wsol.errors import UserError
 from e2wsol.releases.formats.source import expanded_limit, printable
 
 _ENCRYPTED = 0x1
-# zipfile raises RuntimeError for what it does not do, ValueError, struct.error and OSError (a seek) for bad numbers.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, struct.error, MemoryError)
 
 
 @contextlib.contextmanager
-def damage_reported(label: Any, others: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turns what a damaged file makes readers raise (and `others`) into a UserError; a full disk stays an OSError."""
+def damage_reported(label: Any) -> Iterator[None]:
+    """Turns what a damaged file makes readers raise into a UserError; a full disk stays an OSError."""
     try:
         yield
-    except _DAMAGE + others as error:
+    except UserError:
+        raise
+    except Exception as error:  # no list of what a damaged file can lead to is whole
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
             raise
         raise UserError(f"{label}: damaged or cut off ({printable(error) or type(error).__name__})") from None
