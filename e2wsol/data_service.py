@@ -6,9 +6,9 @@ python -m e2wsol.train ... --data_service=grpc://host1:5050,grpc://host2:5050
 The batches are those that the trainer would make alone, bit for bit, whatever the number of services. --data_dir must
 name the same records on every host. A service serves any number of runs, until SIGTERM or Ctrl-C. TensorFlow waits
 without end for one that is gone: kill such a run and start it again, with other services or none; it goes on from its
-last checkpoint. There is no protection by a password, and the service listens on every network interface of its host, since
-TensorFlow cannot bind it to one: --host is only the name that trainers are told. Whoever reaches the port can have
-files read and graphs run. Use it in networks that you trust, or close the port to others by a firewall.
+last checkpoint. There is no protection by a password, and the service listens on every network interface of its host,
+since TensorFlow cannot bind it to one: --host is only the name that trainers are told. Whoever reaches the port can
+have files read and graphs run. Use it in networks that you trust, or close the port to others by a firewall.
 """
 
 import e2wsol.on_tensorflow  # noqa: F401  # isort: skip
