@@ -279,7 +279,8 @@ def test_saved_model(tmp_path):
     record = {"protocol": "e2net", "threshold": 0.09, "classes": ["gull", "tern"]}
     (tmp_path / "e2wsol.json").write_text(json.dumps(record))
     predictor, names = loaded(tmp_path)
-    assert names == ("gull", "tern") and predictor.about == {"protocol": "e2net", "threshold": 0.09}
+    about = {"protocol": "e2net", "threshold": 0.09, "threshold_from": "the export"}
+    assert names == ("gull", "tern") and predictor.about == about
 
 
 def test_saved_model_of_another_kind(tmp_path):
