@@ -1,6 +1,7 @@
 """Every command that writes to a folder says who holds it; training and evaluating a run do not exclude each other."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -36,7 +37,8 @@ def test_a_folder_in_use_is_named_with_its_holder_and_left_alone(command, own_ru
         assert run(command, f"--{flag}={folder}", *arguments) == 2
         assert sorted(folder.rglob("*")) == before
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1 and lines[0].startswith(f"error: --{flag}={folder}: in use by python -m pytest, process ")
+    assert len(lines) == 1 and lines[0].startswith(f"error: --{flag}={folder}: in use by ")
+    assert f", process {os.getpid()} on host " in lines[0]
     assert lines[0].endswith("; wait for its end, stop it, or give another folder")
 
 

@@ -240,7 +240,7 @@ def test_wrong_models_are_named(tmp_path):
     for name, expected in {
         f"{tmp_path}/nowhere": "no such file or folder",
         str(tmp_path): "neither a run folder",
-        f"{tmp_path}/broken.keras": "cannot be loaded as a .keras model",
+        f"{tmp_path}/broken.keras": "damaged, or no .keras file",
         f"{tmp_path}/plain.keras": "a Sequential, not a localization method",
     }.items():
         with pytest.raises(UserError, match=expected):

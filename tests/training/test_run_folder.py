@@ -62,6 +62,7 @@ def test_a_run_that_was_stopped_says_how_far_it_is(tmp_path, info):
     run = start(tmp_path / "run", info, epochs=3)
     assert run.unfinished() == ""  # nothing was trained: the run of a converted checkpoint
     metrics = MetricsFile(run.metrics_file)
+    metrics.on_train_begin()
     for epoch, left in enumerate(["1 of 3 epochs", "2 of 3 epochs", ""]):
         metrics.on_train_batch_end(0, {"step": 8 * epoch + 4, "loss": 1.0})
         metrics.on_epoch_end(epoch, {"step": 8 * epoch + 8, "loss": 1.0})
