@@ -10,8 +10,6 @@ VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "e2wsol" / "__init__.py").r
 # tensorflow-datasets needs importlib_resources where it prepares a data set, and does not ask for it.
 # Before 2.6, weights_only can be made to run code of a file (CVE-2025-32434).
 TORCH = "torch>=2.6"
-# Before 3.14 a .keras file can run code or write files when it is loaded; e2wsol/installed_keras.py asks for it too.
-KERAS = "keras>=3.14"
 TFDS = ["importlib_resources", "tensorflow-datasets>=4.9"]
 NOTEBOOK = ["ipykernel>=6.29", "nbclient>=0.10"]
 
@@ -49,7 +47,8 @@ setup(
     python_requires=">=3.11,<3.14",
     install_requires=[
         "absl-py>=2.0",
-        KERAS,
+        # Before it a .keras file can run code or write files when it is loaded; e2wsol/installed_keras.py asks for it too.
+        "keras>=3.14",
         "matplotlib>=3.8",
         "numba>=0.60",
         "numpy>=1.26",

@@ -54,7 +54,7 @@ def guarded(path: str | os.PathLike, problem: str, way_out: str = "", *, argumen
 
 def reason(error: BaseException) -> str:
     """What an error of a reader says, in one short line."""
-    if isinstance(error, KeyError) and error.args:
+    if isinstance(error, KeyError) and error.args and " " not in str(error.args[0]):  # a key, and no sentence
         return f"no {error.args[0]!r}"
     if isinstance(error, OSError) and error.errno and error.strerror:
         return error.strerror
