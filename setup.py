@@ -47,7 +47,7 @@ setup(
     python_requires=">=3.11,<3.14",
     install_requires=[
         "absl-py>=2.0",
-        # Before it a .keras file can run code or write files when it is loaded; e2wsol/installed_keras.py asks for it too.
+        # Before it a .keras file can run code when it is loaded; e2wsol/installed_keras.py asks for it too.
         "keras>=3.14",
         "matplotlib>=3.8",
         "numba>=0.60",
