@@ -31,6 +31,7 @@ def use(options: ComputeOptions) -> None:
 
 
 # What every command computes with, whatever ~/.keras/keras.json or a variable of the environment says.
+_WEIGHTS = ("float32", "float64")  # number types that a program may choose for them
 _SETTINGS: dict[str, Any] = {"floatx": "float32", "image_data_format": "channels_last", "epsilon": 1e-7}
 
 
@@ -53,18 +54,17 @@ def check_settings() -> None:
     """Checks what a program that uses the library has set Keras to.
 
     Raises:
-      UserError: pictures with their channels first, or other numbers than 32-bit ones (of mixed precision, too).
+      UserError: pictures with their channels first, or weights of less than 32 bits (mixed precision has 32).
     """
-    wanted = {name: _SETTINGS[name] for name in ("floatx", "image_data_format")}
-    for name, value in wanted.items():
-        found = getattr(keras.config, name)()
-        if found != value:
+    for name, values in (("floatx", _WEIGHTS), ("image_data_format", (_SETTINGS["image_data_format"],))):
+        found, value = getattr(keras.config, name)(), values[0]
+        if found not in values:
             raise UserError(
                 f"Keras is set to {name}={found}, and networks of e2wsol need {value}: "
                 f'keras.config.set_{name}("{value}")'
             )
     policy = keras.config.dtype_policy()
-    if policy.variable_dtype != "float32":
+    if policy.variable_dtype not in _WEIGHTS:
         raise UserError(
             f"Keras is set to dtype policy {policy.name}, and networks of e2wsol keep their weights in float32: "
             'keras.config.set_dtype_policy("float32"), or a mixed one'
