@@ -76,6 +76,7 @@ def main(options: ClassifyOptions, positional: list[str]) -> None:
     crops = crops_to_take(options.crops, protocol, view)
     about = made_with(options, info, pathlib.Path(run.model_file or ""), view, crops, protocol.ten_crop_mean)
     with folder_lock.held(output.parent, "output", of=output.name):
+        files.remove_leftovers(output.parent, output.name)
         if finished(output, about):
             terminal.say(f"{output}: classes by this checkpoint are there already, nothing to do")
             return

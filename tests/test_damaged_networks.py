@@ -8,7 +8,6 @@ from made_runs import run
 
 from e2wsol import CAM
 from e2wsol.data.synthetic import SyntheticOptions, render
-from e2wsol.trained_run import TrainedRun
 
 CLASSES = ("a", "b", "c")
 
@@ -63,11 +62,8 @@ def test_evaluate_counts_flat_maps_and_refuses_nan(files, tiny_records, tmp_path
 
     flags = ("--method=cam", "--backbone=mobilenet_v1", "--backbone_width=0.1", "--epochs=1", "--steps_per_epoch=1")
     assert train_run(tiny_records, run_folder, *flags) == 0
-    checkpoint = TrainedRun.in_folder(run_folder).model_file
-    checkpoint.write_bytes(flat.read_bytes())
-    assert run("evaluate", f"--run_dir={run_folder}") == 0
+    assert run("evaluate", f"--run_dir={run_folder}", f"--checkpoint={flat}") == 0
     assert "note: 8 of 8 maps (cam) have no contrast: their boxes say nothing" in capsys.readouterr().out
     assert json.loads((run_folder / "result.json").read_text())["flat_maps"] == 8
-    checkpoint.write_bytes(nan.read_bytes())
-    assert run("evaluate", f"--run_dir={run_folder}") == 2
+    assert run("evaluate", f"--run_dir={run_folder}", f"--checkpoint={nan}") == 2
     assert "the network gives NaN or infinity" in capsys.readouterr().err

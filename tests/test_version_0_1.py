@@ -81,7 +81,10 @@ def test_commands_take_the_run_under_flags_of_then(tmp_path, tiny_records):
     assert [entry["hits"] for entry in after["scores"]] == pytest.approx(
         [entry["hits"] for entry in before["scores"]], abs=1
     )
+    # Of the same kind, and not the shards of then.
     flags = (f"--flagfile={FOLDER / 'bas.cfg'}", f"--data_dir={tiny_records}", f"--run_dir={folder}", "--epochs=5")
+    assert run("train", *flags, "--tensorboard_pictures=0") == 2
+    flags = (*flags, "--allow_other_data")
     assert run("train", *flags, "--tensorboard_pictures=0") == 0
     steps = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert steps[-1] == 20 and (folder / "checkpoints" / "last").resolve().name == "step-00000020"
