@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, TypeVar
 
 _Value = TypeVar("_Value")
@@ -62,6 +62,17 @@ _OF_TENSORFLOW = (
     *("NotFoundError", "PermissionDeniedError", "FailedPreconditionError", "AlreadyExistsError", "DataLossError"),
     *("ResourceExhaustedError", "UnavailableError"),
 )
+
+
+def some(texts: Sequence[str], limit: int, separator: str = ", ") -> str:
+    """The first of some texts, and how many more there are.
+
+    Example:
+      >>> some(["a", "b", "c"], 2)
+      'a, b and 1 more'
+    """
+    more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
+    return separator.join(texts[:limit]) + more
 
 
 def of_system(error: BaseException) -> str | None:

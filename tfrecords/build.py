@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2wsol import cli, config, folder_lock, terminal
 from e2wsol.config import option
-from e2wsol.errors import ArgumentError, UserError
+from e2wsol.errors import ArgumentError, UserError, some
 from tfrecords import splits as split_tools
 from tfrecords.items import Item, Listing
 from tfrecords.masks import MASK_RULES
@@ -131,20 +131,15 @@ def _notes(listing: Listing, info: "Dataset") -> Iterator[str]:
         for each in listing.passed_over:
             kinds[each.reason].append(each.path)
         for reason, paths in sorted(kinds.items()):
-            yield f"  {len(paths)} {reason}: {_some(paths)}"
+            yield f"  {len(paths)} {reason}: {some(paths, _NAMED)}"
     if info.left_out_by_builder:
         lost = info.left_out_by_builder
-        yield f"left out: {len(lost)} pictures that cannot be used: {_some(lost, '; ')}"
+        yield f"left out: {len(lost)} pictures that cannot be used: {some(lost, _NAMED, '; ')}"
     if info.mended_boxes:
-        yield f"boxes: {len(info.mended_boxes)} could not be right: {_some(info.mended_boxes, '; ')}"
+        yield f"boxes: {len(info.mended_boxes)} could not be right: {some(info.mended_boxes, _NAMED, '; ')}"
     if len(info.classes) == 1:
         yield f"note: {info.classes[0]} is the only class: nothing can be learned from it; add a folder of others"
     yield from listing.notes
-
-
-def _some(texts: Sequence[str], separator: str = ", ") -> str:
-    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
-    return separator.join(texts[:_NAMED]) + more
 
 
 def arrange(listing: Listing, build: BuildOptions) -> Listing:

@@ -13,7 +13,7 @@ from PIL import Image
 from e2wsol.data import images, picture_files
 from e2wsol.data.image_record import BACKGROUND, IGNORE, OBJECT
 from e2wsol.data.picture_files import PassedOver
-from e2wsol.errors import UserError
+from e2wsol.errors import UserError, some
 from tfrecords.folder_layout import ClassPicture, normal
 from tfrecords.items import Location
 
@@ -209,9 +209,8 @@ def find_masks(
         else:
             masks[picture] = MaskFile(Location(str(file)), rule)
     if unmatched:
-        more = f" and {len(unmatched) - _NAMED} more" if len(unmatched) > _NAMED else ""
         raise UserError(
-            f"{folder}: {', '.join(unmatched[:_NAMED])}{more}: no such picture; a mask has its picture's path and name "
+            f"{folder}: {some(unmatched, _NAMED)}: no such picture; a mask has its picture's path and name "
             "with the suffix .png; say layout=classes if this folder is a class"
         )
     return masks, found.passed_over

@@ -14,11 +14,12 @@ import numpy as np
 
 from e2wsol import model_files, reading
 from e2wsol.backbones import Architecture, BackboneOptions, architecture
-from e2wsol.errors import ArgumentError
+from e2wsol.errors import ArgumentError, some
 
 # A file that lacks a layer passes (MobileNetV1 without its last convolution fills 67 %); another network that has some
 # layers of the same name and shape does not.
 LEAST_SHARE = 0.5
+_NAMED = 4
 _OF_RELEASES = "weights"  # folder of the start files that released flagfiles name
 
 
@@ -44,8 +45,8 @@ class LoadReport:
         count = len(self.filled) + len(self.not_filled)
         line = f"start weights: {len(self.filled)} of {count} variables from {self.source}"
         if self.not_filled:
-            line += f" ({self.share:.1%} of the numbers); missing: {_some(self.not_filled)}"
-        return line + (f"; not used from the source: {_some(self.unused)}" if self.unused else "")
+            line += f" ({self.share:.1%} of the numbers); missing: {some(self.not_filled, _NAMED)}"
+        return line + (f"; not used from the source: {some(self.unused, _NAMED)}" if self.unused else "")
 
 
 def load_start_weights(
@@ -96,7 +97,7 @@ def load_start_weights(
     if report.share < LEAST_SHARE and not allow_partial:
         problem = (
             f"fills {report.share:.1%} of the numbers of {options.backbone} ({len(report.filled)} of {len(variables)} "
-            f"variables; missing: {_some(report.not_filled)}), less than half; give weights of that network, or "
+            f"variables; missing: {some(report.not_filled, _NAMED)}), less than half; give weights of that network, or "
             "allow_partial_weights=true"
         )
         raise ArgumentError(argument, source, problem)
@@ -125,8 +126,8 @@ def start_values(
     values = applications_values(options, argument) if source == "imagenet" else _file_values(source, options, argument)
     names = _fitting(values, shapes, architecture(options.backbone))
     if not names:
-        problem = f"no variable fits {options.backbone}; it names {_some(sorted(values))}, the network has "
-        raise ArgumentError(argument, source, problem + _some(sorted(shapes)))
+        problem = f"no variable fits {options.backbone}; it names {some(sorted(values), _NAMED)}, the network has "
+        raise ArgumentError(argument, source, problem + some(sorted(shapes), _NAMED))
     for path, name in names.items():
         if values[name].shape != shapes[path]:
             problem = f"{path} has shape {values[name].shape}, the network needs {shapes[path]}; check backbone_width"
@@ -191,10 +192,6 @@ def _number(layer_name: str) -> int:
 
 def _numbers(shapes: Mapping[str, tuple[int, ...]], paths: Iterable[str]) -> int:
     return sum(math.prod(shapes[path]) for path in paths)
-
-
-def _some(names: Sequence[str], limit: int = 4) -> str:
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def _weights_of(model: keras.Model, argument: str, source: str) -> dict[str, np.ndarray]:

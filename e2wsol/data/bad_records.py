@@ -9,6 +9,7 @@ from typing import Any
 
 from e2wsol import files, reading
 from e2wsol.config import option
+from e2wsol.errors import some
 
 FILE_NAME = "bad_records.json"
 CHOICES = ("error", "skip")
@@ -54,8 +55,7 @@ def on_bad_record_option() -> Any:
 def summary(bad: Sequence[BadRecord]) -> str:
     """The first few of some bad records by name, and how many more there are."""
     names = [each.picture or f"{os.path.basename(each.file)}:{each.record}" for each in bad]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+    return some(names, _NAMED)
 
 
 def read(run_dir: str | pathlib.Path, dataset_sha256: str) -> dict[str, list[dict[str, Any]]]:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from e2wsol.data import picture_files
 from e2wsol.data.picture_files import PassedOver
-from e2wsol.errors import ArgumentError, UserError
+from e2wsol.errors import ArgumentError, UserError, some
 from tfrecords import archive
 from tfrecords.items import FileItem, Listing, Location, read_text
 from tfrecords.masks import MaskFile
@@ -112,7 +112,7 @@ def _table(
     if images is None or passed_over is None:
         return entries
     if missing := [str(identity) for identity in images if identity not in entries]:
-        raise UserError(f"{path}: no entry for image {_some(missing)}")
+        raise UserError(f"{path}: no entry for image {some(missing, _NAMED)}")
     passed_over += [
         PassedOver(f"{path}: {identity}", f"entries of numbers that {_ROOT_FILE} lacks")
         for identity in sorted(entries.keys() - images.keys())
@@ -181,8 +181,3 @@ def _masks(root: pathlib.Path, names: Iterable[str], passed_over: list[PassedOve
 def _stem(name: str) -> str:
     """A path below images/ or segmentations/ without its suffix."""
     return str(pathlib.PurePosixPath(name).with_suffix(""))
-
-
-def _some(texts: list[str]) -> str:
-    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
-    return ", ".join(texts[:_NAMED]) + more

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 from e2wsol.config import option
 from e2wsol.data import images, picture_files
 from e2wsol.data.picture_files import PassedOver
-from e2wsol.errors import ArgumentError, UserError
+from e2wsol.errors import ArgumentError, UserError, some
 from tfrecords import archive, frames
 from tfrecords.items import FileItem, Listing, Location, RawPicture, read_text
 
@@ -385,9 +385,8 @@ def _refuse(problems: Sequence[str]) -> None:
     if len(problems) == 1:
         raise UserError(problems[0])
     if problems:
-        more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
-        named = " | ".join(problems[:_NAMED])
-        raise UserError(f"{len(problems)} annotations of validation pictures are missing or wrong: {named}{more}")
+        named = some(problems, _NAMED, " | ")
+        raise UserError(f"{len(problems)} annotations of validation pictures are missing or wrong: {named}")
 
 
 def _val_truths(

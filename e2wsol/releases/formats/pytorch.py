@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from e2wsol.errors import UserError
+from e2wsol.errors import UserError, some
 from e2wsol.releases.formats import kinds, zips
 from e2wsol.releases.formats.pickles import check_pickle, refusal
 from e2wsol.releases.formats.source import OpenCheckpoint, dtype_as_read, printable, stripped_names
@@ -164,7 +164,7 @@ def _tensors(values: dict) -> dict[str, Any]:
 
 def _some(keys: Iterable[Any], limit: int = 6) -> str:
     keys = [printable(key, 40) for key in keys]
-    return ", ".join(keys[:limit]) + (f" and {len(keys) - limit} more" if len(keys) > limit else "") or "none"
+    return some(keys, limit) or "none"
 
 
 def _dtype(tensor: Any) -> str:
