@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from e2wsol import files, reading
 from e2wsol.data import images
@@ -73,11 +73,11 @@ def subfolders(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_foreign(entry))
 
 
-def find(folder: pathlib.Path) -> FoundFiles:
+def find(folder: pathlib.Path, suffixes: Collection[str] = images.SUFFIXES) -> FoundFiles:
     """All files below `folder`, linked folders included.
 
-    Pictures are those whose suffix is one of `images.SUFFIXES`. Passed over are files of another suffix, hidden
-    pictures and those in folders of other programs. Hidden files of other kinds are no data: nothing is said of them.
+    Pictures are those with one of `suffixes`. Passed over are files of another suffix, hidden pictures and those in
+    folders of other programs. Hidden files of other kinds are no data: nothing is said of them.
 
     Example:
       >>> found = picture_files.find(pathlib.Path("photos"))
@@ -85,23 +85,19 @@ def find(folder: pathlib.Path) -> FoundFiles:
       (3, '2 .heic files')
     """
     around = folder.parent.resolve()
-    entries = list(_walk(folder, (around, *around.parents)))
-    return FoundFiles(
-        tuple(sorted(path for path, reason in entries if not reason)),
-        tuple(PassedOver(str(path), reason) for path, reason in sorted(entries) if reason),
-    )
+    return _found(_walk(folder, (around, *around.parents), suffixes))
 
 
 def in_folder(folder: pathlib.Path) -> FoundFiles:
     """The files that lie in `folder` itself and, of the folders in it, those of other programs."""
-    entries = [(path, why_not(path)) for path in folder.iterdir() if not path.is_dir()]
-    for entry in folder.iterdir():
-        if entry.is_dir() and is_foreign(entry):
-            entries += _walk_foreign(entry)
-    kept = [(path, reason) for path, reason in entries if reason is not None]
+    return _found(_walk(folder, None, images.SUFFIXES))
+
+
+def _found(entries: Iterable[tuple[pathlib.Path, str]]) -> FoundFiles:
+    in_order = sorted(entries)
     return FoundFiles(
-        tuple(sorted(path for path, reason in kept if not reason)),
-        tuple(PassedOver(str(path), reason) for path, reason in sorted(kept) if reason),
+        tuple(path for path, reason in in_order if not reason),
+        tuple(PassedOver(str(path), reason) for path, reason in in_order if reason),
     )
 
 
@@ -111,37 +107,45 @@ def summary(passed_over: Iterable[PassedOver]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
 
 
-def why_not(path: pathlib.Path) -> str | None:
+def why_not(entry: os.DirEntry, suffixes: Collection[str]) -> str | None:
     """Why a file is no picture: "" where it is one, None where it is hidden and no data."""
-    picture = path.suffix.lower() in images.SUFFIXES
-    if path.name.startswith("."):
+    suffix = pathlib.PurePath(entry.name).suffix
+    picture = suffix.lower() in suffixes
+    if entry.name.startswith("."):
         return "hidden pictures" if picture else None
-    if not path.is_file():
-        return "broken links" if path.is_symlink() else "special files"
+    if not (os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file(follow_symlinks=False)):
+        return "broken links" if entry.is_symlink() else "special files"
     if picture:
         return ""
-    return f"{path.suffix.lower()} files" if path.suffix else "files without a suffix"
+    return f"{suffix.lower()} files" if suffix else "files without a suffix"
 
 
-def _walk(folder: pathlib.Path, above: tuple[pathlib.Path, ...]) -> Iterator[tuple[pathlib.Path, str]]:
-    """(path, "" for a picture or the reason) of the files below `folder`; `above`: the real folders that hold it."""
-    above = (*above, folder.resolve())
-    for entry in folder.iterdir():
-        if not entry.is_dir():
-            reason = why_not(entry)
-            if reason is not None:
-                yield entry, reason
-        elif is_foreign(entry):
-            yield from _walk_foreign(entry)
-        elif entry.is_symlink() and entry.resolve() in above:
-            yield entry, "links to a folder above"
-        else:
-            yield from _walk(entry, above)
+def _walk(
+    folder: pathlib.Path, above: tuple[pathlib.Path, ...] | None, suffixes: Collection[str]
+) -> Iterator[tuple[pathlib.Path, str]]:
+    """(path, "" for a picture or the reason) of the files below `folder`, or of those in it where `above` is None.
+
+    `above` has the real folders that hold it. Entries say what they are without a call of the system for each file.
+    """
+    inside = None if above is None else (*above, folder.resolve())
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path, is_link = folder / entry.name, entry.is_symlink()
+            if not (os.path.isdir(path) if is_link else entry.is_dir(follow_symlinks=False)):
+                reason = why_not(entry, suffixes)
+                if reason is not None:
+                    yield path, reason
+            elif is_foreign(path):
+                yield from _walk_foreign(path, suffixes)
+            elif inside is None:
+                continue
+            elif is_link and path.resolve() in inside:
+                yield path, "links to a folder above"
+            else:
+                yield from _walk(path, inside, suffixes)
 
 
-def _walk_foreign(folder: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
-    return [
-        (path, f"in {folder.name}")
-        for path in folder.rglob("*")
-        if path.suffix.lower() in images.SUFFIXES and path.is_file()
-    ]
+def _walk_foreign(folder: pathlib.Path, suffixes: Collection[str]) -> Iterator[tuple[pathlib.Path, str]]:
+    for path in folder.rglob("*"):
+        if path.suffix.lower() in suffixes and path.is_file():
+            yield path, f"in {folder.name}"

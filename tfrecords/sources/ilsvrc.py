@@ -18,7 +18,6 @@ import dataclasses
 import functools
 import io
 import itertools
-import os
 import pathlib
 import re
 import tarfile
@@ -34,7 +33,7 @@ from tfrecords import archive, frames
 from tfrecords.items import FileItem, Listing, Location, RawPicture, read_text
 
 _TRAIN_TAR, _VAL_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
-_MAX_XML_BYTES = 1 << 24
+_XML, _MAX_XML_BYTES = (".xml",), 1 << 24
 _MAX_NUMBER = 1e30  # far outside of any picture, and a float32 still
 _MAX_SIDE = 1e6  # pixels
 _NAMED = 100
@@ -434,22 +433,14 @@ def _xml_files(place: pathlib.Path) -> Iterator[tuple[str, str, bytes]]:
         return
     with archive.open_tar(place) as tar:
         for member in tar:
-            if _why_not(member, (".xml",)) == "":
+            if _why_not(member, _XML) == "":
                 content = archive.member_bytes(tar, member, _MAX_XML_BYTES)
                 yield pathlib.PurePosixPath(member.name).stem, f"{place}:{member.name}", content
 
 
-def _xml_paths(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+def _xml_paths(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
     """The XML files below a folder, but for hidden ones and those in folders of other programs."""
-    seen = set()
-    for here, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(here)
-        known = {name for name in folders if real in seen or picture_files.is_foreign(pathlib.Path(name))}
-        folders[:] = sorted(set(folders) - known)
-        if real not in seen:
-            wanted = [name for name in names if name.lower().endswith(".xml") and not name.startswith(".")]
-            yield from (pathlib.Path(here, name) for name in sorted(wanted))
-        seen.add(real)
+    return picture_files.find(folder, _XML).pictures
 
 
 def parse_voc(data: bytes, name: str) -> Annotation:
