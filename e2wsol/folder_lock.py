@@ -21,8 +21,8 @@ import threading
 import time
 from collections.abc import Iterator
 
-from e2wsol import terminal
-from e2wsol.errors import ArgumentError
+from e2wsol import files, terminal
+from e2wsol.errors import ArgumentError, UserError
 
 _NAME = ".e2wsol{}.lock"
 _REFRESH = 10.0  # seconds between two signs of life
@@ -225,8 +225,8 @@ class _Lock:
 def _read(path: pathlib.Path) -> Holder | None:
     """What the file says; None where it is empty, half written or gone."""
     try:
-        return Holder(**json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+        return Holder(**json.loads(files.read_text(path)))
+    except (FileNotFoundError, UserError, ValueError, TypeError):
         return None
 
 

@@ -11,10 +11,8 @@ import dataclasses
 import functools
 import json
 import pathlib
-import struct
 import typing
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -100,11 +98,8 @@ def _check_archive(path: pathlib.Path) -> None:
     """Raises a UserError where a .keras file is cut or changed: Keras itself does not look at all checksums."""
     if path.suffix != ".keras" or not path.is_file():
         return  # Keras says what is wrong
-    try:
-        with zipfile.ZipFile(path) as archive:
-            bad = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, OverflowError) as error:
-        raise UserError(f"{path}: damaged, or no .keras file ({error}); copy it again") from None
+    with reading.guarded(path, "damaged, or no .keras file", "; copy it again"), zipfile.ZipFile(path) as archive:
+        bad = archive.testzip()
     if bad:
         raise UserError(f"{path}: damaged, the checksum of {bad} in it is wrong; copy it again")
 

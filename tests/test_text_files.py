@@ -96,7 +96,8 @@ def reads_text(call):
 
 
 def test_text_is_read_in_one_place():
-    """Keras' own settings are read as Keras does, which takes no mark; modules, locks and streams have none."""
+    """Keras' own settings are read as Keras does, which takes no mark; modules of ours and the system's files in /proc
+    have none; `terminal` opens streams."""
     others = {PACKAGE / f"{name}.py" for name in ("installed_keras", "__main__", "folder_lock", "terminal")}
     found = {
         path

@@ -72,17 +72,14 @@ def read(path: pathlib.Path, pictures: Mapping[str, ClassPicture], box_format: s
     header, *rows = _rows(path)
     columns = _columns(path, header, box_format)
     annotations: dict[str, Annotation] = {}
-    for line, row in rows_with_lines(rows):
+    for line, row in rows:
+        if not any(cell.strip() for cell in row):
+            continue
         where = f"{path}: line {line}"
         if len(row) != len(header):
             raise UserError(f"{where}: {len(row)} cells, but the header has {len(header)}; quote cells with a comma")
         _add(where, [cell.strip() for cell in row], columns, pictures, annotations, box_format, ends)
     return annotations
-
-
-def rows_with_lines(rows: Sequence[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
-    """Rows that are not empty, each with the number of its line."""
-    return [(line, row) for line, row in rows if any(cell.strip() for cell in row)]
 
 
 def _rows(path: pathlib.Path) -> list:

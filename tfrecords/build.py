@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2wsol import cli, config, folder_lock, terminal
 from e2wsol.config import option
+from e2wsol.data import bad_records
 from e2wsol.errors import ArgumentError, UserError, some
 from tfrecords import splits as split_tools
 from tfrecords.items import Item, Listing
@@ -63,7 +64,7 @@ class BuildOptions:
         "error",
         "a picture that cannot be used (unreadable, a mask of another size): error = look at all and name them; "
         "skip = leave it out, and say which",
-        choices=("error", "skip"),
+        choices=bad_records.CHOICES,
     )
     on_bad_box: str = option(
         "error",

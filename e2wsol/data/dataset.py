@@ -201,8 +201,7 @@ def load(folder: str | pathlib.Path, *, verify: bool = False, on_bad_record: str
     document = read_document(path)
     with reading.guarded(path, "not a valid data set description"):
         data = _dataset(str(folder), document, on_bad_record)
-        shards = [shard for split in document["splits"].values() for shard in split["shards"]]
-        sizes = [(shard["file"], shard["bytes"], shard["sha256"]) for shard in shards]
+        sizes = [(shard["file"], shard["bytes"], shard["sha256"]) for shard in _shards(document)]
     for file, size, checksum in sizes:
         _check_shard(path.parent / file, size, checksum if verify else None, damaged=on_bad_record == "skip")
     return data
@@ -231,7 +230,7 @@ def _dataset(folder: str, document: dict[str, Any], on_bad_record: str) -> Datas
     classes = tuple(document["classes"])
     if not classes:
         raise ValueError("classes must be a list of names")
-    shards = [shard for split in document["splits"].values() for shard in split["shards"]]
+    shards = _shards(document)
     return Dataset(
         folder=folder,
         name=str(document["name"]),
@@ -246,6 +245,10 @@ def _dataset(folder: str, document: dict[str, Any], on_bad_record: str) -> Datas
         mended_boxes=tuple(line for shard in shards for line in shard.get("mended_boxes", ())),
         on_bad_record=on_bad_record,
     )
+
+
+def _shards(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [shard for split in document["splits"].values() for shard in split["shards"]]
 
 
 def _split(folder: str, name: str, entry: dict[str, Any], classes: tuple[str, ...]) -> Split:
@@ -308,7 +311,7 @@ def shard_entries(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     if "shards" in document:
         entries = document["shards"].items()
     else:
-        entries = ((shard["file"], shard) for split in document["splits"].values() for shard in split["shards"])
+        entries = ((shard["file"], shard) for shard in _shards(document))
     return {file_name(name): dict(entry) for name, entry in entries}
 
 
