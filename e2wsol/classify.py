@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from e2wsol import cli, files, folder_lock, terminal
 from e2wsol.config import option
@@ -156,7 +155,7 @@ def predicted(
     """Yields (picture id, label, five best classes, their probabilities) in the order of the records."""
     batches = pipeline.eval_dataset(info, view, split=options.split, batch=options.batch_size, crops=crops)
     count = info.split(options.split).count
-    with info.reading(options.split), tqdm(total=count, desc="classify", unit="picture") as bar:
+    with info.reading(options.split), terminal.ProgressBar(count, "classify", "picture") as bar:
         for batch in batches:
             probabilities = classifier.probabilities(batch)
             best = ranking(probabilities)

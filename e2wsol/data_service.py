@@ -43,8 +43,8 @@ def main(options, positional):
         "note: the port is open on every network interface of this host; only those that you trust may reach it"
     )
     terminal.say(f"serving on {service.address}")
-    while True:  # in parts: some systems do not interrupt a wait without end
-        time.sleep(3600)
+    while True:  # in parts: a signal that another thread takes does not end a wait of this one
+        time.sleep(0.5)
 
 
 if __name__ == "__main__":

@@ -2,35 +2,50 @@
 
 import e2wsol.installed_keras  # noqa: F401  # isort: skip
 
+import io
 import os
 import pathlib
-import shutil
 import tempfile
+import time
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from e2wsol import files, reading
 
-_COPIED = 1 << 20
+_FIRST_YEAR, _LAST_YEAR = 1980, 2107  # that a member of a zip file can have
 
 
 def save(model: keras.Model, path: str | os.PathLike) -> None:
     """Writes a model as one `.keras` file; not whole or nothing, see `files.replacing`.
 
-    The members get a fixed date: Keras takes the clock's, and a zip file cannot hold one before 1980 or after 2107.
+    The members get a fixed date: Keras takes the clock's, which may be one that a zip file cannot hold.
     """
-    path = pathlib.Path(path)
-    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as temporary:
-        folder = pathlib.Path(temporary)
-        model.save(folder / "model", zipped=False)
-        with zipfile.ZipFile(path, "w") as archive:
-            for file in sorted(each for each in folder.rglob("*") if each.is_file()):
-                member = zipfile.ZipInfo(file.relative_to(folder / "model").as_posix())
-                member.external_attr = 0o600 << 16
-                with open(file, "rb") as source, archive.open(member, "w", force_zip64=True) as target:
-                    shutil.copyfileobj(source, target, _COPIED)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in _members(model):
+            member = zipfile.ZipInfo(name)
+            member.external_attr = 0o600 << 16
+            archive.writestr(member, content)
+
+
+def _members(model: keras.Model) -> Iterator[tuple[str, bytes]]:
+    """Yields (name, content) of what Keras writes.
+
+    In memory, to which Keras writes a zip file: HDF5 can take the process down with it when its file's disk is full.
+    """
+    if _FIRST_YEAR <= time.localtime(time.time()).tm_year <= _LAST_YEAR:
+        memory = io.BytesIO()
+        model.save(memory, zipped=False)
+        with zipfile.ZipFile(memory) as written:
+            yield from ((name, written.read(name)) for name in written.namelist())
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary) / "model"
+        model.save(folder, zipped=False)
+        for file in sorted(each for each in folder.rglob("*") if each.is_file()):
+            yield file.relative_to(folder).as_posix(), file.read_bytes()
 
 
 def load(path: str | os.PathLike, problem: str, *, argument: str = "") -> Any:

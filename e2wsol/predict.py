@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import tqdm
 
 from e2wsol import cli, terminal
 from e2wsol.compute import ComputeOptions
@@ -151,7 +150,7 @@ def predict(
     Yields:
       Found, in the order of `pictures` without the unreadable ones.
     """
-    with tqdm.tqdm(total=len(pictures), desc="predict", unit="picture") as bar:
+    with terminal.ProgressBar(len(pictures), "predict", "picture") as bar:
         for start in range(0, len(pictures), batch_size):
             chunk = pictures[start : start + batch_size]
             yield from _predict_batch(predictor, chunk, overlays, bar)

@@ -16,7 +16,6 @@ from typing import Any
 
 import cv2
 import tensorflow as tf
-from tqdm import tqdm
 
 from e2wsol import cli, files, folder_lock, terminal
 from e2wsol.config import option
@@ -132,7 +131,7 @@ def made_with(
 def write(copy: MaskedRecords, maker: MaskMaker, info: Dataset, samples: int) -> None:
     """Writes the records that are missing, then the sheet of samples."""
     count = info.split(SPLIT).count
-    with tqdm(total=count, initial=copy.pictures_done, desc="pseudo masks", unit="picture") as bar:
+    with terminal.ProgressBar(count, "pseudo masks", "picture", initial=copy.pictures_done) as bar:
 
         def records(split, file):
             for result in maker.records(info.split(split), str(file)):

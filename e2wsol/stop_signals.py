@@ -2,6 +2,9 @@
 
 While a command is imported there is nothing to put in order: it ends at once. While it works it ends by an exception,
 so that what is half written goes. What has more to do, as a training that saves, has its own handler for that time.
+
+Python raises such an exception between any two of its instructions. Where libraries call Python from C++ it can get
+lost or become another: TensorFlow does both. So the signal is remembered too, and `check` raises what got lost.
 """
 
 import contextlib
@@ -9,19 +12,24 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 EXIT_STOPPED = 4
 EXIT_INTERRUPTED = 130
 _STATUS = {signal.SIGTERM: EXIT_STOPPED, signal.SIGINT: EXIT_INTERRUPTED}
 _PACKAGES = ("e2wsol", "tfrecords")
+_came: int | None = None  # the last signal of the block of `raised`
 _screen = 2  # descriptor of standard error; 2 itself is mute while TensorFlow is imported
 _UNTOUCHED = (signal.SIG_DFL, signal.default_int_handler)  # a shell lets what it starts behind it ignore Ctrl-C
 
 
 class Stopped(KeyboardInterrupt):  # no error
     """SIGTERM came: what a KeyboardInterrupt is for Ctrl-C, and passed on by all that pass that on."""
+
+
+_EXCEPTIONS: dict[int, type[KeyboardInterrupt]] = {signal.SIGTERM: Stopped, signal.SIGINT: KeyboardInterrupt}
 
 
 def watch_command() -> None:
@@ -37,19 +45,36 @@ def watch_command() -> None:
 
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """Raises Stopped where SIGTERM comes during the block, KeyboardInterrupt for Ctrl-C."""
+    """Raises Stopped where SIGTERM comes during the block, KeyboardInterrupt for Ctrl-C; at its end if not before."""
+    global _came
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in _STATUS}
+    _came = None
     for number, handler in before.items():
         if handler in (*_UNTOUCHED, _leave):
             signal.signal(number, _raise)
     try:
-        yield
+        with _quiet_when_lost():
+            yield
+            check()
+    except Exception as error:
+        check(error)
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is _leave else handler)  # its work is done
+
+
+def check(cause: BaseException | None = None) -> None:
+    """Raises the exception of a signal that has come in the block of `raised`; outside one it does nothing.
+
+    Args:
+      cause: what a library made of it.
+    """
+    if _came is not None:
+        raise _EXCEPTIONS[_came] from cause
 
 
 def ended_by(error: KeyboardInterrupt) -> tuple[str, int]:
@@ -85,4 +110,24 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
-    raise Stopped if number == signal.SIGTERM else KeyboardInterrupt
+    global _came
+    _came = number
+    raise _EXCEPTIONS[number]
+
+
+@contextlib.contextmanager
+def _quiet_when_lost() -> Iterator[None]:
+    """Leaves out what Python prints of errors that nobody catches, once a signal has come: it is the signal's."""
+    names = ("excepthook", "unraisablehook")
+    before = {name: getattr(sys, name) for name in names}
+
+    def unless_stopped(hook: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *found: None if _came is not None else hook(*found)
+
+    for name, hook in before.items():
+        setattr(sys, name, unless_stopped(hook))
+    try:
+        yield
+    finally:
+        for name, hook in before.items():
+            setattr(sys, name, hook)

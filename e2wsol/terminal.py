@@ -13,6 +13,8 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from e2wsol import stop_signals
+
 _STEERING = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _IN_A_LINE = re.compile(f"[\t\n\r{_STEERING}]")
 _IN_A_STREAM = re.compile(f"(?!\x1b\\[A)[{_STEERING}]")  # a progress bar moves up a line by ESC [ A
@@ -55,6 +57,18 @@ def _print(lines: tuple[Any, ...], stream: TextIO) -> None:
 
 def _escape(found: re.Match) -> str:
     return found[0].encode("unicode_escape").decode()
+
+
+class ProgressBar(tqdm):
+    """A progress bar of tqdm's on standard error; a command that was told to stop does so at its next step."""
+
+    def __init__(self, total: int, desc: str, unit: str, **options: Any):
+        super().__init__(total=total, desc=printable(desc), unit=unit, **options)
+
+    def update(self, n: float = 1) -> bool | None:
+        """Counts n more as done."""
+        stop_signals.check()
+        return super().update(n)
 
 
 def open_missing_streams() -> None:

@@ -1,5 +1,6 @@
 """SIGTERM and Ctrl-C at many moments of many commands: a stated status, one line, no traceback."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import time
 import pytest
 from made_runs import TINY
 
-from e2wsol import stop_signals
+from e2wsol import stop_signals, terminal
 from e2wsol.__main__ import COMMANDS
 
 STATUS = {signal.SIGTERM: 4, signal.SIGINT: 130}
@@ -55,7 +56,12 @@ class Command:
     def ends(self, sent, everyone=False):
         """Sends a signal, to the whole group as a terminal does or to the process alone; checks how it ends."""
         (os.killpg if everyone else os.kill)(self.process.pid, sent)
-        assert self.process.wait(PATIENCE) == STATUS[sent], self.said
+        try:
+            assert self.process.wait(PATIENCE) == STATUS[sent], self.said
+        finally:
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
         assert "Traceback" not in self.said and "Error" not in self.said
         ours = [line for line in self.said.replace("\r", "\n").splitlines() if line.startswith(LINE[sent])]
         return ours[0] if len(ours) == 1 else ours
@@ -130,15 +136,57 @@ def test_a_data_service(tmp_path, sent):
     assert command.ends(sent) == f"{LINE[sent]}; what is finished is kept"
 
 
+def swallowed():
+    with contextlib.suppress(KeyboardInterrupt):
+        yield
+
+
+def made_another():
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise SystemError("returned a result with an exception set") from None
+
+
+@SIGNALS
+@pytest.mark.parametrize("lost", [swallowed, made_another])
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_signal_whose_exception_a_library_loses(sent, lost, steps):
+    """TensorFlow does both where its C++ calls Python."""
+    with pytest.raises(KeyboardInterrupt) as stopped, stop_signals.raised():
+        with contextlib.contextmanager(lost)():
+            os.kill(os.getpid(), sent)
+            time.sleep(5)
+        for _ in range(steps):
+            terminal.ProgressBar(3, "train", "step", disable=True).update()
+            raise AssertionError("goes on")
+    assert stop_signals.ended_by(stopped.value)[1] == STATUS[sent]
+    with stop_signals.raised():  # the next one begins anew
+        stop_signals.check()
+
+
+class Dying:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+
+def test_a_signal_in_a_destructor(capfd):
+    """Python itself prints and drops what it raises."""
+    with pytest.raises(stop_signals.Stopped), stop_signals.raised():
+        Dying()
+        terminal.ProgressBar(3, "train", "step", disable=True).update()
+    assert capfd.readouterr().err == ""
+
+
 def test_an_ignored_signal_stays_ignored():
     """Of what a shell starts in the background, and by nohup."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with stop_signals.raised():
+        with pytest.raises(stop_signals.Stopped), stop_signals.raised():
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-            with pytest.raises(stop_signals.Stopped):
-                os.kill(os.getpid(), signal.SIGTERM)
-                time.sleep(1)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
     finally:
         signal.signal(signal.SIGINT, before)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

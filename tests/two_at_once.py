@@ -64,11 +64,11 @@ def two_at_once(kind, folder, rounds, seed):
     assert first.communicate(timeout=WAIT) and first.returncode == 0
     duration, expected = time.monotonic() - began, result(target)
     counted = {"rounds": rounds, "refused": 0, "followed": 0}
-    for _ in range(rounds):
+    for number in range(rounds):
         shutil.rmtree(target)
         processes = [started(command)]
         # Most of the time goes by before the folder is touched, in both: small offsets are the dangerous ones.
-        time.sleep(rng.choice([0, rng.uniform(0, 0.3), rng.uniform(0, duration)]))
+        time.sleep(rng.choice([0, rng.uniform(0, 0.3), rng.uniform(0, duration)]) if number else 0)
         processes.append(started(command))
         said = [process.communicate(timeout=WAIT)[1] for process in processes]
         counted[judged(processes, said, target)] += 1
@@ -81,7 +81,8 @@ def commands(kind, folder):
     records, run_dir = folder / "records", folder / "run"
     if kind == "build":
         return records, [*BUILD, f"--output={records}"], contents
-    assert started([*BUILD, f"--output={records}"]).wait(WAIT) == 0
+    with started([*BUILD, f"--output={records}"]) as building:
+        assert building.communicate(timeout=WAIT) and building.returncode == 0
     return run_dir, [*TRAIN, f"--data_dir={records}", f"--run_dir={run_dir}"], trained
 
 

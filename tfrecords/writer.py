@@ -19,14 +19,11 @@ import multiprocessing
 import os
 import pathlib
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from tqdm import tqdm
-
-from e2wsol import files, stop_signals
+from e2wsol import files, stop_signals, terminal
 from e2wsol.data import dataset, schema
 from e2wsol.data.dataset import Dataset
 from e2wsol.errors import ArgumentError, UserError
@@ -242,7 +239,7 @@ def _write_shards(
     # Taken before anything is read: what changes meanwhile is looked at the next time.
     stamps = {shard.file: _stamps(shard) for shard in shards}
     problems: list[str] = []
-    with _mapper(make, workers) as in_order, tqdm(total=total, unit="pictures", file=sys.stderr) as bar:
+    with _mapper(make, workers) as in_order, terminal.ProgressBar(total, "build", "picture") as bar:
         pictures = in_order(item for shard in shards for item in listing.fetch(shard.items))
         for shard in shards:
             bar.set_description(shard.file)

@@ -6,7 +6,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from e2wsol import terminal
 from e2wsol.data import pipeline
@@ -134,10 +133,11 @@ class Evaluation:
         images = self._images(split, part, crops, classify) if part else ()
         chunk = max(1, _CHUNK // len(self.maps.names))
         found = in_order(lambda image: (image, scores(image)), images, self.threads, chunk)
-        with self.info.reading(split):
-            yield from tqdm(
-                found, total=len(part), desc=terminal.printable(split), unit="picture", disable=not self.workers.chief
-            )
+        hidden = not self.workers.chief
+        with self.info.reading(split), terminal.ProgressBar(len(part), split, "picture", disable=hidden) as bar:
+            for each in found:
+                yield each
+                bar.update()
 
     def _check_scored(self, scorer: LocalizationScorer, split: str) -> None:
         if not scorer.located and not scorer.pixels.pictures:

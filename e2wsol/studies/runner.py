@@ -11,8 +11,6 @@ import threading
 import time
 from concurrent import futures
 
-from tqdm import tqdm
-
 from e2wsol import folder_lock, terminal
 from e2wsol.studies.cells import Plan
 
@@ -56,7 +54,7 @@ class Runner:
         with folder_lock.held(self.plan.folder / "cells", "output") as self._lock, self._stopping():
             done = {cell.name for cell in cells if self.plan.is_done(cell)}
             waiting = [cell for cell in cells if cell.name not in done]
-            with tqdm(total=len(cells), initial=len(done), desc=self.plan.suite.name, unit="cell") as bar:
+            with terminal.ProgressBar(len(cells), self.plan.suite.name, "cell", initial=len(done)) as bar:
                 self._work(waiting, done, bar)
         if self._stop.is_set():
             raise StoppedError

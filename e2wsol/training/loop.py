@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from e2wsol import terminal
 from e2wsol.config import option
@@ -155,7 +154,7 @@ class Loop:
         epoch, done = divmod(self.step, self.steps_per_epoch)
         callbacks.on_epoch_begin(epoch)
         title = f"epoch {epoch + 1}/{self.options.epochs}"
-        with tqdm(total=self.steps_per_epoch, initial=done, desc=title, unit="step", disable=not self.chief) as bar:
+        with self._progress(title, done) as bar:
             for pending in self._stretches(done):
                 sums, taken = self._steps(batches, pending, callbacks)
                 self.counted += taken
@@ -178,6 +177,9 @@ class Loop:
         # Before the checkpoint: a run killed between the two goes on from the one before, and logs the epoch again.
         callbacks.on_epoch_end(epoch, {**logs, "step": self.step})
         self._save(best=improved)
+
+    def _progress(self, title: str, done: int) -> terminal.ProgressBar:
+        return terminal.ProgressBar(self.steps_per_epoch, title, "step", initial=done, disable=not self.chief)
 
     def _stretches(self, done: int) -> Iterator[int]:
         """Numbers of steps until the next log entry, checkpoint or end of the epoch."""
