@@ -171,16 +171,15 @@ def write(
     """Writes the file and what it was made with; returns (right among the first 1 and 5: (2,) int, pictures)."""
     hits, count = np.zeros(2, int), 0
     output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = files.temporary_path(output)
-    with open(temporary, "w", encoding="utf-8") as file:
-        for source_id, label, classes, probabilities in predictions:
-            file.write(predicted_classes.line(source_id, classes, probabilities))
-            hits += (classes[0] == label, label in classes)
-            count += 1
-    # First what it was made with: stopped between the two, the file is not yet there, or not the one described.
-    record = about | {"sha256": dataset.sha256(temporary)}
-    files.write_text(about_file(output), json.dumps(record, indent=1) + "\n")
-    os.replace(temporary, output)
+    with files.replacing(output) as temporary:
+        with open(temporary, "w", encoding="utf-8") as file:
+            for source_id, label, classes, probabilities in predictions:
+                file.write(predicted_classes.line(source_id, classes, probabilities))
+                hits += (classes[0] == label, label in classes)
+                count += 1
+        # First what it was made with: stopped between the two, the file is not yet there, or not the one described.
+        record = about | {"sha256": dataset.sha256(temporary)}
+        files.write_text(about_file(output), json.dumps(record, indent=1) + "\n")
     return hits, count
 
 

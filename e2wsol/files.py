@@ -88,11 +88,23 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     check_replaceable(path)
     temporary = temporary_path(path)
     try:
-        yield temporary
+        with naming(path):
+            yield temporary
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """A context in which an OSError that names no file, as those of open files do, gets the name of `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename is None:
+            error.filename = str(path)
         raise
 
 

@@ -126,7 +126,7 @@ class _Lock:
         self.descriptor = self._opened()
         try:
             self._take()
-            self._write(self._holder)
+            self._sign()
         except BaseException:
             os.close(self.descriptor)
             raise
@@ -200,6 +200,15 @@ class _Lock:
         who = holder or "another process"
         problem = f"in use by {who}; wait for its end, stop it, or give another folder"
         return ArgumentError(self._argument, self.path.parent, problem)
+
+    def _sign(self) -> None:
+        """Writes the holder into the file, which is locked; removes it where the disk is full."""
+        try:
+            with files.naming(self.path):
+                self._write(self._holder)
+        except OSError:
+            self.path.unlink(missing_ok=True)
+            raise
 
     def _write(self, holder: Holder) -> None:
         data = (json.dumps(dataclasses.asdict(holder)) + "\n").encode()

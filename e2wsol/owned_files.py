@@ -128,7 +128,7 @@ class OwnedFolder:
             return
         self._entries[name] = entry
         self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / LIST, "a", encoding="utf-8") as file:
+        with files.naming(self.path / LIST), open(self.path / LIST, "a", encoding="utf-8") as file:
             file.write(_line(entry))
 
     def _earlier(self) -> list[str]:

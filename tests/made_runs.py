@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from e2wsol import classify, cli, convert, evaluate, export, predict, pseudo_masks, report, train
+from e2wsol import classify, cli, convert, evaluate, export, predict, pseudo_masks, report, study, train
 from tfrecords import build
 
 COMMANDS = {
@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": (predict.main, predict.PredictFlags),
     "pseudo_masks": (pseudo_masks.main, pseudo_masks.PseudoMaskOptions),
     "report": (report.main, report.ReportOptions),
+    "study": (study.main, study.StudyOptions),
 }
 COMPLETE = {"convert": convert.with_released_settings}
 TINY = (

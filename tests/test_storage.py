@@ -2,10 +2,14 @@
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from made_runs import run
+from PIL import Image
 
 from e2wsol.training import checkpoints
 
@@ -34,6 +38,37 @@ subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
 statuses.append(train("other", 1))
 print(json.dumps(statuses))
 """
+# Every other command that writes, of a run that lies on the full disk itself.
+OTHERS = """
+import json, os, pathlib, shutil, subprocess, sys
+sys.path.insert(0, {tests!r})
+from made_runs import run
+
+disk = pathlib.Path(os.environ["DISK"])
+shutil.copytree({made!r}, disk / "run")
+shutil.copytree({photos!r}, disk / "photos")
+before = {{path: path.read_bytes() for path in disk.rglob("*") if path.is_file()}}
+filler = disk / "filler"
+subprocess.run(["dd", "if=/dev/zero", f"of={{filler}}", "bs=1k"], stderr=subprocess.DEVNULL)
+statuses = {{}}
+for command in {commands!r}:
+    name, *flags = (each.replace("DISK", str(disk)) for each in command)
+    statuses[name] = run(name, *flags)
+    now = {{path: path.read_bytes() for path in disk.rglob("*") if path.is_file() and path != filler}}
+    now = {{path: data for path, data in now.items() if data or path.name != ".e2wsol.jsonl"}}  # predict's, empty
+    changed = sorted(str(path) for path in now.keys() | before.keys() if now.get(path) != before.get(path))
+    assert not changed, (name, changed)
+print(json.dumps(statuses))
+"""
+COMMANDS = (
+    ("export", "--run_dir=DISK/run", "--output=DISK/exported"),
+    ("convert", "--from=DISK/run", "--to=DISK/out.npz"),
+    ("classify", "--run_dir=DISK/run", "--output=DISK/classes.jsonl"),
+    ("evaluate", "--run_dir=DISK/run", "--samples=4"),
+    ("report", "--run_dir=DISK/run", "--output=DISK/page.html"),
+    ("pseudo_masks", "--run_dir=DISK/run", "--output=DISK/masked"),
+    ("predict", "--model=DISK/run", "--output=DISK/boxes", "--format=voc", "DISK/photos"),
+)
 
 
 @pytest.fixture
@@ -79,3 +114,20 @@ def test_records_on_a_disk_that_fills_up(on_a_disk):
     assert done.returncode == 2
     assert len(errors) == 1 and "No space left on device" in errors[0]
     assert not [path for path in keep.rglob(".tmp-*")] and not (keep / "records" / "dataset.json").exists()
+
+
+def test_other_commands_on_a_full_disk(tiny_run, on_a_disk, tmp_path):
+    """Each ends in one line that names the disk's state, and leaves every file as it was and none of its own."""
+    made = tmp_path / "made"
+    shutil.copytree(tiny_run, made)
+    assert run("evaluate", f"--run_dir={made}", "--samples=2") == 0
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)).save(photos / "0.png")
+    script = tmp_path / "others.py"
+    tests = str(pathlib.Path(__file__).parent)
+    script.write_text(OTHERS.format(tests=tests, made=str(made), photos=str(photos), commands=COMMANDS))
+    done, errors, _ = on_a_disk(f'"$PYTHON" {script}')
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert set(json.loads(done.stdout.splitlines()[-1]).values()) == {2}
+    assert len(errors) == len(COMMANDS) and all("No space left on device" in line for line in errors), errors

@@ -4,22 +4,17 @@ import csv
 import json
 import pathlib
 import shutil
-import sys
 
 import made_runs
 import pytest
 
-from e2wsol import cli, study
+from e2wsol import study
 
 SUITE = "--suite=cub10"
 
 
 def run(*arguments):
-    """Runs `python -m e2wsol.study ARGUMENTS` in this process; returns its exit status."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as caught:
-        patch.setattr(sys, "argv", ["study", *map(str, arguments)])
-        cli.run(study.main, study.StudyOptions)
-    return caught.value.code
+    return made_runs.run("study", *arguments)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from made_runs import TINY, run, train_run
 from PIL import Image
 
-from e2wsol import load
+from e2wsol import config, load
+from e2wsol.study import StudyOptions, make_plan
 
 pytestmark = pytest.mark.slow
 EXAMPLES = int(os.environ.get("E2WSOL_FUZZ_EXAMPLES", "24"))
@@ -25,6 +26,8 @@ HUGE = 200 << 30
 NEWEST = "run/checkpoints/step-00000004"
 RECORDS = ("records/dataset.json", "records/train-00000-of-00003.tfrecord", "records/test-00000-of-00001.tfrecord")
 MODEL = ("run/flags.json", "run/dataset.json", f"{NEWEST}/model.keras")
+
+STUDY = ("--suite=cub10", "--data_dir=records", "--output=study", "--rows=cam", "--seeds=4", "--backbone_weights=none")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +75,11 @@ CASES = (
     Case("classify", ("--run_dir=run", "--output=new.jsonl"), (*MODEL, RECORDS[0], RECORDS[2])),
     Case("pseudo_masks", ("--run_dir=run", "--data_dir=records", "--output=masked"), (*MODEL, *RECORDS[:2])),
     Case("report", ("--run_dir=run",), ("run/result.json", "run/samples.npz", "run/dataset.json")),
+    Case(
+        "study",
+        ("--report_only", *STUDY),
+        ("study/cells/cam-seed4.json", *(f"study/runs/cam-seed4/{name}" for name in ("result.json", "samples.npz"))),
+    ),
     Case(
         "build",
         ("--source=folder", "--input=source", "--output=built", "--workers=1"),
@@ -159,6 +167,7 @@ def world(tmp_path_factory):
             path = pathlib.Path("maps", f"{each['picture']}.npy")
             path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, np.random.default_rng(0).random((8, 8)))
+        finish_study()
         np.savez("start.npz", **{value.path: value.numpy() for value in load("run").model.backbone.weights})
         draw = np.random.default_rng(0)
         for name in ("photos/0", "photos/1", "source/ant/0", "source/ant/1", "source/bee/0", "source/bee/1"):
@@ -167,6 +176,15 @@ def world(tmp_path_factory):
         pathlib.Path("source/boxes.csv").write_text("path,x0,y0,x1,y1\nant/0.png,1,1,9,9\n")
         pathlib.Path("source/contours.json").write_text('{"bee/0.png": [[1, 1], [9, 1], [9, 9]]}')
     return root
+
+
+def finish_study():
+    """Makes the run the only one of a study whose cells are finished."""
+    values, _, _ = config.parse(["study", *STUDY], StudyOptions)
+    plan = make_plan(values, ())
+    shutil.copytree("run", plan.run_dir("cam", 4))
+    for cell in plan.cells():
+        plan.finish(cell, 1.0)
 
 
 def contents(root):
@@ -182,7 +200,7 @@ def contents(root):
     found = {}
     for path in root.rglob("*"):
         name = path.relative_to(root).as_posix()
-        ours = name in written or "checkpoints" in name or "tensorboard" in name
+        ours = name in written or "checkpoints" in name or "tensorboard" in name or path.parent == root / "study"
         if path.is_file() and not ours and path.stat().st_size < HUGE:
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
