@@ -5,15 +5,16 @@ command. A file is listed before it is written, so that a process may be killed 
 is as the list says; labels that somebody corrected by hand are theirs.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
-from e2wsol import files
+from e2wsol import files, folder_lock
 from e2wsol.errors import ArgumentError, UserError
 
 LIST = ".e2wsol.jsonl"
@@ -49,6 +50,13 @@ class OwnedFolder:
         self.path, self._by, self._argument = pathlib.Path(folder), by, argument
         self._entries = {entry.file: entry for entry in _read(self.path / LIST)}
         self._written: set[str] = set()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other processes of the command out of the folder; an ArgumentError where one is in it."""
+        with folder_lock.held(self.path, self._argument, of=self._by):
+            self._entries = {entry.file: entry for entry in _read(self.path / LIST)}
+            yield
 
     def check(self, names: Iterable[str], *, replace: bool = False, known: Collection[str] = ()) -> None:
         """Looks whether files can be written, before any is; call it before the work that makes them.

@@ -24,6 +24,7 @@ WRITERS = {
     "train": ("run_dir", "", ("--data_dir={records}", *TINY)),
     "build": ("output", "", ("--source=synthetic", "--synthetic_train=3")),
     "evaluate": ("run_dir", "evaluate", ()),
+    "export": ("output", "export", ("--run_dir={run}",)),
     "pseudo_masks": ("output", "", ("--run_dir={run}",)),
 }
 

@@ -4,7 +4,6 @@ import functools
 import json
 import os
 import pathlib
-import shutil
 import tempfile
 from collections.abc import Sequence
 from typing import Any
@@ -46,29 +45,26 @@ def write(
       replace: whether an earlier export in the folder may go.
 
     Raises:
-      ArgumentError: the folder holds an earlier export and `replace` is not set, or files that are in the way.
+      ArgumentError: the folder holds an earlier export and `replace` is not set, or files that are in the way; or
+        another process exports into it.
       UserError: Keras does not run on TensorFlow.
     """
     quiet_tensorflow.require("export")
     import tensorflow as tf
 
     folder = OwnedFolder(output, "export")
-    folder.check(_NAMES, replace=replace)
-    module = _exported(model, protocol, resize_filter)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.path))
-    try:
-        tf.saved_model.save(module, str(temporary), signatures={"serving_default": module.predict})
-        files.write_text(temporary / RECORD, json.dumps(record, indent=1) + "\n")
-        made = {path.relative_to(temporary).as_posix(): path for path in temporary.rglob("*") if path.is_file()}
-        folder.check(made, replace=replace)
-        folder.clear()
-        for name in sorted(made, key=lambda name: name == FILE_NAME):  # that by which it is known comes last
-            folder.take(name, made[name])
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if not any(folder.path.iterdir()):
-            folder.path.rmdir()
+    with folder.held():
+        folder.check(_NAMES, replace=replace)
+        module = _exported(model, protocol, resize_filter)
+        with tempfile.TemporaryDirectory(prefix=".tmp-", dir=folder.path) as temporary:
+            tf.saved_model.save(module, temporary, signatures={"serving_default": module.predict})
+            files.write_text(pathlib.Path(temporary, RECORD), json.dumps(record, indent=1) + "\n")
+            paths = [path for path in pathlib.Path(temporary).rglob("*") if path.is_file()]
+            made = {path.relative_to(temporary).as_posix(): path for path in paths}
+            folder.check(made, replace=replace)
+            folder.clear()
+            for name in sorted(made, key=lambda name: name == FILE_NAME):  # that by which it is known comes last
+                folder.take(name, made[name])
 
 
 def _exported(model: Any, protocol: BoxProtocol, resize_filter: str) -> Any:
