@@ -102,6 +102,10 @@ class OwnedFolder:
         if (self.path / LIST).exists():
             files.write_text(self.path / LIST, "".join(map(_line, self._entries.values())))
 
+    def changed(self) -> list[str]:
+        """The command's listed files that are gone, or not as it wrote them."""
+        return [name for name, entry in self._entries.items() if entry.by == self._by and not self._is_unchanged(name)]
+
     def write_bytes(self, name: str, data: bytes) -> None:
         """Writes a file whole or not at all.
 

@@ -128,6 +128,9 @@ class SavedModelPredictor:
             files.open_regular(folder / FILE_NAME).close()
             if os.path.getsize(folder / FILE_NAME) > _MOST_BYTES:
                 raise ValueError(f"{FILE_NAME} is larger than {_MOST_BYTES >> 30} GB")
+            # TensorFlow's reader trusts its files: a changed one can end the process, or change the weights unseen.
+            if changed := [name for name in OwnedFolder(folder, "export").changed() if name != RECORD]:
+                raise ValueError(f"{changed[0]} is not as it was exported")
             self._model = tf.saved_model.load(str(folder))
         self._serve = self._model.signatures.get("serving_default")
         outputs = set(self._serve.structured_outputs) if self._serve else set()

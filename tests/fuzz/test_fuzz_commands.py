@@ -27,6 +27,7 @@ NEWEST = "run/checkpoints/step-00000004"
 RECORDS = ("records/dataset.json", "records/train-00000-of-00003.tfrecord", "records/test-00000-of-00001.tfrecord")
 MODEL = ("run/flags.json", "run/dataset.json", f"{NEWEST}/model.keras")
 
+VARIABLES = "variables/variables.data-00000-of-00001"
 STUDY = ("--suite=cub10", "--data_dir=records", "--output=study", "--rows=cam", "--seeds=4", "--backbone_weights=none")
 
 
@@ -68,7 +69,9 @@ CASES = (
     Case("predict", ("--model=run", "--output=boxes", "photos"), (*MODEL, "run/result.json", "photos/0.png")),
     Case("predict", (f"--model={NEWEST}/model.keras", "--output=boxes", "photos/0.png"), (f"{NEWEST}/model.keras",)),
     Case(
-        "predict", ("--model=exported", "--output=boxes", "photos"), ("exported/saved_model.pb", "exported/e2wsol.json")
+        "predict",
+        ("--model=exported", "--output=boxes", "photos"),
+        tuple(f"exported/{name}" for name in ("saved_model.pb", "e2wsol.json", "variables/variables.index", VARIABLES)),
     ),
     Case("export", ("--run_dir=run", "--output=out"), (*MODEL, "run/result.json")),
     Case("convert", ("--from=run", "--to=out.pth"), MODEL),
