@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A released setting, by the name of its flagfile: trains, evaluates, writes the report.
-#   scripts/run_released.sh dgl_vgg16|dgl_inception_v3|dgl_resnet50|dgl_resnet50_se|mnpo_vgg16|mnpos_vgg16 \
+#   scripts/run_released.sh dgl_vgg16|dgl_inception_v3|dgl_resnet50|dgl_resnet50_se|mnpo_vgg16|mnpos_vgg16|e2net_paper_vgg \
 #     [cub|ilsvrc] [further flags of e2wsol.train]
 # Records come from scripts/prepare_cub.sh or scripts/prepare_imagenet.sh.
 # Start weights of ResNets come from scripts/prepare_weights.sh (resnet50_tensorpack, resnet50_se_tensorpack).
