@@ -3,7 +3,7 @@
 python tests/parity/rounding.py ../shared/parity/public/bas_inception_v3_cub --seeds=1,2,3
 
 A case's float64 numbers were made from an input that had been rounded to float32. So each seed is trained twice, as
-`check.py` trains a case: with its weights, and with the first layer's moved by one part in 2**24 at random. Printed is
+`check.py` trains a case: with its weights, and with the first layer's moved at random by one part in 2**24. Printed is
 the largest difference of a digest, relative to its norm, for gradients and for the changes after 1 and 3 steps. A
 decision of a ReLU, of a pooling or of BAS's rule for equality that flips shows as a jump of some orders of magnitude.
 """
@@ -22,14 +22,14 @@ from e2wsol.config import option
 from e2wsol.errors import UserError
 
 STEPS = 3
-UNIT = 2.0**-24
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Which seeds."""
+    """Which seeds, and how far."""
 
     seeds: tuple[int, ...] = option((1, 2, 3, 4), "seeds of the weights, comma-separated", minimum=0)
+    bits: int = option(24, "the first layer moves by one part in 2 to this power", minimum=1)
 
 
 def main(options, positional):
@@ -40,17 +40,17 @@ def main(options, positional):
     for seed in options.seeds:
         with float64():
             plain = trained(case | {"seed": seed}, arrays)
-            moved = trained(case | {"seed": seed}, arrays, move=np.random.default_rng(seed))
+            moved = trained(case | {"seed": seed}, arrays, np.random.default_rng(seed), 2.0**-options.bits)
         found = {stage: largest_difference(plain[stage], moved[stage]) for stage in plain}
         print(f"seed {seed}: " + ", ".join(f"{stage} {value:.1e}" for stage, value in found.items()), flush=True)
 
 
-def trained(case, arrays, move=None):
-    """{stage: {parameter: its array}} of a training in float64; `move` is a generator that moves the first layer."""
+def trained(case, arrays, draw=None, share=0.0):
+    """{stage: {parameter: its array}} of a training in float64, its first layer moved at random by at most a share."""
     model, variables = bas_cases.build(case)
-    if move:
+    if draw:
         first = model.trainable_variables[0]
-        first.assign(first.numpy() * (1 + UNIT * move.uniform(-1, 1, first.shape)))
+        first.assign(first.numpy() * (1 + share * draw.uniform(-1, 1, first.shape)))
     optimizer = bas_cases._optimizer(case, variables)
     optimizer.build(model.trainable_variables)
     start = {name: variable.numpy() for name, variable in variables.items()}
