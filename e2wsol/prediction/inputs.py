@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,9 +33,14 @@ class PictureFile:
     label: str
     stem: str
 
+    @property
+    def copy(self) -> str:
+        """The label with the picture's suffix: the name of what is made for it by name. Two pictures may share it."""
+        return self.label + pathlib.PurePosixPath(self.name).suffix
+
 
 def find_pictures(
-    arguments: Sequence[str | os.PathLike], *, leave_out: str | os.PathLike | None = None
+    arguments: Sequence[str | os.PathLike], *, leave_out: Collection[str | os.PathLike] = ()
 ) -> tuple[list[PictureFile], tuple[PassedOver, ...]]:
     """The pictures among files and folders, folders searched all the way down in sorted order.
 
@@ -44,7 +49,7 @@ def find_pictures(
 
     Args:
       arguments: paths of files and folders.
-      leave_out: a folder to skip, such as one that outputs go to.
+      leave_out: files, and folders, to skip, such as those of an earlier output.
 
     Returns:
       (list of PictureFile, not empty; the files in the folders that were passed over).
@@ -55,6 +60,7 @@ def find_pictures(
     if not arguments:
         raise UserError("no picture given: name picture files or folders behind the flags")
     found: dict[pathlib.Path, tuple[pathlib.Path, str]] = {}
+    skipped = {_place(path) for path in leave_out}
     passed_over: list[PassedOver] = []
     for argument in arguments:
         path = pathlib.Path(argument)
@@ -63,17 +69,22 @@ def find_pictures(
         inside = picture_files.find(path) if path.is_dir() else FoundFiles((path,), ())
         passed_over += inside.passed_over
         for file in inside.pictures:
+            if not skipped.isdisjoint((place := _place(file), *place.parents)):
+                continue
             name = file.relative_to(path).as_posix() if path.is_dir() else file.name
             found.setdefault(file.resolve(), (file, _printable(name)))
-    if leave_out is not None:
-        root = pathlib.Path(leave_out).resolve()
-        found = {real: entry for real, entry in found.items() if root not in real.parents}
     if not found:
         instead = f" (but {picture_files.summary(passed_over)})" if passed_over else ""
         raise UserError(
             f"{', '.join(map(str, arguments))}: no picture found{instead}; suffixes {', '.join(images.SUFFIXES)} count"
         )
     return _named(list(found.values())), tuple(passed_over)
+
+
+def _place(path: str | os.PathLike) -> pathlib.Path:
+    """Where a file is itself, links to its folder followed, one that it is not."""
+    path = pathlib.Path(path)
+    return path.parent.resolve() / path.name
 
 
 def _printable(text):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2wsol.errors import UserError
-from e2wsol.prediction.formats import FORMATS, AnnotatedImage, Detection
+from e2wsol.prediction.formats import FORMATS, AnnotatedImage, Common, Detection
 from e2wsol.prediction.inputs import PictureFile
 
 NAMES = ("gull", "tern <&>", "auk")
@@ -19,7 +19,7 @@ def prediction(box=(10.0, 20.0, 60.5, 80.0), *, stem="a/x", others=()):
 
 
 def written(name, predictions):
-    return FORMATS[name].files(predictions, NAMES, {"model": "runs/a"})
+    return FORMATS[name].files(predictions, Common(NAMES, {"model": "runs/a"}, "/data/local-files/?d="))
 
 
 def test_json():
@@ -95,11 +95,10 @@ def test_pictures_that_would_share_a_label_file(names, words):
             with pytest.raises(UserError, match=words):
                 FORMATS[name].names(pictures(*names))
         else:
-            document = [FORMATS[name].document] if FORMATS[name].document else []
             labels = [f"{each.rsplit('.', 1)[0]}{suffix}" for each in names]
-            assert FORMATS[name].names(pictures(*names)) == document + labels
+            assert FORMATS[name].names(pictures(*names)) == [*FORMATS[name].documents, *labels]
     for name in ("json", "coco"):
-        assert FORMATS[name].names(pictures(*names)) == [FORMATS[name].document]
+        assert FORMATS[name].names(pictures(*names)) == list(FORMATS[name].documents)
 
 
 @pytest.mark.parametrize("name", ["classes.jpg", "Classes.png"])
