@@ -107,7 +107,7 @@ class Layout:
             )
         if chosen and not with_pictures:
             able = " and ".join(name for name, form in FORMATS.items() if form.picture_folder)
-            raise ArgumentError(chosen, None, f"is set, but {' and '.join(names)} holds no pictures; format={able} do")
+            raise ArgumentError(chosen, None, f"is set, but no format of {', '.join(names)} has pictures; {able} have")
 
     def names(self, pictures: Sequence[PictureFile]) -> list[str]:
         """The names of all files that may be written.
