@@ -154,3 +154,15 @@ def test_datumaro_reads_cvat(predicted, tmp_path):
     (tmp_path / "annotations.xml").symlink_to(folder / "copied" / "cvat" / "annotations.xml")
     (tmp_path / "images").symlink_to(folder / "photos")
     check(read("cvat by datumaro", tmp_path), expected, name_of=without_suffix)
+
+
+ODD_NAMES = ("a: b", "- c", "'d' \"e\"", "#f", "null", "1", "\\n", "\n\t", "\x7f\x85\u2028\ufeff", "鳥\U0001f426")
+LOAD = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load(sys.stdin.buffer)['names'].items())))"
+
+
+@pytest.mark.slow
+def test_names_of_classes_are_a_dict_of_yaml():
+    text = FORMATS["ultralytics"].files([], Common(ODD_NAMES, {}))["data.yaml"]
+    python = environments.python_of("ultralytics", ENVIRONMENTS["ultralytics"], alone=ALONE["ultralytics"])
+    done = subprocess.run([python, "-c", LOAD], input=text.encode(), capture_output=True, check=True)
+    assert [tuple(each) for each in json.loads(done.stdout)] == list(enumerate(ODD_NAMES))

@@ -267,16 +267,6 @@ def test_label_studio():
     assert [each.get("value") for each in labels] == list(NAMES)
 
 
-@pytest.mark.parametrize(
-    "names",
-    [NAMES, ("a: b", "- c", "'d' \"e\"", "#f", "null", "1", "\\n", "\n\t", "\x7f\x85\u2028\ufeff", "\u9ce5\U0001f426")],
-)
-def test_ultralytics_names_are_a_dict_of_yaml(names):
-    yaml = pytest.importorskip("yaml")
-    text = FORMATS["ultralytics"].files([], Common(names, {}))["data.yaml"]
-    assert yaml.safe_load(text) == {"train": "images", "val": "images", "names": dict(enumerate(names))}
-
-
 def test_the_labels_of_yolo_and_ultralytics_are_the_same():
     one = prediction(others=[Detection(0, NAMES[0], 0.2, (0.0, 0.0, 5.0, 5.0))])
     assert written("ultralytics", [one])["labels/a/x.txt"] == written("yolo", [one])["a/x.txt"]

@@ -130,12 +130,15 @@ def test_maps_as_numbers_are_the_maps(photos, tmp_path):
 
 def test_maps_as_pictures_lie_over_their_pictures(photos, tmp_path):
     for found in write(photos, tmp_path / "out", maps="png"):
-        stored = Image.open(tmp_path / "out" / "maps" / f"{found.image.name}.png")
         size = found.image.width, found.image.height
-        assert stored.mode == "L" and stored.size == size == Image.open(photos / found.image.name).size
+        with Image.open(photos / found.image.name) as picture:
+            assert picture.size == size
+        with Image.open(tmp_path / "out" / "maps" / f"{found.image.name}.png") as stored:
+            assert stored.mode == "L" and stored.size == size
+            levels = np.asarray(stored, np.float32)
         expected = Image.fromarray((found.map * 255).astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
         assert min(size) >= 32  # Pillow widens its filter where a picture shrinks
-        np.testing.assert_allclose(np.asarray(stored, np.float32), np.asarray(expected), atol=1.5)
+        np.testing.assert_allclose(levels, np.asarray(expected), atol=1.5)
 
 
 def test_pictures_that_would_share_a_map(tmp_path):
