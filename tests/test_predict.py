@@ -398,3 +398,33 @@ def test_command_exit_statuses(run_folder, tmp_path, capsys):
     command = [sys.executable, "-m", "e2wsol.predict", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=pathlib.Path(__file__).parents[1])
     assert done.returncode == 3 and "y.jpg: not a readable picture" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_main_with_several_formats_maps_and_links(run_folder, tmp_path, capsys):
+    save(tmp_path / "in" / "x y.png", red_box_picture(40, 50, (5, 5, 30, 30)))
+    output = tmp_path / "out"
+    flags = (f"--model={run_folder}", f"--output={output}", "--nooverlays", "--maps=png", tmp_path / "in")
+    assert (
+        run("predict", "--format=ultralytics,labelstudio", "--picture_url=http://host/", "--link_pictures", *flags) == 0
+    )
+    written = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
+    of_ultralytics = {"ultralytics/data.yaml", "ultralytics/labels/x y.txt", "ultralytics/images/x y.png"}
+    others = {"labelstudio/labelstudio.json", "labelstudio/labelstudio.xml", "maps/x y.png.png", ".e2wsol.jsonl"}
+    assert written == of_ultralytics | others
+    (task,) = json.loads((output / "labelstudio" / "labelstudio.json").read_text())
+    assert task["data"]["image"] == "http://host/x%20y.png"
+    for more, words in (
+        (
+            ("--format=fiftyone",),
+            "error: --format=fiftyone: fiftyone has the pictures beside the labels; add copy_pict",
+        ),
+        (("--format=json,xml",), "error: --format=xml: unknown; choose one of json, coco"),
+        (("--format=",), "error: --format=: unknown; choose one of json, coco"),
+        (("--copy_pictures",), "error: --copy_pictures is set, but no format of json has pictures"),
+        (
+            ("--format=fiftyone", "--copy_pictures", "--link_pictures"),
+            "error: --link_pictures is set beside copy_pictures; choose one of them",
+        ),
+    ):
+        assert run("predict", *flags, *more) == 2
+        assert capsys.readouterr().err.splitlines()[-1].startswith(words)
