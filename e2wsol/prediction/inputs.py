@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Collection, Sequence
@@ -60,7 +61,8 @@ def find_pictures(
     if not arguments:
         raise UserError("no picture given: name picture files or folders behind the flags")
     found: dict[pathlib.Path, tuple[pathlib.Path, str]] = {}
-    skipped = {_place(path) for path in leave_out}
+    folder_of = functools.cache(lambda folder: folder.resolve())  # the system is asked once a folder
+    skipped = {folder_of(path.parent) / path.name for path in map(pathlib.Path, leave_out)}
     passed_over: list[PassedOver] = []
     for argument in arguments:
         path = pathlib.Path(argument)
@@ -69,7 +71,8 @@ def find_pictures(
         inside = picture_files.find(path) if path.is_dir() else FoundFiles((path,), ())
         passed_over += inside.passed_over
         for file in inside.pictures:
-            if not skipped.isdisjoint((place := _place(file), *place.parents)):
+            place = folder_of(file.parent) / file.name
+            if not skipped.isdisjoint((place, *place.parents)):
                 continue
             name = file.relative_to(path).as_posix() if path.is_dir() else file.name
             found.setdefault(file.resolve(), (file, _printable(name)))
@@ -79,12 +82,6 @@ def find_pictures(
             f"{', '.join(map(str, arguments))}: no picture found{instead}; suffixes {', '.join(images.SUFFIXES)} count"
         )
     return _named(list(found.values())), tuple(passed_over)
-
-
-def _place(path: str | os.PathLike) -> pathlib.Path:
-    """Where a file is itself, links to its folder followed, one that it is not."""
-    path = pathlib.Path(path)
-    return path.parent.resolve() / path.name
 
 
 def _printable(text):
