@@ -7,6 +7,9 @@ and returns `logits` and `probabilities` (B, C), `map` (B, S, S) in [0, 1] and `
 y0, x1, y1 in pixels of the given pictures. Map and box are those of the most probable class. It
 resizes, normalises and extracts the box inside the graph, and loads without e2wsol. A method that predicts
 no class gives map and box alone.
+
+The signature `image_bytes` takes the bytes of JPEG and PNG files instead, a string (B,), decodes them as predict does
+and turns them upright; it also returns their `image_size` (B, 2), width and height.
 """
 
 import e2wsol.on_tensorflow  # noqa: F401  # isort: skip

@@ -23,12 +23,16 @@ _ELSEWHERE = "move it away, or give another folder"
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
-    """A line of the list: path below the folder, size in bytes, SHA-256, and the command that wrote it."""
+    """A line of the list: path below the folder, size in bytes, SHA-256, and the command that wrote it.
+
+    A symbolic link has what it leads to in place of size and checksum.
+    """
 
     file: str
     bytes: int
     sha256: str
     by: str
+    link: str = ""
 
 
 class OwnedFolder:
@@ -90,6 +94,10 @@ class OwnedFolder:
             if os.path.lexists(self.path / parent) and not (self.path / parent).is_dir():
                 raise self._refusal(f"{parent} is no folder, but files would go into it; {_ELSEWHERE}")
 
+    def earlier_files(self) -> list[pathlib.Path]:
+        """What is there of the command's earlier result."""
+        return [self.path / name for name in self._earlier()]
+
     def clear(self) -> None:
         """Removes the command's earlier result, and folders that are empty then; `check` says whether that may be."""
         earlier = [name for name in self._earlier() if self._is_unchanged(name)]
@@ -126,16 +134,22 @@ class OwnedFolder:
         (self.path / name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(file, self.path / name)
 
+    def link(self, name: str, target: pathlib.Path) -> None:
+        """Makes a symbolic link to a file elsewhere; errors as those of `write_bytes`."""
+        self._note(name, 0, "", link=str(target))
+        (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+        os.symlink(target, self.path / name)
+
     def add(self, name: str) -> None:
         """Lists a file that the command has just written by itself."""
         self._written.add(name)
         self._note(name, (self.path / name).stat().st_size, files.sha256(self.path / name))
 
-    def _note(self, name: str, size: int, checksum: str) -> None:
+    def _note(self, name: str, size: int, checksum: str, link: str = "") -> None:
         if name not in self._written and os.path.lexists(self.path / name):
             raise UserError(f"{self.path / name}: has come into the folder meanwhile; {_ELSEWHERE}")
         self._written.add(name)
-        entry = _Entry(name, size, checksum, self._by)
+        entry = _Entry(name, size, checksum, self._by, link)
         if self._entries.get(name) == entry:
             return
         self._entries[name] = entry
@@ -151,6 +165,8 @@ class OwnedFolder:
 
     def _is_unchanged(self, name: str) -> bool:
         path, entry = self.path / name, self._entries[name]
+        if entry.link:
+            return path.is_symlink() and os.readlink(path) == entry.link
         if path.is_symlink() or not path.is_file() or path.stat().st_size != entry.bytes:
             return False
         return files.sha256(path) == entry.sha256
@@ -185,7 +201,8 @@ def check_file(path: str | os.PathLike, by: str, is_ours: Callable[[bytes], bool
 
 
 def _line(entry: _Entry) -> str:
-    return json.dumps(dataclasses.asdict(entry), ensure_ascii=True) + "\n"
+    values = {name: value for name, value in dataclasses.asdict(entry).items() if name != "link" or value}
+    return json.dumps(values, ensure_ascii=True) + "\n"
 
 
 def _read(path: pathlib.Path) -> list[_Entry]:

@@ -3,12 +3,9 @@
 import e2wsol.quiet_tensorflow  # noqa: F401  # isort: skip
 
 import dataclasses
-import errno
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
-
-import numpy as np
 
 from e2wsol import cli, terminal
 from e2wsol.compute import ComputeOptions
@@ -19,33 +16,23 @@ from e2wsol.localization.protocols import BoxOptions
 from e2wsol.localizers import LocalizerOptions
 from e2wsol.owned_files import OwnedFolder
 from e2wsol.prediction import inputs
-from e2wsol.prediction.formats import FORMATS, AnnotatedImage, Detection, Format
+from e2wsol.prediction.formats import AnnotatedImage, Common, Detection
+from e2wsol.prediction.outputs import OVERLAYS, Found, Layout, OutputOptions, Writer
 from e2wsol.prediction.saved_model import ExportedModel
 from e2wsol.trained_run import load
 from e2wsol.visualize import overlay
 
 EXIT_UNREADABLE = 3
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-_OVERLAYS = "overlays"
 _NAMED = 5
 _OVERLAY_SIDE = 480
-_OVERLAY_QUALITY = 88
 
 
 @dataclasses.dataclass(frozen=True)
 class PredictOptions:
-    """What to predict with, and how to write it."""
+    """What to predict, and with what."""
 
     model: str = option("", "run folder, .keras file, or SavedModel folder of e2wsol.export", aliases=("run_dir",))
-    output: str = option("predictions", "folder that the files go to")
-    replace: bool = option(False, "remove the earlier result of this command in --output first")
-    format: str = option(
-        "json",
-        "json: predictions.json; coco: annotations.json; voc: an XML a picture; yolo: a text a picture and classes.txt",
-        choices=tuple(FORMATS),
-    )
     top_k: int = option(1, "classes to localize for each picture, most probable first", minimum=1)
-    overlays: bool = option(True, "also write overlays/*.jpg: the picture with its box beside its map")
     batch_size: int = option(8, "pictures that go through the network at once", minimum=1, aliases=("batch",))
 
 
@@ -54,6 +41,7 @@ class PredictFlags:
     """All flags of the command."""
 
     prediction: PredictOptions
+    output: OutputOptions
     box: BoxOptions
     localizer: LocalizerOptions
     compute: ComputeOptions
@@ -71,17 +59,16 @@ def main(flags: PredictFlags, arguments: list[str]) -> int:
     Exit status: 0 when all is well; 2 for a wrong flag or path; 3 when a picture could not be read, or a file not
     be written: each is named on standard error and left out, the others are written.
     """
-    options, output = flags.prediction, pathlib.Path(flags.prediction.output)
-    pictures, passed_over = inputs.find_pictures(arguments, leave_out=output / _OVERLAYS)
-    form, folder = FORMATS[options.format], OwnedFolder(output, "predict")
-    overlays = [_overlay_name(file.stem) for file in pictures if options.overlays]
-    folder.check([*form.names(pictures), *overlays], replace=options.replace)
+    options, output = flags.prediction, pathlib.Path(flags.output.output)
+    layout, folder = Layout(flags.output), OwnedFolder(output, "predict")
+    pictures, passed_over = inputs.find_pictures(arguments, leave_out=[output / OVERLAYS, *folder.earlier_files()])
+    folder.check(layout.names(pictures), replace=flags.output.replace)
     predictor = make_predictor(flags)
     about = {"model": options.model, **predictor.about}
     folder.clear()
-    writer = Writer(folder, form, predictor.class_names, about)
+    writer = Writer(folder, layout, Common(predictor.class_names, about, flags.output.picture_url))
     try:
-        for found in predict(predictor, pictures, batch_size=options.batch_size, overlays=options.overlays):
+        for found in predict(predictor, pictures, batch_size=options.batch_size, overlays=flags.output.overlays):
             writer.add(found)
     finally:  # also of a run that ends early, what was found is kept
         writer.finish()
@@ -121,21 +108,6 @@ def make_predictor(flags: PredictFlags) -> Any:
     return run.predictor(**settings)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Found:
-    """What was found in one picture.
-
-    Attributes:
-      image: AnnotatedImage.
-      stem: of the picture's overlay, see inputs.PictureFile.
-      overlay: uint8 RGB (h, w, 3), the picture with its box beside its map; None where none was asked for.
-    """
-
-    image: AnnotatedImage
-    stem: str
-    overlay: np.ndarray | None
-
-
 def predict(
     predictor: Any, pictures: Sequence[inputs.PictureFile], *, batch_size: int = 8, overlays: bool = False
 ) -> Iterator[Found]:
@@ -173,63 +145,7 @@ def _predict_batch(predictor, pictures, overlays, bar):
     localizations = predictor(views, sizes) if readable else []
     for file, small, localization in zip(readable, shown, localizations):
         tile = overlay.of_localization(small, localization, side=_OVERLAY_SIDE) if overlays else None
-        yield Found(_annotated(file, localization), file.stem, tile)
-
-
-class Writer:
-    """Writes what is found as it comes: label files and overlays at once, documents of all pictures at the end.
-
-    Args:
-      folder: where files go, checked and cleared.
-      form: their format.
-      class_names: names in label order.
-      about: what documents say of the model.
-
-    Attributes:
-      images: the AnnotatedImages so far.
-      unwritten: number of files that could not be written; each is named on standard error.
-    """
-
-    def __init__(self, folder: OwnedFolder, form: Format, class_names: Sequence[str], about: dict[str, Any]):
-        self._folder, self._form, self._class_names, self._about = folder, form, class_names, about
-        self._document_is_written = False
-        self.images: list[AnnotatedImage] = []
-        self.unwritten = 0
-
-    def add(self, found: Found) -> None:
-        """Writes one picture's files; an OSError where no more can be written at all."""
-        self.images.append(found.image)
-        if self._form.label_suffix:
-            self._write([found.image])
-        if found.overlay is not None:
-            self._file(_overlay_name(found.stem), images.encode_jpeg(found.overlay, _OVERLAY_QUALITY))
-
-    def finish(self) -> None:
-        """Writes the document, where the format has one."""
-        if not self._form.label_suffix:
-            self._write(self.images)
-        elif not self._document_is_written:
-            self._write([])
-
-    def _write(self, predictions: Sequence[AnnotatedImage]) -> None:
-        for name, text in self._form.files(predictions, self._class_names, self._about).items():
-            if name != self._form.document or not self._document_is_written:
-                self._file(name, text.encode("utf-8"))
-            self._document_is_written |= name == self._form.document
-
-    def _file(self, name: str, data: bytes) -> None:
-        try:
-            self._folder.write_bytes(name, data)
-        except (OSError, UserError) as error:
-            if getattr(error, "errno", None) in _NO_SPACE:
-                raise
-            self.unwritten += 1
-            reason = error if isinstance(error, UserError) else f"{self._folder.path / name}: {error.strerror}"
-            terminal.note(f"not written: {reason}")
-
-
-def _overlay_name(stem: str) -> str:
-    return f"{_OVERLAYS}/{stem}.jpg"
+        yield Found(_annotated(file, localization), file, localization.map, tile)
 
 
 def _annotated(file, found):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from made_runs import run, train_run
+from PIL import Image
 
 from e2wsol import methods
 from e2wsol.backbones import BackboneOptions
@@ -91,6 +92,42 @@ def test_boxes_of_a_process_without_e2wsol_equal_those_of_predict(served, pictur
         np.testing.assert_allclose(served[f"{name}/probabilities"].max(1), scores, rtol=1e-5)
         maps = np.stack([localization.map for localization in expected])
         np.testing.assert_allclose(served[f"{name}/map"], maps, atol=1e-5)
+
+
+def photos(folder):
+    """Picture files of several kinds and sizes; one is stored turned."""
+    rng = np.random.default_rng(0)
+
+    def image(width, height):
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 7, 3), np.uint8))
+        return coarse.resize((width, height), Image.Resampling.BICUBIC)
+
+    turned, exif = image(90, 61), Image.Exif()
+    exif[0x0112] = 6
+    turned.save(folder / "turned.jpg", exif=exif, quality=90)
+    image(300, 203).save(folder / "plain.jpg", quality=75)
+    image(40, 55).convert("L").save(folder / "gray.jpg")
+    image(33, 32).save(folder / "small.png")
+    transparent = image(120, 80).convert("RGBA")
+    transparent.putalpha(Image.linear_gradient("L").resize((120, 80)))
+    transparent.save(folder / "transparent.png")
+    return sorted(folder.iterdir())
+
+
+def test_boxes_from_the_bytes_of_files_equal_those_of_predict(exported, tiny_run, tmp_path):
+    files = photos(tmp_path)
+    serve = tf.saved_model.load(str(exported)).signatures["image_bytes"]
+    found = {
+        key: value.numpy() for key, value in serve(image_bytes=tf.constant([f.read_bytes() for f in files])).items()
+    }
+    expected = load(tiny_run).predict(files)
+    np.testing.assert_array_equal(found["box"], [each.box for each in expected])
+    assert found["image_size"].tolist() == [list(each.image_size) for each in expected]
+    assert found["image_size"][files.index(tmp_path / "turned.jpg")].tolist() == [61, 90]
+    np.testing.assert_array_equal(found["probabilities"].argmax(1), [each.label for each in expected])
+    np.testing.assert_allclose(found["map"], np.stack([each.map for each in expected]), atol=1e-5)
+    one = serve(image_bytes=tf.constant([files[0].read_bytes()]))["box"].numpy()
+    np.testing.assert_array_equal(one, found["box"][:1])
 
 
 def test_outputs(served, pictures):

@@ -182,3 +182,34 @@ def test_a_single_file(tmp_path, kind):
             owned_files.check_file(path, "report", lambda start: start.startswith(b"<ours"))
     else:
         owned_files.check_file(path, "report", lambda start: start.startswith(b"<ours"))
+
+
+@pytest.fixture
+def with_link(tmp_path):
+    """A folder with a link of predict's to a file beside it."""
+    (tmp_path / "x.jpg").write_bytes(b"picture")
+    owned = OwnedFolder(tmp_path / "out", "predict")
+    owned.link("images/x.jpg", tmp_path / "x.jpg")
+    return tmp_path / "out"
+
+
+def test_links_are_ours_and_what_they_lead_to_is_not(with_link):
+    link, target = with_link / "images" / "x.jpg", with_link.parent / "x.jpg"
+    assert link.is_symlink() and link.read_bytes() == b"picture"
+    target.write_bytes(b"changed")
+    assert OwnedFolder(with_link, "predict").earlier_files() == [link]
+    write(with_link, {}, replace=True)
+    assert not link.parent.exists() and target.read_bytes() == b"changed"
+
+
+@pytest.mark.parametrize("other", ["a link", "a file"])
+def test_what_took_the_place_of_a_link_stays(with_link, other):
+    link = with_link / "images" / "x.jpg"
+    link.unlink()
+    if other == "a link":
+        link.symlink_to(with_link.parent / "y.jpg")
+    else:
+        link.write_bytes(b"picture")
+    with pytest.raises(ArgumentError, match=r"images/x\.jpg was changed after predict wrote it"):
+        write(with_link, {}, replace=True)
+    assert os.path.lexists(link)

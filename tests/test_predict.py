@@ -1,4 +1,3 @@
-import dataclasses
 import errno
 import io
 import json
@@ -12,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from made_finder import SIZE, RedFinder, red_box_picture, red_finder, save
 from made_runs import run
 from PIL import Image
 
@@ -21,42 +21,6 @@ from e2wsol.errors import UserError
 from e2wsol.localization import protocols
 from e2wsol.localization.protocols import BoxOptions
 from e2wsol.prediction import inputs, predictors
-
-SIZE = 32
-
-
-class RedFinder:
-    """A method whose map is the picture's red, with class 2 for red pictures and class 0 for others."""
-
-    image_size, num_classes, classifies = SIZE, 3, True
-
-    def __call__(self, pictures, training=False):
-        red = tf.cast(pictures[..., 0], tf.float32)
-        strength = tf.reduce_max(red, axis=(1, 2))
-        return {"logits": tf.stack([tf.fill(tf.shape(strength), 1.0), 0.0 * strength, strength / 50], axis=1)}
-
-    def localize(self, pictures, labels=None):
-        red = tf.cast(pictures[..., 0], tf.float32)
-        logits = self(pictures)["logits"]
-        return logits, red if labels is None else tf.repeat(red[:, None], labels.shape[1], axis=1)
-
-
-def red_box_picture(height, width, box):
-    """Black with a red box."""
-    picture = np.zeros((height, width, 3), np.uint8)
-    x0, y0, x1, y1 = box
-    picture[y0:y1, x0:x1, 0] = 255
-    return picture
-
-
-def save(path, picture, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path, **options)
-
-
-def red_finder(*, protocol="maxboxacc", threshold=0.2, top_k=1):
-    rules = dataclasses.replace(protocols.get(protocol), default_threshold=threshold)
-    return predictors.MethodPredictor(RedFinder(), rules, "abc", top_k=top_k)
 
 
 def localize(picture, **options):
@@ -434,3 +398,33 @@ def test_command_exit_statuses(run_folder, tmp_path, capsys):
     command = [sys.executable, "-m", "e2wsol.predict", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=pathlib.Path(__file__).parents[1])
     assert done.returncode == 3 and "y.jpg: not a readable picture" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_main_with_several_formats_maps_and_links(run_folder, tmp_path, capsys):
+    save(tmp_path / "in" / "x y.png", red_box_picture(40, 50, (5, 5, 30, 30)))
+    output = tmp_path / "out"
+    flags = (f"--model={run_folder}", f"--output={output}", "--nooverlays", "--maps=png", tmp_path / "in")
+    assert (
+        run("predict", "--format=ultralytics,labelstudio", "--picture_url=http://host/", "--link_pictures", *flags) == 0
+    )
+    written = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
+    of_ultralytics = {"ultralytics/data.yaml", "ultralytics/labels/x y.txt", "ultralytics/images/x y.png"}
+    others = {"labelstudio/labelstudio.json", "labelstudio/labelstudio.xml", "maps/x y.png.png", ".e2wsol.jsonl"}
+    assert written == of_ultralytics | others
+    (task,) = json.loads((output / "labelstudio" / "labelstudio.json").read_text())
+    assert task["data"]["image"] == "http://host/x%20y.png"
+    for more, words in (
+        (
+            ("--format=fiftyone",),
+            "error: --format=fiftyone: fiftyone has the pictures beside the labels; add copy_pict",
+        ),
+        (("--format=json,xml",), "error: --format=xml: unknown; choose one of json, coco"),
+        (("--format=",), "error: --format=: unknown; choose one of json, coco"),
+        (("--copy_pictures",), "error: --copy_pictures is set, but no format of json has pictures"),
+        (
+            ("--format=fiftyone", "--copy_pictures", "--link_pictures"),
+            "error: --link_pictures is set beside copy_pictures; choose one of them",
+        ),
+    ):
+        assert run("predict", *flags, *more) == 2
+        assert capsys.readouterr().err.splitlines()[-1].startswith(words)

@@ -136,6 +136,13 @@ def encode_jpeg(pixels: np.ndarray, quality: int) -> bytes:
     return stream.getvalue()
 
 
+def encode_png(pixels: np.ndarray) -> bytes:
+    """(H, W) uint8 gray, or (H, W, 3) RGB, to PNG bytes."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
 def shrink(pixels: np.ndarray, short_side: int) -> np.ndarray:
     """Reduces (H, W, 3) uint8 so that the short side is `short_side`; smaller pictures stay as they are."""
     height, width = pixels.shape[:2]

@@ -2,9 +2,10 @@
 
 import collections
 import dataclasses
+import functools
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,14 @@ class PictureFile:
     label: str
     stem: str
 
+    @property
+    def copy(self) -> str:
+        """The label with the picture's suffix: the name of what is made for it by name. Two pictures may share it."""
+        return self.label + pathlib.PurePosixPath(self.name).suffix
+
 
 def find_pictures(
-    arguments: Sequence[str | os.PathLike], *, leave_out: str | os.PathLike | None = None
+    arguments: Sequence[str | os.PathLike], *, leave_out: Collection[str | os.PathLike] = ()
 ) -> tuple[list[PictureFile], tuple[PassedOver, ...]]:
     """The pictures among files and folders, folders searched all the way down in sorted order.
 
@@ -44,7 +50,7 @@ def find_pictures(
 
     Args:
       arguments: paths of files and folders.
-      leave_out: a folder to skip, such as one that outputs go to.
+      leave_out: files, and folders, to skip, such as those of an earlier output.
 
     Returns:
       (list of PictureFile, not empty; the files in the folders that were passed over).
@@ -55,6 +61,8 @@ def find_pictures(
     if not arguments:
         raise UserError("no picture given: name picture files or folders behind the flags")
     found: dict[pathlib.Path, tuple[pathlib.Path, str]] = {}
+    folder_of = functools.cache(lambda folder: folder.resolve())  # the system is asked once a folder
+    skipped = {folder_of(path.parent) / path.name for path in map(pathlib.Path, leave_out)}
     passed_over: list[PassedOver] = []
     for argument in arguments:
         path = pathlib.Path(argument)
@@ -63,11 +71,11 @@ def find_pictures(
         inside = picture_files.find(path) if path.is_dir() else FoundFiles((path,), ())
         passed_over += inside.passed_over
         for file in inside.pictures:
+            place = folder_of(file.parent) / file.name
+            if not skipped.isdisjoint((place, *place.parents)):
+                continue
             name = file.relative_to(path).as_posix() if path.is_dir() else file.name
             found.setdefault(file.resolve(), (file, _printable(name)))
-    if leave_out is not None:
-        root = pathlib.Path(leave_out).resolve()
-        found = {real: entry for real, entry in found.items() if root not in real.parents}
     if not found:
         instead = f" (but {picture_files.summary(passed_over)})" if passed_over else ""
         raise UserError(

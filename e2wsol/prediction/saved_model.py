@@ -57,7 +57,8 @@ def write(
         folder.check(_NAMES, replace=replace)
         module = _exported(model, protocol, resize_filter)
         with tempfile.TemporaryDirectory(prefix=".tmp-", dir=folder.path) as temporary:
-            tf.saved_model.save(module, temporary, signatures={"serving_default": module.predict})
+            signatures = {"serving_default": module.predict, "image_bytes": module.predict_bytes}
+            tf.saved_model.save(module, temporary, signatures=signatures)
             files.write_text(pathlib.Path(temporary, RECORD), json.dumps(record, indent=1) + "\n")
             paths = [path for path in pathlib.Path(temporary).rglob("*") if path.is_file()]
             made = {path.relative_to(temporary).as_posix(): path for path in paths}
@@ -68,26 +69,41 @@ def write(
 
 
 def _exported(model: Any, protocol: BoxProtocol, resize_filter: str) -> Any:
-    """A method and its box extraction as one graph: a tf.Module with `predict`."""
+    """A method and its box extraction as one graph: a tf.Module with `predict` and `predict_bytes`."""
     import tensorflow as tf
 
-    from e2wsol.data import pipeline
+    from e2wsol.data import encoded_images, pipeline
     from e2wsol.localization.graph import extract_boxes
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")])
-    def predict(images):
-        """uint8 RGB (B, H, W, 3) -> dict of logits, probabilities (of a classifier), map and box (in pixels)."""
-        size = model.image_size
-        logits, maps = model.localize(pipeline.whole_view(images, size, resize_filter))
+    size = model.image_size
+
+    def localized(views, image_sizes):
+        """Of views uint8 (B, S, S, 3) of images of (height, width) int32, (B, 2) or (2,)."""
+        logits, maps = model.localize(views)
         score_maps, boxes = extract_boxes(maps, size=size, threshold=protocol.default_threshold, protocol=protocol)
-        height, width = tf.unstack(tf.cast(tf.shape(images)[1:3], tf.float64))
-        sides = tf.stack([width, height, width, height])
+        sides = tf.cast(tf.gather(image_sizes, [1, 0, 1, 0], axis=-1), tf.float64)
         boxes = tf.clip_by_value(tf.cast(boxes, tf.float64) * sides / size, 0.0, sides)
         classes = {} if logits is None else {"logits": logits, "probabilities": tf.nn.softmax(logits)}
         return {**classes, "map": tf.cast(score_maps, tf.float32), "box": tf.cast(boxes, tf.float32)}
 
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")])
+    def predict(images):
+        """uint8 RGB (B, H, W, 3) -> dict of logits, probabilities (of a classifier), map and box (in pixels)."""
+        return localized(pipeline.whole_view(images, size, resize_filter), tf.shape(images)[1:3])
+
+    def decoded(data):
+        image = encoded_images.decode(data)
+        return pipeline.whole_view(image, size, resize_filter), tf.shape(image)[:2]
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
+    def predict_bytes(image_bytes):
+        """The bytes of JPEG and PNG files (B,) of any sizes -> the same, of the upright pictures, and their sizes."""
+        signature = tf.TensorSpec((size, size, 3), tf.uint8), tf.TensorSpec((2,), tf.int32)
+        views, image_sizes = tf.map_fn(decoded, image_bytes, fn_output_signature=signature)
+        return {**localized(views, image_sizes), "image_size": image_sizes[:, ::-1]}
+
     module = tf.Module()
-    module.model, module.predict = model, predict
+    module.model, module.predict, module.predict_bytes = model, predict, predict_bytes
     return module
 
 

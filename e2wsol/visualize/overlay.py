@@ -57,13 +57,26 @@ def heat_overlay(image: np.ndarray, score_map: np.ndarray, *, opacity: float = 0
     Returns:
       uint8 RGB (H, W, 3).
     """
-    if score_map.dtype != np.uint8:
-        score_map = np.round(np.clip(score_map, 0.0, 1.0) * 255).astype(np.uint8)
     height, width = image.shape[:2]
-    levels = cv2.resize(score_map, (width, height), interpolation=cv2.INTER_LINEAR)
+    levels = gray_levels(score_map, (width, height))
     # OpenCV's tables are BGR.
     colors = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1]
     return cv2.addWeighted(np.ascontiguousarray(colors), opacity, image, 1.0 - opacity, 0.0)
+
+
+def gray_levels(score_map: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """A score map stretched over a picture.
+
+    Args:
+      score_map: (h, w), float in [0, 1] or uint8 in [0, 255].
+      image_size: (width, height) of the picture in pixels.
+
+    Returns:
+      uint8 (H, W), 255 for 1.
+    """
+    if score_map.dtype != np.uint8:
+        score_map = np.round(np.clip(score_map, 0.0, 1.0) * 255).astype(np.uint8)
+    return cv2.resize(score_map, image_size, interpolation=cv2.INTER_LINEAR)
 
 
 def draw_boxes(

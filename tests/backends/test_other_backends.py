@@ -1,18 +1,12 @@
-"""The library under Keras' other backends, in environments of their own where TensorFlow is not installed.
-
-An environment is made once for a list of packages and kept in the folder for temporary files.
-"""
+"""The library under Keras' other backends, in environments of their own where TensorFlow is not installed."""
 
 import ast
-import hashlib
-import os
 import pathlib
 import re
 import shlex
 import subprocess
-import sys
-import tempfile
 
+import environments
 import pytest
 
 HERE = pathlib.Path(__file__).parent
@@ -33,25 +27,12 @@ PACKAGES = {"jax": (*COMMON, "jax"), "torch": (*COMMON, "torch==2.13.0")}
 
 def python_of(backend):
     """The Python of the backend's environment; skips the test where it cannot be made."""
-    key = hashlib.sha256(" ".join((sys.version, *PACKAGES[backend])).encode()).hexdigest()[:12]
-    folder = pathlib.Path(tempfile.gettempdir()) / f"e2wsol-{backend}-{key}"
-    python, finished = folder / "bin" / "python", folder / "finished"
-    if not finished.exists():
-        # The base interpreter: an environment made from an environment would not be its own.
-        base = pathlib.Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
-        subprocess.run([base, "-m", "venv", "--clear", folder], check=True, capture_output=True)
-        installing = [python, "-m", "pip", "install", "-q", *PACKAGES[backend]]
-        done = subprocess.run(installing, capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f"pip cannot install {backend}: {done.stderr.strip().splitlines()[-1]}")
-        finished.touch()
-    return python
+    return environments.python_of(backend, PACKAGES[backend])
 
 
 def environment(backend):
-    """This process's environment variables, without what leads to its own packages."""
-    others = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "VIRTUAL_ENV")}
-    return others | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    """Variables of a process under that backend."""
+    return environments.variables(KERAS_BACKEND=backend, PYTHONPATH=str(ROOT))
 
 
 @pytest.fixture(scope="module")

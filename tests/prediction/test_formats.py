@@ -1,13 +1,16 @@
 import json
 import pathlib
+import urllib.parse
 import xml.etree.ElementTree as ET
 
+import cv2
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from e2wsol.errors import UserError
-from e2wsol.prediction.formats import FORMATS, AnnotatedImage, Detection
+from e2wsol.prediction.formats import FORMATS, AnnotatedImage, Common, Detection
 from e2wsol.prediction.inputs import PictureFile
 
 NAMES = ("gull", "tern <&>", "auk")
@@ -19,7 +22,7 @@ def prediction(box=(10.0, 20.0, 60.5, 80.0), *, stem="a/x", others=()):
 
 
 def written(name, predictions):
-    return FORMATS[name].files(predictions, NAMES, {"model": "runs/a"})
+    return FORMATS[name].files(predictions, Common(NAMES, {"model": "runs/a"}, "/data/local-files/?d="))
 
 
 def test_json():
@@ -95,11 +98,10 @@ def test_pictures_that_would_share_a_label_file(names, words):
             with pytest.raises(UserError, match=words):
                 FORMATS[name].names(pictures(*names))
         else:
-            document = [FORMATS[name].document] if FORMATS[name].document else []
             labels = [f"{each.rsplit('.', 1)[0]}{suffix}" for each in names]
-            assert FORMATS[name].names(pictures(*names)) == document + labels
+            assert FORMATS[name].names(pictures(*names)) == [*FORMATS[name].documents, *labels]
     for name in ("json", "coco"):
-        assert FORMATS[name].names(pictures(*names)) == [FORMATS[name].document]
+        assert FORMATS[name].names(pictures(*names)) == list(FORMATS[name].documents)
 
 
 @pytest.mark.parametrize("name", ["classes.jpg", "Classes.png"])
@@ -162,7 +164,133 @@ def test_boxes_without_area_stay_in_json_only():
     assert written("yolo", [empty])["a/x.txt"] == ""
 
 
+def test_coco_outline_of_an_object():
+    """The area is that of the outline, not of the box; the box stays."""
+    outline = [[(10.0, 20.0), (60.5, 20.0), (60.5, 80.0)], [(0.0, 0.0), (4.0, 0.0), (4.0, 3.0), (0.0, 3.0)]]
+    detection = Detection(1, NAMES[1], 0.75, (10.0, 20.0, 60.5, 80.0), outline)
+    (annotation,) = json.loads(
+        written("coco", [AnnotatedImage("x.jpg", "x.jpg", "x", 200, 100, (detection,))])["annotations.json"]
+    )["annotations"]
+    assert annotation["segmentation"] == [[10, 20, 60.5, 20, 60.5, 80], [0, 0, 4, 0, 4, 3, 0, 3]]
+    areas = [cv2.contourArea(np.array(polygon, np.float32)) for polygon in outline]
+    assert annotation["area"] == sum(areas) == 50.5 * 60 / 2 + 12
+    assert annotation["bbox"] == [10, 20, 50.5, 60]
+
+
 corner = st.floats(0, 1, width=32)
+
+
+def edges_of_centre(values, width, height):
+    x, y, w, h = values
+    return [(x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height]
+
+
+def read_ultralytics(texts, one):
+    rows = [line.split() for line in texts[f"labels/{one.label}.txt"].splitlines()]
+    assert all(len(row) == 5 for row in rows)
+    return [(NAMES[int(row[0])], edges_of_centre(map(float, row[1:]), one.width, one.height)) for row in rows]
+
+
+def read_cvat(texts, one):
+    image = ET.fromstring(texts["annotations.xml"]).find("image")
+    assert (image.get("width"), image.get("height"), image.get("name")) == (str(one.width), str(one.height), one.name)
+    assert all(box.get("source") == "auto" for box in image)
+    return [(box.get("label"), [float(box.get(side)) for side in ("xtl", "ytl", "xbr", "ybr")]) for box in image]
+
+
+def read_label_studio(texts, one):
+    (task,) = json.loads(texts["labelstudio.json"])
+    found = []
+    for result in task["predictions"][0]["result"]:
+        value = result["value"]
+        assert (result["original_width"], result["original_height"]) == (one.width, one.height)
+        x, y, w, h = (value[side] / 100 for side in ("x", "y", "width", "height"))
+        edges = x * one.width, y * one.height, (x + w) * one.width, (y + h) * one.height
+        found.append((value["rectanglelabels"][0], list(edges)))
+    return found
+
+
+def read_fiftyone(texts, one):
+    document = json.loads(texts["labels.json"])
+    assert [image["file_name"] for image in document["images"]] == [one.copy]
+    names = {each["id"]: each["name"] for each in document["categories"]}
+    boxes = [(names[each["category_id"]], each["bbox"]) for each in document["annotations"]]
+    return [(name, [x, y, x + w, y + h]) for name, (x, y, w, h) in boxes]
+
+
+READERS = {
+    "ultralytics": read_ultralytics,
+    "cvat": read_cvat,
+    "labelstudio": read_label_studio,
+    "fiftyone": read_fiftyone,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), corner, corner, corner, corner), min_size=1, max_size=3),
+    st.integers(1, 5000),
+    st.integers(1, 5000),
+)
+def test_tools_get_every_box_with_its_class(name, corners, width, height):
+    detections = []
+    for label, *ends in corners:
+        (x0, x1), (y0, y1) = sorted(ends[:2]), sorted(ends[2:])
+        detections.append(Detection(label, NAMES[label], 0.5, (x0 * width, y0 * height, x1 * width, y1 * height)))
+    one = AnnotatedImage("a/p.jpg", "a/p.jpg", "a/p", width, height, tuple(detections))
+    wanted = [each for each in detections if each.box[2] > each.box[0] and each.box[3] > each.box[1]]
+    found = READERS[name](written(name, [one]), one)
+    assert [each[0] for each in found] == [each.class_name for each in wanted]
+    for (_, box), each in zip(found, wanted, strict=True):
+        assert box == pytest.approx(each.box, abs=2e-3 + 1e-6 * max(width, height))
+
+
+def test_label_studio():
+    odd = AnnotatedImage(
+        "/p/a b/\u00f6+#&%.jpg",
+        "a b/\u00f6+#&%.jpg",
+        "a b/\u00f6+#&%",
+        50,
+        40,
+        (Detection(1, NAMES[1], 0.75, (0, 0, 5, 5)),),
+    )
+    texts = written("labelstudio", [odd])
+    (task,) = json.loads(texts["labelstudio.json"])
+    address = urllib.parse.urlparse(task["data"]["image"])
+    assert address.path == "/data/local-files/" and urllib.parse.parse_qs(address.query) == {"d": [odd.name]}
+    (found,) = task["predictions"]
+    assert (found["model_version"], found["score"], found["result"][0]["score"]) == ("runs/a", 0.75, 0.75)
+    view = ET.fromstring(texts["labelstudio.xml"])
+    image, labels = view.find("Image"), view.find("RectangleLabels")
+    assert image.get("value") == "$image" and labels.get("toName") == image.get("name") == found["result"][0]["to_name"]
+    assert labels.get("name") == found["result"][0]["from_name"]
+    assert [each.get("value") for each in labels] == list(NAMES)
+
+
+def test_the_labels_of_yolo_and_ultralytics_are_the_same():
+    one = prediction(others=[Detection(0, NAMES[0], 0.2, (0.0, 0.0, 5.0, 5.0))])
+    assert written("ultralytics", [one])["labels/a/x.txt"] == written("yolo", [one])["a/x.txt"]
+
+
+@pytest.mark.parametrize(
+    ("form", "names", "words"),
+    [
+        ("fiftyone", ("A.jpg", "a.jpg"), "a pair of pictures would share a copy: A.jpg and a.jpg; rename one of each"),
+        ("ultralytics", ("a.jpg", "a.png"), "share a label file: a.jpg and a.png"),
+        ("ultralytics", ("a.gif", "b.jpg", "c.PPM", "d"), r"passes over .* \.jp2: a\.gif, c\.PPM, d; convert them"),
+    ],
+)
+def test_pictures_that_a_format_cannot_take(form, names, words):
+    with pytest.raises(UserError, match=words):
+        FORMATS[form].names(pictures(*names))
+
+
+def test_names_of_files_with_pictures():
+    given_names = pictures("x/a.jpg", "b.JPEG")
+    assert FORMATS["ultralytics"].names(given_names) == [
+        *("data.yaml", "labels/x/a.txt", "labels/b.txt", "images/x/a.jpg", "images/b.JPEG")
+    ]
+    assert FORMATS["fiftyone"].names(pictures("a.jpg", "a.gif")) == ["labels.json", "data/a.jpg", "data/a.gif"]
 
 
 @given(st.tuples(corner, corner, corner, corner), st.integers(1, 5000), st.integers(1, 5000))

@@ -50,7 +50,7 @@ def test_a_picture_given_twice_is_listed_once(tmp_path):
 
 def test_own_outputs_are_left_out(tmp_path):
     make(tmp_path, "x.jpg", "out/overlays/x.jpg")
-    assert [p.name for p in find_pictures([str(tmp_path)], leave_out=tmp_path / "out" / "overlays")[0]] == ["x.jpg"]
+    assert [p.name for p in find_pictures([str(tmp_path)], leave_out=[tmp_path / "out" / "overlays"])[0]] == ["x.jpg"]
 
 
 def test_what_is_passed_over_is_told(tmp_path):
