@@ -31,9 +31,8 @@ from e2wsol.prediction.predictors import OBJECT, MethodPredictor, Predicting
 from e2wsol.prediction.saved_model import ExportedModel
 from e2wsol.training import checkpoints
 from e2wsol.training.run_folder import RunFolder
+from e2wsol.training.thresholds import GIVEN, PROTOCOL, RUN_FLAG, ThresholdChoice
 
-# What a threshold comes from.
-GIVEN, RUN_FLAG, PROTOCOL = "given", "the run's --threshold", "the protocol"
 _CHOSEN_AT = "0.5"  # IoU threshold at which evaluate's choice is taken
 
 
@@ -119,19 +118,6 @@ def protocol_of(model: Method, box: BoxOptions | None = None, flags: Mapping[str
         threshold = flags.get("threshold", -1.0)
     protocol = protocols.of_logits(protocol) if model.maps_are_logits else protocol
     return protocol if threshold < 0 else dataclasses.replace(protocol, default_threshold=threshold)
-
-
-@dataclasses.dataclass(frozen=True)
-class ThresholdChoice:
-    """The threshold that boxes are made with.
-
-    Attributes:
-      value: in [0, 1], read as the protocol reads it.
-      source: where it comes from: GIVEN, "chosen on split val" (or another) by evaluate, RUN_FLAG or PROTOCOL.
-    """
-
-    value: float
-    source: str
 
 
 class TrainedRun(Predicting):
@@ -262,7 +248,8 @@ class TrainedRun(Predicting):
         if chosen is not None:
             return dataclasses.replace(protocol, default_threshold=chosen.value), chosen
         of_run = not box.protocol and (self.flags or to_mapping(self.model.box)).get("threshold", -1.0) >= 0
-        return protocol, ThresholdChoice(protocol.default_threshold, RUN_FLAG if of_run else PROTOCOL)
+        source = (not self.folder and self.model.threshold_from or RUN_FLAG) if of_run else PROTOCOL
+        return protocol, ThresholdChoice(protocol.default_threshold, source)
 
     @property
     def protocol(self) -> str:
@@ -282,6 +269,9 @@ class TrainedRun(Predicting):
     def _evaluated_threshold(self, protocol: str, localizer: str) -> ThresholdChoice | None:
         if self.folder is None:
             return None
+        if choice := self.folder.thresholds.chosen(protocol, localizer):
+            return choice
+        # Of an evaluation that is older than thresholds.json.
         file = self.folder.path / "localizers" / localizer / "result.json" if localizer else self.folder.result_file
         if not file.is_file():
             return None
@@ -290,10 +280,7 @@ class TrainedRun(Predicting):
             thresholds = result["thresholds"]["validation"]
             if thresholds is None or result["protocol"] != protocol:
                 return None
-            chosen = float(thresholds[_CHOSEN_AT])
-            if not 0 <= chosen <= 1:
-                raise ValueError(f"threshold {chosen}")
-            return ThresholdChoice(chosen, f"chosen on split {result['threshold_split']}")
+            return ThresholdChoice(float(thresholds[_CHOSEN_AT]), f"chosen on split {result['threshold_split']}")
         return None  # never reached: for type checkers, since a context may swallow an error
 
     def records(self, data_dir: str = "", on_bad_record: str = "error") -> Dataset:
@@ -390,15 +377,18 @@ class TrainedRun(Predicting):
           path: the file, ending in .keras.
         """
         protocol, choice = self.chosen_protocol()
-        before = self.model.class_names, self.model.box, self.model.resize_filter
+        kept = ("class_names", "box", "resize_filter", "threshold_from")
+        before = {name: getattr(self.model, name) for name in kept}
         self.model.resize_filter = self.resize_filter
         self.model.class_names = self.class_names if self.model.classifies else None
         self.model.box = BoxOptions(protocol=protocol.name, threshold=choice.value)
+        self.model.threshold_from = choice.source
         try:
             with files.replacing(path) as temporary:
                 model_files.save(self.model, temporary)
         finally:
-            self.model.class_names, self.model.box, self.model.resize_filter = before
+            for name, value in before.items():
+                setattr(self.model, name, value)
 
     def export(
         self,

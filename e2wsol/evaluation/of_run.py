@@ -30,6 +30,7 @@ from e2wsol.localization.protocols import BoxOptions, BoxProtocol
 from e2wsol.localizers import LocalizerOptions
 from e2wsol.owned_files import OwnedFolder
 from e2wsol.training.run_folder import RunFolder, git_commit, versions
+from e2wsol.training.thresholds import ThresholdChoice
 from e2wsol.training.workers import Workers
 from e2wsol.visualize.results import load_result
 from e2wsol.visualize.samples import SampleKeeper
@@ -141,7 +142,20 @@ def evaluate_run(
     box, localizer = box or BoxOptions(), localizer or LocalizerOptions()
     computing, workers = computing or ComputeOptions(), workers or Workers()
     with _alone(run.run_folder.path, "run_dir", workers):
-        return _evaluate(_target_of_run(run, options, box, localizer, computing), options, workers, start)
+        found = _evaluate(_target_of_run(run, options, box, localizer, computing), options, workers, start)
+        _keep_thresholds(run.run_folder, found)
+        return found
+
+
+def _keep_thresholds(folder: RunFolder, found: Sequence[dict[str, Any]]) -> None:
+    """Notes the thresholds that an evaluation chose, so that predicting takes them after later evaluations too."""
+    by_maps = {}
+    for result in found:
+        if thresholds := result["thresholds"]["validation"]:
+            maps = result["method"] if "trained_method" in result and result["method"] != OWN_MAPS else ""
+            by_maps[maps] = ThresholdChoice(thresholds["0.5"], f"chosen on split {result['threshold_split']}")
+    if by_maps:
+        folder.thresholds.add(found[0]["protocol"], by_maps)
 
 
 def _target_of_run(
