@@ -14,12 +14,13 @@ from e2wsol import cli, terminal
 from e2wsol.compute import ComputeOptions
 from e2wsol.config import option
 from e2wsol.data import images, picture_files
-from e2wsol.errors import UserError
+from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization.protocols import BoxOptions
 from e2wsol.localizers import LocalizerOptions
 from e2wsol.owned_files import OwnedFolder
 from e2wsol.prediction import inputs
 from e2wsol.prediction.formats import FORMATS, AnnotatedImage, Detection, Format
+from e2wsol.prediction.known_labels import known_labels
 from e2wsol.prediction.saved_model import ExportedModel
 from e2wsol.trained_run import load
 from e2wsol.visualize import overlay
@@ -44,6 +45,11 @@ class PredictOptions:
         "json: predictions.json; coco: annotations.json; voc: an XML a picture; yolo: a text a picture and classes.txt",
         choices=tuple(FORMATS),
     )
+    labels: str = option(
+        "",
+        "class and map of the label that is known: folder for the name of the folder a picture lies in, or a .csv with "
+        "columns path and class; empty for the most probable class",
+    )
     top_k: int = option(1, "classes to localize for each picture, most probable first", minimum=1)
     overlays: bool = option(True, "also write overlays/*.jpg: the picture with its box beside its map")
     batch_size: int = option(8, "pictures that go through the network at once", minimum=1, aliases=("batch",))
@@ -63,7 +69,8 @@ def main(flags: PredictFlags, arguments: list[str]) -> int:
     """Finds the object in pictures: python -m e2wsol.predict --model=RUN_FOLDER --output=DIR PICTURES_OR_FOLDERS.
 
     The threshold is the one that e2wsol.evaluate chose for the run, where it was evaluated; --threshold sets another.
-    --localizer=dgl --layer=conv5_1 looks for the object through another localizer than the method's own.
+    --labels=folder, or --labels=FILE.csv, says what is in each picture: its map makes the box, its probability is the
+    score. --localizer=dgl --layer=conv5_1 looks for the object through another localizer than the method's own.
 
     An earlier result in DIR is replaced with --replace alone, and files that this command did not write, or that were
     changed since, stay: labels corrected by hand are not lost.
@@ -77,11 +84,13 @@ def main(flags: PredictFlags, arguments: list[str]) -> int:
     overlays = [_overlay_name(file.stem) for file in pictures if options.overlays]
     folder.check([*form.names(pictures), *overlays], replace=options.replace)
     predictor = make_predictor(flags)
-    about = {"model": options.model, **predictor.about}
+    labels = _labels(options, pictures, predictor)
+    about = {"model": options.model, **predictor.about, **({"labels": options.labels} if options.labels else {})}
     folder.clear()
     writer = Writer(folder, form, predictor.class_names, about)
     try:
-        for found in predict(predictor, pictures, batch_size=options.batch_size, overlays=options.overlays):
+        settings = {"batch_size": options.batch_size, "overlays": options.overlays, "labels": labels}
+        for found in predict(predictor, pictures, **settings):
             writer.add(found)
     finally:  # also of a run that ends early, what was found is kept
         writer.finish()
@@ -96,6 +105,14 @@ def main(flags: PredictFlags, arguments: list[str]) -> int:
     if "threshold" in predictor.about:
         terminal.say("threshold {threshold:g} ({threshold_from}), protocol {protocol}".format(**predictor.about))
     return EXIT_UNREADABLE if unreadable or writer.unwritten else 0
+
+
+def _labels(options: PredictOptions, pictures: Sequence[inputs.PictureFile], predictor: Any) -> list[int] | None:
+    if not options.labels:
+        return None
+    if options.top_k > 1:
+        raise ArgumentError("top_k", options.top_k, "with labels there is one class a picture")
+    return known_labels(options.labels, pictures, predictor.class_names)
 
 
 def make_predictor(flags: PredictFlags) -> Any:
@@ -137,7 +154,12 @@ class Found:
 
 
 def predict(
-    predictor: Any, pictures: Sequence[inputs.PictureFile], *, batch_size: int = 8, overlays: bool = False
+    predictor: Any,
+    pictures: Sequence[inputs.PictureFile],
+    *,
+    batch_size: int = 8,
+    overlays: bool = False,
+    labels: Sequence[int] | None = None,
 ) -> Iterator[Found]:
     """Localizes the object of every picture; those that cannot be read are named on standard error.
 
@@ -146,6 +168,7 @@ def predict(
       pictures: list of inputs.PictureFile.
       batch_size: pictures per call of the predictor.
       overlays: whether to draw overlays.
+      labels: the class to localize in each picture; None for the most probable ones.
 
     Yields:
       Found, in the order of `pictures` without the unreadable ones.
@@ -153,24 +176,28 @@ def predict(
     with terminal.ProgressBar(len(pictures), "predict", "picture") as bar:
         for start in range(0, len(pictures), batch_size):
             chunk = pictures[start : start + batch_size]
-            yield from _predict_batch(predictor, chunk, overlays, bar)
+            wanted = None if labels is None else labels[start : start + batch_size]
+            yield from _predict_batch(predictor, chunk, wanted, overlays)
             bar.update(len(chunk))
 
 
-def _predict_batch(predictor, pictures, overlays, bar):
+def _predict_batch(predictor, pictures, labels, overlays):
     readable, views, sizes, shown = [], [], [], []
-    for file in pictures:
+    wanted = None if labels is None else []
+    for index, file in enumerate(pictures):
         try:
             pixels, _ = images.decode(picture_files.read(file.path), file.path)
         except UserError as error:
             terminal.note(f"skipped: {error}")
             continue
         readable.append(file)
+        if wanted is not None:
+            wanted.append(labels[index])
         views.append(predictor.prepare(pixels))
         sizes.append((pixels.shape[1], pixels.shape[0]))
         # Full pictures of a whole batch would fill the memory.
         shown.append(images.shrink(pixels, _OVERLAY_SIDE) if overlays else None)
-    localizations = predictor(views, sizes) if readable else []
+    localizations = predictor(views, sizes, wanted) if readable else []
     for file, small, localization in zip(readable, shown, localizations):
         tile = overlay.of_localization(small, localization, side=_OVERLAY_SIDE) if overlays else None
         yield Found(_annotated(file, localization), file.stem, tile)

@@ -248,7 +248,7 @@ class TrainedRun(Predicting):
         if chosen is not None:
             return dataclasses.replace(protocol, default_threshold=chosen.value), chosen
         of_run = not box.protocol and (self.flags or to_mapping(self.model.box)).get("threshold", -1.0) >= 0
-        source = (not self.folder and self.model.threshold_from or RUN_FLAG) if of_run else PROTOCOL
+        source = ((not self.folder and self.model.threshold_from) or RUN_FLAG) if of_run else PROTOCOL
         return protocol, ThresholdChoice(protocol.default_threshold, source)
 
     @property

@@ -309,6 +309,27 @@ def test_main_writes_the_format(run_folder, tmp_path, name, expected):
     assert written == expected | {"overlays/x.jpg", "overlays/sub/x.jpg", ".e2wsol.jsonl"}
 
 
+def test_known_labels(run_folder, tmp_path, capsys):
+    """Class, probability and box are those that the API gives for the label, also behind a picture that is left out."""
+    for index, name in enumerate(("auk", "gull", "tern")):
+        save(tmp_path / name / "a.png", np.random.default_rng(index).integers(0, 255, (40, 60, 3), dtype=np.uint8))
+    (tmp_path / "auk" / "a.png").write_bytes(b"no picture")
+    flags = f"--model={run_folder}", f"--output={tmp_path / 'out'}", "--replace", "--nooverlays", "--labels=folder"
+    assert run("predict", *flags, tmp_path / "auk", tmp_path / "gull", tmp_path / "tern") == predict.EXIT_UNREADABLE
+    document = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert document["labels"] == "folder" and [each["class_name"] for each in document["pictures"]] == ["gull", "tern"]
+    files = [tmp_path / name / "a.png" for name in ("gull", "tern")]
+    expected = trained_run.load(run_folder).predict(files, ["gull", "tern"])
+    for entry, found in zip(document["pictures"], expected, strict=True):
+        assert (entry["class"], entry["score"]) == (found.label, round(found.score, 6))
+        assert entry["box"] == [round(value, 3) for value in found.box]
+    assert run("predict", *flags, "--top_k=2", *files) == 2
+    assert "--top_k=2: with labels there is one class a picture" in capsys.readouterr().err
+    (tmp_path / "labels.csv").write_text("file,class\ngull/a.png,crow\ntern/a.png,tern\n")
+    assert run("predict", *flags, f"--labels={tmp_path / 'labels.csv'}", *files) == 2
+    assert "labels.csv: no class of the model: crow (" in capsys.readouterr().err
+
+
 def test_main_with_another_protocol(run_folder, tmp_path):
     save(tmp_path / "in" / "x.png", red_box_picture(40, 50, (5, 5, 30, 30)))
     flags = f"--model={run_folder}", f"--output={tmp_path / 'out'}", "--protocol=bas", "--threshold=0.4"

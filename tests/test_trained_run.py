@@ -247,7 +247,9 @@ def test_every_choice_of_evaluate_counts_whatever_was_evaluated_last(tiny_record
     assert (served.threshold, served.threshold_from) == (loaded.threshold, loaded.threshold_from)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"maxboxacc": {"": {"threshold": 2, "source": "x"}}}', '{"maxboxacc": 1}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"maxboxacc": {"": {"threshold": 2, "source": "x"}}}', '{"maxboxacc": 1}']
+)
 def test_damaged_thresholds_are_named(tmp_path, text):
     thresholds = RunFolder(tmp_path).thresholds
     thresholds.file.write_text(text)
