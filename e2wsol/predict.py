@@ -16,6 +16,7 @@ from e2wsol.config import option
 from e2wsol.data import images, picture_files
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization.protocols import BoxOptions
+from e2wsol.localization.refine import RefineOptions
 from e2wsol.localizers import LocalizerOptions
 from e2wsol.owned_files import OwnedFolder
 from e2wsol.prediction import inputs
@@ -61,6 +62,7 @@ class PredictFlags:
 
     prediction: PredictOptions
     box: BoxOptions
+    refine: RefineOptions
     localizer: LocalizerOptions
     compute: ComputeOptions
 
@@ -69,6 +71,7 @@ def main(flags: PredictFlags, arguments: list[str]) -> int:
     """Finds the object in pictures: python -m e2wsol.predict --model=RUN_FOLDER --output=DIR PICTURES_OR_FOLDERS.
 
     The threshold is the one that e2wsol.evaluate chose for the run, where it was evaluated; --threshold sets another.
+    --refine=auto lets the picture's colours move the box where that is likely to help (docs/refinement.md).
     --labels=folder, or --labels=FILE.csv, says what is in each picture: its map makes the box, its probability is the
     score. --localizer=dgl --layer=conv5_1 looks for the object through another localizer than the method's own.
 
@@ -130,6 +133,7 @@ def make_predictor(flags: PredictFlags) -> Any:
         "threshold": flags.box.threshold,
         "top_k": flags.prediction.top_k,
         "localizer": flags.localizer,
+        "refine": flags.refine.refine,
         "jit": flags.compute.jit,
     }
     if isinstance(run, ExportedModel):
@@ -260,9 +264,12 @@ def _overlay_name(stem: str) -> str:
 
 
 def _annotated(file, found):
+    qualities = [None] * len(found.boxes) if found.qualities is None else found.qualities.tolist()
     detections = tuple(
-        Detection(int(label), name, float(score), tuple(map(float, box)))
-        for label, name, score, box in zip(found.labels, found.class_names, found.scores, found.boxes)
+        Detection(int(label), name, float(score), tuple(map(float, box)), outline, quality)
+        for label, name, score, box, outline, quality in zip(
+            found.labels, found.class_names, found.scores, found.boxes, found.outlines, qualities
+        )
     )
     return AnnotatedImage(file.path.as_posix(), file.name, file.label, *found.image_size, detections, found.is_flat)
 

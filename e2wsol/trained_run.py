@@ -24,6 +24,7 @@ from e2wsol.data.views import PipelineOptions
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization import protocols
 from e2wsol.localization.protocols import BoxOptions, BoxProtocol
+from e2wsol.localization.refine import RefineOptions
 from e2wsol.localizers import Localizer, LocalizerOptions
 from e2wsol.methods import Method
 from e2wsol.prediction import saved_model
@@ -334,6 +335,7 @@ class TrainedRun(Predicting):
         threshold: float = -1.0,
         jit: bool = False,
         localizer: LocalizerOptions | str | Iterable[str] = (),
+        refine: str = "none",
         **localizer_settings: Any,
     ) -> MethodPredictor:
         """A predictor of single batches.
@@ -343,6 +345,7 @@ class TrainedRun(Predicting):
           protocol: box protocol; empty for the run's.
           threshold: in [0, 1]; -1 for the run's, see `chosen_protocol`.
           jit: whether XLA compiles the network.
+          refine: how the image's colours move boxes: "none", "grabcut" or "auto", see RefineOptions.
           localizer: a localizer, such as "gradcam", in place of the method's own maps.
           localizer_settings: its further settings, the fields of LocalizerOptions, such as layer="conv5_3".
 
@@ -361,11 +364,22 @@ class TrainedRun(Predicting):
         rules, choice = self.chosen_protocol(
             BoxOptions(protocol=protocol, threshold=threshold), model.names[0] if options.localizer else ""
         )
-        about = {"protocol": rules.name, "threshold": choice.value, "threshold_from": choice.source}
-        key = (options, rules, top_k, jit)  # graphs are made once, however often `predict` is called
+        about: dict[str, Any] = {
+            "protocol": rules.name,
+            "threshold": choice.value,
+            "threshold_from": choice.source,
+        }
+        about |= {} if refine == "none" else {"refine": refine}
+        key = (options, rules, top_k, jit, refine)  # graphs are made once, however often `predict` is called
         if key not in self._predictors:
             self._predictors[key] = MethodPredictor(
-                model, rules, self.class_names, top_k=top_k, jit=jit, resize_filter=self.resize_filter
+                model,
+                rules,
+                self.class_names,
+                top_k=top_k,
+                jit=jit,
+                resize_filter=self.resize_filter,
+                refined=refine,
             )
         self._predictors[key].about = about
         return self._predictors[key]
@@ -434,7 +448,7 @@ class TrainedRun(Predicting):
         return folder
 
     def evaluate(
-        self, data_dir: str = "", *, protocol: str = "", threshold: float = -1.0, **settings: Any
+        self, data_dir: str = "", *, protocol: str = "", threshold: float = -1.0, refine: str = "none", **settings: Any
     ) -> dict[str, Any]:
         """Scores the run's boxes on annotated records, as `python -m e2wsol.evaluate` does.
 
@@ -442,6 +456,7 @@ class TrainedRun(Predicting):
           data_dir: folder of records; empty for those of the training.
           protocol: box protocol; empty for the run's.
           threshold: in [0, 1]; -1 for the run's or the protocol's, which result.json calls the protocol's.
+          refine: "grabcut" or "auto" scores boxes that colours move too, in rows of their own.
           settings: further options of e2wsol.evaluate by their names, such as split="test".
 
         Returns:
@@ -452,4 +467,5 @@ class TrainedRun(Predicting):
 
         options = from_arguments(EvaluateOptions, {"data_dir": data_dir, **settings})
         box = from_arguments(BoxOptions, {"protocol": protocol, "threshold": threshold})
-        return evaluate_run(self, options, box, computing=self._computing)[0]
+        refining = from_arguments(RefineOptions, {"refine": refine})
+        return evaluate_run(self, options, box, computing=self._computing, refining=refining)[0]

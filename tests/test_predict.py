@@ -18,7 +18,7 @@ from PIL import Image
 from e2wsol import backbones, files, methods, predict, trained_run
 from e2wsol.data import images
 from e2wsol.errors import UserError
-from e2wsol.localization import protocols
+from e2wsol.localization import protocols, refine
 from e2wsol.localization.protocols import BoxOptions
 from e2wsol.prediction import inputs, predictors
 
@@ -307,6 +307,43 @@ def test_main_writes_the_format(run_folder, tmp_path, name, expected):
     assert run("predict", f"--model={run_folder}", f"--output={output}", f"--format={name}", tmp_path / "in") == 0
     written = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
     assert written == expected | {"overlays/x.jpg", "overlays/sub/x.jpg", ".e2wsol.jsonl"}
+
+
+@pytest.mark.parametrize("mode", [refine.AUTO])
+def test_refinement_is_written(run_folder, tmp_path, capsys, mode):
+    """The command writes the boxes and qualities of the API, whatever else is in the batch."""
+    files = [tmp_path / f"{index}.png" for index in range(3)]
+    for index, file in enumerate(files):
+        save(file, np.random.default_rng(index).integers(0, 255, (40, 60 + index, 3), dtype=np.uint8))
+    flags = f"--model={run_folder}", f"--output={tmp_path / 'out'}", "--nooverlays", f"--refine={mode}"
+    assert run("predict", *flags, *files) == 0
+    document = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert document.get("refine", "none") == mode
+    model = trained_run.load(run_folder)
+    for entry, file in zip(document["pictures"], files, strict=True):
+        found = model.predict(file, refine=mode)
+        assert entry["box"] == [round(value, 3) for value in found.box]
+        assert entry["quality"] == round(found.quality, 4) and 0 <= found.quality <= 1
+        assert (found.masks[0] is None) == (found.outlines[0] is None)
+        width, height = found.image_size
+        assert 0 <= found.box[0] <= found.box[2] <= width and 0 <= found.box[1] <= found.box[3] <= height
+    with pytest.raises(UserError, match=r"refine=watershed: unknown; choose one of auto, grabcut, none"):
+        model.predict(files[0], refine="watershed")
+
+
+def test_refinement_moves_the_box_to_the_object():
+    """The map marks a part, red, of an object that is red and brown; its box comes back in the picture's pixels."""
+    picture = np.random.default_rng(0).integers(90, 110, (64, 128, 3)).astype(np.uint8)
+    picture[16:48, 24:96] = picture[16:48, 24:96] // 10 + np.array((150, 0, 0), np.uint8)
+    picture[24:40, 40:72, 0] = 250
+    rules = dataclasses.replace(protocols.get("maxboxacc"), default_threshold=0.6)
+    plain, cut = (predictors.MethodPredictor(RedFinder(), rules, "abc", refined=mode) for mode in ("none", "grabcut"))
+    before, after = (each([each.prepare(picture)], [(128, 64)])[0] for each in (plain, cut))
+    assert np.abs(np.subtract(before.box, (40, 24, 72, 40))).max() <= 4
+    assert np.abs(np.subtract(after.box, (24, 16, 96, 48))).max() <= 8
+    assert before.map.tolist() == after.map.tolist() and before.masks == (None,)
+    [polygon] = after.outlines[0]
+    assert (*np.min(polygon, axis=0), *np.max(polygon, axis=0)) == pytest.approx(after.box, abs=1e-3)
 
 
 def test_known_labels(run_folder, tmp_path, capsys):

@@ -31,12 +31,16 @@ class Detection:
       class_name: the class's name, or its index as text.
       score: softmax probability of the class.
       box: x0, y0, x1, y1 in pixels of the picture, right and bottom edges exclusive.
+      outline: the object's outline as polygons of (x, y) in pixels of the picture; None where none is known.
+      quality: in [0, 1], an estimate of the box's IoU with the object; None where there is none.
     """
 
     label: int
     class_name: str
     score: float
     box: tuple
+    outline: Sequence | None = None
+    quality: float | None = None
 
     @property
     def has_area(self) -> bool:
@@ -93,6 +97,7 @@ def _json_detection(detection):
         "class_name": detection.class_name,
         "score": round(detection.score, 6),
         "box": _rounded(detection.box),
+        **({} if detection.quality is None else {"quality": round(detection.quality, 4)}),
     }
 
 
