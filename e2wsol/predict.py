@@ -92,7 +92,7 @@ def main(flags: PredictFlags, arguments: list[str]) -> int:
     folder.clear()
     writer = Writer(folder, form, predictor.class_names, about)
     try:
-        settings = {"batch_size": options.batch_size, "overlays": options.overlays, "labels": labels}
+        settings: dict[str, Any] = {"batch_size": options.batch_size, "overlays": options.overlays, "labels": labels}
         for found in predict(predictor, pictures, **settings):
             writer.add(found)
     finally:  # also of a run that ends early, what was found is kept

@@ -26,7 +26,8 @@ class RefinedKeeper:
     """
 
     def __init__(self, maps: str, mode: str, threshold: float):
-        self.name, self.scorer = f"{maps}, refined ({mode})", None
+        self.name = f"{maps}, refined ({mode})"
+        self.scorer: LocalizationScorer | None = None
         self._maps, self._mode, self._threshold = maps, mode, threshold
 
     def skip(self, pictures: int) -> None:
