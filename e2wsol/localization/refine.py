@@ -307,7 +307,7 @@ def refine(view: np.ndarray, score_map: np.ndarray, protocol: BoxProtocol, mode:
     Example:
       >>> from e2wsol.localization import protocols
       >>> view, score_map = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64))
-      >>> view[16:48, 8:40], score_map[20:36, 12:30] = (200, 40, 40), 1
+      >>> view[16:48, 8:40], score_map[18:46, 10:38] = (200, 40, 40), 1
       >>> found = refine(view, score_map, protocols.get("bas"), "grabcut")
       >>> (found.box * 64).tolist()
       [8.0, 16.0, 40.0, 48.0]
