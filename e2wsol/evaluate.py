@@ -15,6 +15,8 @@ layers of --layer, all in one pass; results go to localizers/LOCALIZER/LAYER in 
 A map is DIR/<picture id>.npy, (--map_size, --map_size) in [0, 1], as the wsolevaluation benchmark stores them;
 --map_values=raw takes any size and range.
 
+--refine=auto, or grabcut, scores the boxes that colours move (docs/refinement.md) in rows of their own.
+
 --predictions=FILE gives every picture's classes, as python -m e2wsol.classify writes them: Top-1 and Top-5 Loc of maps
 and of methods that predict no class, or those of a method with another network's classes.
 
@@ -33,8 +35,10 @@ from e2wsol.compute import ComputeOptions
 from e2wsol.config import option
 from e2wsol.errors import UserError
 from e2wsol.evaluation.maps import OWN_MAPS
-from e2wsol.evaluation.of_run import EvaluateOptions, StoredMapOptions, evaluate_maps, evaluate_run
+from e2wsol.evaluation.of_run import CLASSIFICATION, EvaluateOptions, StoredMapOptions, evaluate_maps, evaluate_run
+from e2wsol.localization import refine
 from e2wsol.localization.protocols import BoxOptions
+from e2wsol.localization.refine import RefineOptions
 from e2wsol.localizers import LocalizerOptions
 from e2wsol.trained_run import TrainedRun
 from e2wsol.training import strategies
@@ -59,6 +63,7 @@ class EvaluateFlags:
     stored: StoredMapOptions
     evaluation: EvaluateOptions
     box: BoxOptions
+    refine: RefineOptions
     localizer: LocalizerOptions
     compute: ComputeOptions
     shards: strategies.ShardOptions
@@ -79,6 +84,8 @@ def main(flags: EvaluateFlags, positional: list[str]) -> None:
 def _maps(flags, workers):
     if flags.localizer.localizer:
         raise UserError(f"--localizer={','.join(flags.localizer.localizer)}: --maps has no network to look into")
+    if flags.refine.refine != refine.NONE:
+        raise UserError(f"--refine={flags.refine.refine}: --maps has no network's view of the pictures to look at")
     for result in evaluate_maps(flags.stored, flags.evaluation, flags.box, flags.run.run_dir, workers):
         terminal.say(*score_table(result).split("\n"))
         terminal.say(f"wrote {RunFolder(flags.run.run_dir or flags.stored.maps).result_file}")
@@ -90,8 +97,11 @@ def _run(flags, workers):
     run = TrainedRun.in_folder(flags.run.run_dir, checkpoint=flags.run.checkpoint, computing=flags.compute)
     if workers.chief and (part := run.run_folder.unfinished()):
         terminal.say(f"note: {run.run_folder.path} has trained {part}")
-    found = evaluate_run(run, flags.evaluation, flags.box, flags.localizer, flags.compute, workers)
+    found = evaluate_run(run, flags.evaluation, flags.box, flags.localizer, flags.compute, workers, flags.refine)
     if not found:
+        return
+    if not found[-1]["scores"]:
+        _say_classes(found, run.run_folder)
         return
     if not flags.localizer.localizer:
         terminal.say(*score_table(found[0]).split("\n"))
@@ -102,6 +112,25 @@ def _run(flags, workers):
     write_tables(folder, rows, by_name[OWN_MAPS])
     terminal.say(*layer_table(rows, by_name[OWN_MAPS]).split("\n"))
     terminal.say(f"wrote {len(found) - 1} results under {folder}")
+
+
+def _say_classes(found: list, folder: RunFolder) -> None:
+    """What could be said of records without any box, and how to go on."""
+    data, classes = found[-1]["dataset"], found[-1]["classification"]
+    terminal.say("the records have no box: no localization is scored")
+    if classes["top1"] is not None:
+        five = f", among the first five of {classes['top5']:.1%}" if data["classes"] > 5 else ""
+        terminal.say(
+            f"split {data['split']}: the class of {classes['top1']:.1%} of {data['pictures']} pictures is right{five}"
+        )
+    for result in found:
+        threshold, split = result["thresholds"]["agreement"], result["threshold_split"]
+        if threshold is not None:
+            terminal.say(f"{result['method']}: threshold {threshold:g}, by agreement with colours on split {split}")
+    terminal.say(f"wrote {folder.path / CLASSIFICATION}")
+    terminal.say(
+        "predict takes this threshold; records with boxes of some pictures (boxes.csv) let evaluate choose and score"
+    )
 
 
 def write_tables(folder: pathlib.Path, rows: list, result: dict) -> None:

@@ -24,6 +24,7 @@ from e2wsol.data.views import PipelineOptions
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.localization import protocols
 from e2wsol.localization.protocols import BoxOptions, BoxProtocol
+from e2wsol.localization.refine import RefineOptions
 from e2wsol.localizers import Localizer, LocalizerOptions
 from e2wsol.methods import Method
 from e2wsol.prediction import saved_model
@@ -31,9 +32,8 @@ from e2wsol.prediction.predictors import OBJECT, MethodPredictor, Predicting
 from e2wsol.prediction.saved_model import ExportedModel
 from e2wsol.training import checkpoints
 from e2wsol.training.run_folder import RunFolder
+from e2wsol.training.thresholds import GIVEN, PROTOCOL, RUN_FLAG, ThresholdChoice
 
-# What a threshold comes from.
-GIVEN, RUN_FLAG, PROTOCOL = "given", "the run's --threshold", "the protocol"
 _CHOSEN_AT = "0.5"  # IoU threshold at which evaluate's choice is taken
 
 
@@ -119,19 +119,6 @@ def protocol_of(model: Method, box: BoxOptions | None = None, flags: Mapping[str
         threshold = flags.get("threshold", -1.0)
     protocol = protocols.of_logits(protocol) if model.maps_are_logits else protocol
     return protocol if threshold < 0 else dataclasses.replace(protocol, default_threshold=threshold)
-
-
-@dataclasses.dataclass(frozen=True)
-class ThresholdChoice:
-    """The threshold that boxes are made with.
-
-    Attributes:
-      value: in [0, 1], read as the protocol reads it.
-      source: where it comes from: GIVEN, "chosen on split val" (or another) by evaluate, RUN_FLAG or PROTOCOL.
-    """
-
-    value: float
-    source: str
 
 
 class TrainedRun(Predicting):
@@ -262,7 +249,8 @@ class TrainedRun(Predicting):
         if chosen is not None:
             return dataclasses.replace(protocol, default_threshold=chosen.value), chosen
         of_run = not box.protocol and (self.flags or to_mapping(self.model.box)).get("threshold", -1.0) >= 0
-        return protocol, ThresholdChoice(protocol.default_threshold, RUN_FLAG if of_run else PROTOCOL)
+        source = ((not self.folder and self.model.threshold_from) or RUN_FLAG) if of_run else PROTOCOL
+        return protocol, ThresholdChoice(protocol.default_threshold, source)
 
     @property
     def protocol(self) -> str:
@@ -282,6 +270,9 @@ class TrainedRun(Predicting):
     def _evaluated_threshold(self, protocol: str, localizer: str) -> ThresholdChoice | None:
         if self.folder is None:
             return None
+        if choice := self.folder.thresholds.chosen(protocol, localizer):
+            return choice
+        # Of an evaluation that is older than thresholds.json.
         file = self.folder.path / "localizers" / localizer / "result.json" if localizer else self.folder.result_file
         if not file.is_file():
             return None
@@ -290,10 +281,7 @@ class TrainedRun(Predicting):
             thresholds = result["thresholds"]["validation"]
             if thresholds is None or result["protocol"] != protocol:
                 return None
-            chosen = float(thresholds[_CHOSEN_AT])
-            if not 0 <= chosen <= 1:
-                raise ValueError(f"threshold {chosen}")
-            return ThresholdChoice(chosen, f"chosen on split {result['threshold_split']}")
+            return ThresholdChoice(float(thresholds[_CHOSEN_AT]), f"chosen on split {result['threshold_split']}")
         return None  # never reached: for type checkers, since a context may swallow an error
 
     def records(self, data_dir: str = "", on_bad_record: str = "error") -> Dataset:
@@ -347,6 +335,7 @@ class TrainedRun(Predicting):
         threshold: float = -1.0,
         jit: bool = False,
         localizer: LocalizerOptions | str | Iterable[str] = (),
+        refine: str = "none",
         **localizer_settings: Any,
     ) -> MethodPredictor:
         """A predictor of single batches.
@@ -356,6 +345,7 @@ class TrainedRun(Predicting):
           protocol: box protocol; empty for the run's.
           threshold: in [0, 1]; -1 for the run's, see `chosen_protocol`.
           jit: whether XLA compiles the network.
+          refine: how the image's colours move boxes: "none", "grabcut" or "auto", see RefineOptions.
           localizer: a localizer, such as "gradcam", in place of the method's own maps.
           localizer_settings: its further settings, the fields of LocalizerOptions, such as layer="conv5_3".
 
@@ -374,11 +364,22 @@ class TrainedRun(Predicting):
         rules, choice = self.chosen_protocol(
             BoxOptions(protocol=protocol, threshold=threshold), model.names[0] if options.localizer else ""
         )
-        about = {"protocol": rules.name, "threshold": choice.value, "threshold_from": choice.source}
-        key = (options, rules, top_k, jit)  # graphs are made once, however often `predict` is called
+        about: dict[str, Any] = {
+            "protocol": rules.name,
+            "threshold": choice.value,
+            "threshold_from": choice.source,
+        }
+        about |= {} if refine == "none" else {"refine": refine}
+        key = (options, rules, top_k, jit, refine)  # graphs are made once, however often `predict` is called
         if key not in self._predictors:
             self._predictors[key] = MethodPredictor(
-                model, rules, self.class_names, top_k=top_k, jit=jit, resize_filter=self.resize_filter
+                model,
+                rules,
+                self.class_names,
+                top_k=top_k,
+                jit=jit,
+                resize_filter=self.resize_filter,
+                refined=refine,
             )
         self._predictors[key].about = about
         return self._predictors[key]
@@ -390,15 +391,18 @@ class TrainedRun(Predicting):
           path: the file, ending in .keras.
         """
         protocol, choice = self.chosen_protocol()
-        before = self.model.class_names, self.model.box, self.model.resize_filter
+        kept = ("class_names", "box", "resize_filter", "threshold_from")
+        before = {name: getattr(self.model, name) for name in kept}
         self.model.resize_filter = self.resize_filter
         self.model.class_names = self.class_names if self.model.classifies else None
         self.model.box = BoxOptions(protocol=protocol.name, threshold=choice.value)
+        self.model.threshold_from = choice.source
         try:
             with files.replacing(path) as temporary:
                 model_files.save(self.model, temporary)
         finally:
-            self.model.class_names, self.model.box, self.model.resize_filter = before
+            for name, value in before.items():
+                setattr(self.model, name, value)
 
     def export(
         self,
@@ -444,7 +448,7 @@ class TrainedRun(Predicting):
         return folder
 
     def evaluate(
-        self, data_dir: str = "", *, protocol: str = "", threshold: float = -1.0, **settings: Any
+        self, data_dir: str = "", *, protocol: str = "", threshold: float = -1.0, refine: str = "none", **settings: Any
     ) -> dict[str, Any]:
         """Scores the run's boxes on annotated records, as `python -m e2wsol.evaluate` does.
 
@@ -452,6 +456,7 @@ class TrainedRun(Predicting):
           data_dir: folder of records; empty for those of the training.
           protocol: box protocol; empty for the run's.
           threshold: in [0, 1]; -1 for the run's or the protocol's, which result.json calls the protocol's.
+          refine: "grabcut" or "auto" scores boxes that colours move too, in rows of their own.
           settings: further options of e2wsol.evaluate by their names, such as split="test".
 
         Returns:
@@ -462,4 +467,5 @@ class TrainedRun(Predicting):
 
         options = from_arguments(EvaluateOptions, {"data_dir": data_dir, **settings})
         box = from_arguments(BoxOptions, {"protocol": protocol, "threshold": threshold})
-        return evaluate_run(self, options, box, computing=self._computing)[0]
+        refining = from_arguments(RefineOptions, {"refine": refine})
+        return evaluate_run(self, options, box, computing=self._computing, refining=refining)[0]

@@ -12,6 +12,7 @@ from PIL import Image
 from e2wsol import methods
 from e2wsol.backbones import BackboneOptions
 from e2wsol.data import dataset, schema
+from e2wsol.errors import UserError
 from e2wsol.trained_run import load
 from e2wsol.training.run_folder import RunFolder
 
@@ -151,6 +152,25 @@ def test_predict_takes_the_export(exported, tiny_run, pictures):
     for one, other in zip(predicted(exported, pictures["wide"]), predicted(tiny_run, pictures["wide"])):
         np.testing.assert_array_equal(one.boxes, other.boxes)
         assert one.labels[0] == other.labels[0]
+
+
+@pytest.mark.parametrize("mode", ["none", "grabcut", "auto"])
+def test_exports_are_refined_as_runs_are(exported, tiny_run, pictures, mode):
+    """On pictures of the network's size, which nothing resizes, boxes and qualities are those of the run."""
+    small = np.ascontiguousarray(pictures["all"][:, 8:40, 8:40])
+    for one, other in zip(predicted(exported, small, refine=mode), predicted(tiny_run, small, refine=mode)):
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
+        assert one.quality == pytest.approx(other.quality, abs=1e-3) and len(one.masks) == 1
+    assert load(exported).predictor(refine=mode).about.get("refine", "none") == mode
+
+
+def test_an_export_that_does_not_say_its_protocol_is_not_refined(exported, tmp_path, pictures):
+    shutil.copytree(exported, tmp_path / "export")
+    (tmp_path / "export" / "e2wsol.json").unlink()
+    found = load(tmp_path / "export").predict(pictures["one"][0])
+    assert found.quality is None and found.outlines == (None,)
+    with pytest.raises(UserError, match="refine=auto: the export does not say its protocol; export the model again"):
+        load(tmp_path / "export").predictor(refine="auto")
 
 
 def test_record_beside_the_model(exported, tiny_run):

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 from made_runs import TINY, run
+from PIL import Image
 
 from e2wsol import folder_lock
 
@@ -25,6 +26,7 @@ WRITERS = {
     "build": ("output", "", ("--source=synthetic", "--synthetic_train=3")),
     "evaluate": ("run_dir", "evaluate", ()),
     "export": ("output", "export", ("--run_dir={run}",)),
+    "predict": ("output", "predict", ("--model={run}", "{photo}")),
     "pseudo_masks": ("output", "", ("--run_dir={run}",)),
 }
 
@@ -33,7 +35,9 @@ WRITERS = {
 def test_a_folder_in_use_is_named_with_its_holder_and_left_alone(command, own_run, tiny_records, tmp_path, capsys):
     flag, of, more = WRITERS[command]
     folder = own_run if command == "evaluate" else tmp_path / "folder"
-    arguments = [each.format(records=tiny_records, run=own_run) for each in more]
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (8, 8)).save(photo)
+    arguments = [each.format(records=tiny_records, run=own_run, photo=photo) for each in more]
     with folder_lock.held(folder, flag, of=of):
         before = sorted(folder.rglob("*"))
         assert run(command, f"--{flag}={folder}", *arguments) == 2

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import io
 import json
@@ -18,7 +19,7 @@ from PIL import Image
 from e2wsol import backbones, files, methods, predict, trained_run
 from e2wsol.data import images
 from e2wsol.errors import UserError
-from e2wsol.localization import protocols
+from e2wsol.localization import protocols, refine
 from e2wsol.localization.protocols import BoxOptions
 from e2wsol.prediction import inputs, predictors
 
@@ -271,6 +272,62 @@ def test_main_writes_the_format(run_folder, tmp_path, name, expected):
     assert run("predict", f"--model={run_folder}", f"--output={output}", f"--format={name}", tmp_path / "in") == 0
     written = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
     assert written == expected | {"overlays/x.jpg", "overlays/sub/x.jpg", ".e2wsol.jsonl"}
+
+
+@pytest.mark.parametrize("mode", [refine.AUTO])
+def test_refinement_is_written(run_folder, tmp_path, capsys, mode):
+    """The command writes the boxes and qualities of the API, whatever else is in the batch."""
+    files = [tmp_path / f"{index}.png" for index in range(3)]
+    for index, file in enumerate(files):
+        save(file, np.random.default_rng(index).integers(0, 255, (40, 60 + index, 3), dtype=np.uint8))
+    flags = f"--model={run_folder}", f"--output={tmp_path / 'out'}", "--nooverlays", f"--refine={mode}"
+    assert run("predict", *flags, *files) == 0
+    document = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert document.get("refine", "none") == mode
+    model = trained_run.load(run_folder)
+    for entry, file in zip(document["pictures"], files, strict=True):
+        found = model.predict(file, refine=mode)
+        assert entry["box"] == [round(value, 3) for value in found.box]
+        assert entry["quality"] == round(found.quality, 4) and 0 <= found.quality <= 1
+        assert (found.masks[0] is None) == (found.outlines[0] is None)
+        width, height = found.image_size
+        assert 0 <= found.box[0] <= found.box[2] <= width and 0 <= found.box[1] <= found.box[3] <= height
+    with pytest.raises(UserError, match=r"refine=watershed: unknown; choose one of auto, grabcut, none"):
+        model.predict(files[0], refine="watershed")
+
+
+def test_a_refined_box_is_in_the_pictures_pixels():
+    """The red object of a wide picture, whose box and outline come back where it is."""
+    picture = np.random.default_rng(0).integers(90, 110, (64, 128, 3)).astype(np.uint8)
+    picture[16:48, 24:96] = picture[16:48, 24:96] // 10 + np.array((230, 0, 0), np.uint8)
+    rules = dataclasses.replace(protocols.get("maxboxacc"), default_threshold=0.6)
+    plain, cut = (predictors.MethodPredictor(RedFinder(), rules, "abc", refined=mode) for mode in ("none", "grabcut"))
+    before, after = (each([each.prepare(picture)], [(128, 64)])[0] for each in (plain, cut))
+    assert np.abs(np.subtract(after.box, (24, 16, 96, 48))).max() <= 4
+    assert before.map.tolist() == after.map.tolist() and before.masks == (None,)
+    [polygon] = after.outlines[0]
+    assert (*np.min(polygon, axis=0), *np.max(polygon, axis=0)) == pytest.approx(after.box, abs=1e-3)
+
+
+def test_known_labels(run_folder, tmp_path, capsys):
+    """Class, probability and box are those that the API gives for the label, also behind a picture that is left out."""
+    for index, name in enumerate(("auk", "gull", "tern")):
+        save(tmp_path / name / "a.png", np.random.default_rng(index).integers(0, 255, (40, 60, 3), dtype=np.uint8))
+    (tmp_path / "auk" / "a.png").write_bytes(b"no picture")
+    flags = f"--model={run_folder}", f"--output={tmp_path / 'out'}", "--replace", "--nooverlays", "--labels=folder"
+    assert run("predict", *flags, tmp_path / "auk", tmp_path / "gull", tmp_path / "tern") == predict.EXIT_UNREADABLE
+    document = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert document["labels"] == "folder" and [each["class_name"] for each in document["pictures"]] == ["gull", "tern"]
+    files = [tmp_path / name / "a.png" for name in ("gull", "tern")]
+    expected = trained_run.load(run_folder).predict(files, ["gull", "tern"])
+    for entry, found in zip(document["pictures"], expected, strict=True):
+        assert (entry["class"], entry["score"]) == (found.label, round(found.score, 6))
+        assert entry["box"] == [round(value, 3) for value in found.box]
+    assert run("predict", *flags, "--top_k=2", *files) == 2
+    assert "--top_k=2: with labels there is one class a picture" in capsys.readouterr().err
+    (tmp_path / "labels.csv").write_text("file,class\ngull/a.png,crow\ntern/a.png,tern\n")
+    assert run("predict", *flags, f"--labels={tmp_path / 'labels.csv'}", *files) == 2
+    assert "labels.csv: no class of the model: crow (" in capsys.readouterr().err
 
 
 def test_main_with_another_protocol(run_folder, tmp_path):

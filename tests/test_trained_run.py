@@ -18,6 +18,7 @@ from e2wsol.backbones import BackboneOptions
 from e2wsol.data import dataset, pipeline, schema
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.evaluation.maps import NetworkMaps
+from e2wsol.evaluation.of_run import EvaluateOptions, evaluate_run
 from e2wsol.evaluation.scoring import Evaluation
 from e2wsol.localization import protocols
 from e2wsol.localization.boxes import extract_box
@@ -229,6 +230,33 @@ def test_whose_threshold_counts(tiny_records, tmp_path):
         _ = loaded.threshold
 
 
+@pytest.mark.slow
+def test_every_choice_of_evaluate_counts_whatever_was_evaluated_last(tiny_records, tmp_path):
+    """Another localizer's evaluation gives the own maps' threshold too, another protocol's takes nothing away."""
+    path = made_run(tmp_path / "run", tiny_records, "cam")
+    box, layers = BoxOptions(), LocalizerOptions(localizer=("gradcam",), layer=("conv5_3",))
+    gradcam, own = evaluate_run(e2wsol.load(path), EvaluateOptions(samples=0), box, layers)
+    e2wsol.load(path).evaluate(protocol="dgl", samples=0)
+    loaded = e2wsol.load(path)
+    assert loaded.threshold == own["thresholds"]["validation"]["0.5"] != protocols.get("maxboxacc").default_threshold
+    assert loaded.threshold_from == f"chosen on split {own['threshold_split']}"
+    about = loaded.predictor(localizer="gradcam", layer="conv5_3").about
+    assert about["threshold"] == gradcam["thresholds"]["validation"]["0.5"]
+    assert loaded.export(tmp_path / "export") == tmp_path / "export"
+    served = e2wsol.load(tmp_path / "export")
+    assert (served.threshold, served.threshold_from) == (loaded.threshold, loaded.threshold_from)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"maxboxacc": {"": {"threshold": 2, "source": "x"}}}', '{"maxboxacc": 1}']
+)
+def test_damaged_thresholds_are_named(tmp_path, text):
+    thresholds = RunFolder(tmp_path).thresholds
+    thresholds.file.write_text(text)
+    with pytest.raises(UserError, match=r"thresholds\.json: not the thresholds of a run"):
+        thresholds.chosen("maxboxacc")
+
+
 def test_a_saved_file_knows_names_protocol_and_threshold(tiny_records, tmp_path, photos):
     path = made_run(tmp_path / "run", tiny_records, "cam", protocol="dgl")
     result_file(path, 0.45, protocol="dgl")
@@ -236,7 +264,9 @@ def test_a_saved_file_knows_names_protocol_and_threshold(tiny_records, tmp_path,
     loaded.save(tmp_path / "elsewhere.keras")
     again = e2wsol.load(tmp_path / "elsewhere.keras")
     assert again.class_names == loaded.class_names and loaded.model.class_names is None
-    assert (again.protocol, again.threshold) == ("dgl", 0.45)
+    assert (again.protocol, again.threshold, again.threshold_from) == ("dgl", 0.45, "chosen on split val")
+    again.save(tmp_path / "further.keras")
+    assert e2wsol.load(tmp_path / "further.keras").threshold_from == "chosen on split val"
     assert again.predict(photos[0][0]).box == loaded.predict(photos[0][0]).box
 
 

@@ -1,22 +1,14 @@
 """boxes.csv: which box belongs to which picture. Spellings of other tools are known, everything else is refused."""
 
-import csv
 import dataclasses
-import io
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
 
 from e2wsol.errors import UserError
-from tfrecords.folder_layout import SPLITS, ClassPicture, find_name, normal
-from tfrecords.items import read_text
+from e2wsol.tables import columns_by_role, normal, read_rows
+from tfrecords.folder_layout import SPLITS, ClassPicture, find_name
 
-# What a column may be called, capitals, blanks and underscores not counted.
-_COLUMNS = {
-    "path": ("path", "file", "filename", "filepath", "image", "imagepath", "imagename", "img"),
-    "class": ("class", "classname", "label", "category"),
-    "split": ("split", "subset", "set"),
-}
 # Corners by the names of each convention; x1 is left in one of them and right in another, so a set counts whole.
 _CORNERS = (
     ("x0", "y0", "x1", "y1"),
@@ -69,48 +61,19 @@ def read(path: pathlib.Path, pictures: Mapping[str, ClassPicture], box_format: s
     """
     if not path.is_file():
         return {}
-    header, *rows = _rows(path)
+    header, rows = read_rows(path)
     columns = _columns(path, header, box_format)
     annotations: dict[str, Annotation] = {}
-    for line, row in rows:
-        if not any(cell.strip() for cell in row):
-            continue
-        where = f"{path}: line {line}"
-        if len(row) != len(header):
-            raise UserError(f"{where}: {len(row)} cells, but the header has {len(header)}; quote cells with a comma")
-        _add(where, [cell.strip() for cell in row], columns, pictures, annotations, box_format, ends)
+    for where, row in rows:
+        _add(where, row, columns, pictures, annotations, box_format, ends)
     return annotations
 
 
-def _rows(path: pathlib.Path) -> list:
-    """The header's cells, then (line number, cells) of every other row."""
-    text = read_text(path)
-    first = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
-    try:
-        header = next(reader, [])
-        return [header, *((reader.line_num, row) for row in reader)]
-    except csv.Error as error:
-        raise UserError(f"{path}: not a table of comma-separated values ({error})") from None
-
-
 def _columns(path: pathlib.Path, header: Sequence[str], box_format: str) -> _Columns:
-    names = [name.strip().casefold().replace("_", "").replace(" ", "") for name in header]
     expected = "expected path,class,split,x0,y0,x1,y1[,width,height]"
-    doubled = next((header[i] for i, name in enumerate(names) if name in names[:i]), None)
-    if doubled is not None:
-        raise UserError(f"{path}: column '{doubled.strip()}' twice; {expected}")
-    by_role: dict[str, int] = {}
-    for role, spellings in _COLUMNS.items():
-        found = [names.index(name) for name in spellings if name in names]
-        if len(found) > 1:
-            raise UserError(f"{path}: columns '{header[found[0]]}' and '{header[found[1]]}' both mean the {role}")
-        if found:
-            by_role[role] = found[0]
+    names, by_role = columns_by_role(path, header, expected)
     box = _first_set(names, _CORNERS if box_format == "corners" else _SIZES)
     size = _first_set([name if column not in box else "" for column, name in enumerate(names)], _PICTURE_SIZE)
-    if "path" not in by_role:
-        raise UserError(f"{path}: no column 'path'; {expected}")
     used = {*by_role.values(), *box, *size}
     unknown = [header[column].strip() for column in range(len(names)) if column not in used]
     if unknown:

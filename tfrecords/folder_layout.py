@@ -2,12 +2,12 @@
 
 import dataclasses
 import pathlib
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from e2wsol.data import picture_files
 from e2wsol.data.picture_files import FoundFiles, PassedOver
 from e2wsol.errors import UserError
+from e2wsol.tables import normal, picture_name
 
 SPLITS = {
     "train": ("train", "training"),
@@ -81,15 +81,8 @@ def read(path: pathlib.Path, layout: str, tables: Iterable[str]) -> Layout:
 
 def find_name(name: str, known: Mapping[str, object]) -> str | None:
     """The entry of `known` that a table means by `name`: kind of slash, a leading "./" and normal form do not count."""
-    plain = normal(name.replace("\\", "/"))
-    while plain.startswith("./"):
-        plain = plain[2:]
+    plain = picture_name(name)
     return plain if plain in known else None
-
-
-def normal(text: str) -> str:
-    """The text with accents as one character (NFC), as most programs write it; file systems may keep two."""
-    return unicodedata.normalize("NFC", text)
 
 
 def _picture_root(

@@ -14,7 +14,8 @@ from e2wsol.data import images, picture_files
 from e2wsol.data.image_record import BACKGROUND, IGNORE, OBJECT
 from e2wsol.data.picture_files import PassedOver
 from e2wsol.errors import UserError, some
-from tfrecords.folder_layout import ClassPicture, normal
+from e2wsol.tables import normal
+from tfrecords.folder_layout import ClassPicture
 from tfrecords.items import Location
 
 

@@ -21,15 +21,19 @@ from e2wsol.data import dataset, pipeline
 from e2wsol.data.bad_records import on_bad_record_option
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.evaluation import outcomes, results
+from e2wsol.evaluation.agreement import AgreementKeeper
 from e2wsol.evaluation.maps import OWN_MAPS, VALUES, FlatMapCounter, MapSource, NetworkMaps, StoredMaps
 from e2wsol.evaluation.predicted_classes import PredictedClasses
+from e2wsol.evaluation.refined import RefinedKeeper
 from e2wsol.evaluation.scoring import Evaluation
-from e2wsol.localization import parallel, protocols
+from e2wsol.localization import parallel, protocols, refine
 from e2wsol.localization.metrics import IOU_THRESHOLDS
 from e2wsol.localization.protocols import BoxOptions, BoxProtocol
+from e2wsol.localization.refine import RefineOptions
 from e2wsol.localizers import LocalizerOptions
 from e2wsol.owned_files import OwnedFolder
 from e2wsol.training.run_folder import RunFolder, git_commit, versions
+from e2wsol.training.thresholds import ThresholdChoice
 from e2wsol.training.workers import Workers
 from e2wsol.visualize.results import load_result
 from e2wsol.visualize.samples import SampleKeeper
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from e2wsol.trained_run import TrainedRun
 
 
+CLASSIFICATION = "classification.json"  # of records without boxes
 _RESULT_FILES = ("result.json", "samples.npz", outcomes.FILE_NAME, dataset.FILE_NAME)
 
 
@@ -99,6 +104,7 @@ class _Target:
       crops: views that a class is predicted from, 1 or 10; None where none is predicted here.
       chooser_split: split that thresholds are chosen on, or None.
       facts: what else result.json says of it.
+      refine: how colours move the boxes that are scored beside the protocol's, one of refine.MODES.
     """
 
     name: str
@@ -110,6 +116,7 @@ class _Target:
     crops: int | None
     chooser_split: str | None
     facts: dict[str, Any]
+    refine: str = refine.NONE
 
 
 def evaluate_run(
@@ -119,6 +126,7 @@ def evaluate_run(
     localizer: LocalizerOptions | None = None,
     computing: ComputeOptions | None = None,
     workers: Workers | None = None,
+    refining: RefineOptions | None = None,
 ) -> list[dict[str, Any]]:
     """Scores a run's maps and writes what came out into its folder.
 
@@ -129,6 +137,7 @@ def evaluate_run(
       localizer: with a localizer its maps are scored beside the method's own, each by itself.
       computing: how the network computes.
       workers: Workers that share the images out, all of which call this.
+      refining: how colours move boxes, which are then scored beside the protocol's.
 
     Returns:
       What result.json holds, one for each localizer and layer, the method's own last; empty in workers that are not
@@ -141,7 +150,51 @@ def evaluate_run(
     box, localizer = box or BoxOptions(), localizer or LocalizerOptions()
     computing, workers = computing or ComputeOptions(), workers or Workers()
     with _alone(run.run_folder.path, "run_dir", workers):
-        return _evaluate(_target_of_run(run, options, box, localizer, computing), options, workers, start)
+        target = _target_of_run(run, options, box, localizer, computing)
+        target = dataclasses.replace(target, refine=(refining or RefineOptions()).refine)
+        if not (target.info.has_boxes or target.info.has_masks):
+            return _without_boxes(target, run.run_folder, options, workers, start)
+        found = _evaluate(target, options, workers, start)
+        _keep_thresholds(run.run_folder, found)
+        return found
+
+
+def _without_boxes(
+    target: _Target, folder: RunFolder, options: EvaluateOptions, workers: Workers, start: float
+) -> list[dict[str, Any]]:
+    """Scores the classes of records without any true box, and chooses the threshold by agreement with colours."""
+    evaluation = _evaluation(target, options, workers)
+    split = target.chooser_split or options.split
+    keepers = {name: [AgreementKeeper(name)] for name in target.maps.names}
+    scorers, _ = evaluation.score(
+        split, limit=options.threshold_limit, classify=False, keepers=keepers, without_boxes=True
+    )
+    chosen = {name: keepers[name][0].threshold(scorer) for name, scorer in scorers.items()}
+    scorers, _ = evaluation.score(options.split, limit=options.limit, crops=target.crops or 1, without_boxes=True)
+    if not workers.chief:
+        return []
+    documents = []
+    for name, scorer in scorers.items():
+        thresholds = {"protocol": target.protocol.default_threshold, "validation": None, "agreement": chosen[name]}
+        scored = {"thresholds": thresholds, "scores": [], "classification": results.classification(scorer)}
+        documents.append(_document(target, options, name, scorer.pictures, scored, start) | {"threshold_split": split})
+    files.write_text(folder.path / CLASSIFICATION, json.dumps(documents[-1], indent=1) + "\n")
+    _keep_thresholds(folder, documents)
+    return documents
+
+
+def _keep_thresholds(folder: RunFolder, found: Sequence[dict[str, Any]]) -> None:
+    """Notes the thresholds that an evaluation chose, so that predicting takes them after later evaluations too."""
+    by_maps = {}
+    for result in found:
+        maps = result["method"] if "trained_method" in result and result["method"] != OWN_MAPS else ""
+        thresholds, split = result["thresholds"], result["threshold_split"]
+        if thresholds["validation"]:
+            by_maps[maps] = ThresholdChoice(thresholds["validation"]["0.5"], f"chosen on split {split}")
+        elif thresholds.get("agreement") is not None:
+            by_maps[maps] = ThresholdChoice(thresholds["agreement"], f"by agreement with colours on split {split}")
+    if by_maps:
+        folder.thresholds.add(found[0]["protocol"], by_maps)
 
 
 def _target_of_run(
@@ -276,30 +329,23 @@ def _evaluate(target: _Target, options: EvaluateOptions, workers: Workers, start
     if workers.chief:
         files.remove_leftovers(target.folder, *_RESULT_FILES[:3])
         target.info.save_bad_records(target.folder)
-    evaluation = Evaluation(
-        target.info,
-        target.view,
-        target.protocol,
-        target.maps,
-        batch=options.batch_size,
-        threads=options.threads or os.cpu_count(),
-        predictions=PredictedClasses(options.predictions, len(target.info.classes)) if options.predictions else None,
-        workers=workers,
-    )
+    evaluation = _evaluation(target, options, workers)
     chosen = _chosen_thresholds(evaluation, target, options)
     keepers = {name: _keepers(target, options, name, chosen[name]) for name in target.maps.names}
+    refined = {name: _refined(target, name, chosen[name]) for name in target.maps.names}
     scorers, baselines = evaluation.score(
         options.split,
         limit=options.limit,
         crops=target.crops or 1,
         thresholds=[threshold for each in chosen.values() for threshold in results.all_thresholds(each)],
-        keepers=keepers,
+        keepers={name: [*keepers[name], *refined[name]] for name in keepers},
     )
     if not workers.chief:
         return []
     documents = {}
     for name, scorer in scorers.items():
-        scored = results.summarize(name, scorer, baselines, chosen[name])
+        beside = {keeper.name: keeper.scorer for keeper in refined[name] if keeper.scorer}
+        scored = results.summarize(name, scorer, baselines, chosen[name], beside)
         flat = keepers[name][-1].count
         if flat:
             terminal.say(f"note: {flat} of {scorer.pictures} maps ({name}) have no contrast: their boxes say nothing")
@@ -309,6 +355,19 @@ def _evaluate(target: _Target, options: EvaluateOptions, workers: Workers, start
             _write(folder, document, keepers[name], scorers[name])
             _prepare_folder(folder, target.info)
     return list(documents.values())
+
+
+def _evaluation(target: _Target, options: EvaluateOptions, workers: Workers) -> Evaluation:
+    return Evaluation(
+        target.info,
+        target.view,
+        target.protocol,
+        target.maps,
+        batch=options.batch_size,
+        threads=options.threads or os.cpu_count(),
+        predictions=PredictedClasses(options.predictions, len(target.info.classes)) if options.predictions else None,
+        workers=workers,
+    )
 
 
 def _folder_of(target: _Target, name: str) -> pathlib.Path | None:
@@ -360,6 +419,14 @@ def _keepers(target, options, name, chosen):
     if chosen and chosen[name]:
         shown_at = {float(iou): threshold for iou, threshold in chosen[name][results.GT_KNOWN].items()}
     return SampleKeeper(options.samples, shown_at[0.5]), outcomes.OutcomeKeeper(shown_at), FlatMapCounter(name)
+
+
+def _refined(target: _Target, name: str, chosen: results.Chosen | None) -> list[RefinedKeeper]:
+    """What scores the boxes that colours moved, where that was asked for."""
+    if target.refine == refine.NONE:
+        return []
+    threshold = chosen[name][results.GT_KNOWN]["0.5"] if chosen else target.protocol.default_threshold
+    return [RefinedKeeper(name, target.refine, threshold)]
 
 
 def _write(folder, document, keepers, scorer) -> None:

@@ -1,6 +1,7 @@
 """The scores of result.json, from what was counted."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from e2wsol.localization import bootstrap, tally
@@ -14,9 +15,13 @@ Chosen = dict[str, dict[str, dict[str, float]]]  # localizer, metric, IoU thresh
 
 def best_thresholds(method: str, scorer: LocalizationScorer, baselines: Baselines) -> Chosen:
     """{localizer: {metric: {"0.5": threshold, ...}}} with the best score of each."""
+    return _best_thresholds(_localizers(method, scorer, baselines))
+
+
+def _best_thresholds(localizers: Mapping[str, LocalizationScorer]) -> Chosen:
     return {
         name: {metric: {_key(iou): counts.best(iou, metric) for iou in counts.iou_thresholds} for metric in METRICS}
-        for name, counts in _localizers(method, scorer, baselines).items()
+        for name, counts in localizers.items()
     }
 
 
@@ -27,7 +32,11 @@ def all_thresholds(chosen: Chosen | None) -> list[float]:
 
 
 def summarize(
-    method: str, scorer: LocalizationScorer, baselines: Baselines, validation: Chosen | None
+    method: str,
+    scorer: LocalizationScorer,
+    baselines: Baselines,
+    validation: Chosen | None,
+    beside: Mapping[str, LocalizationScorer] | None = None,
 ) -> dict[str, Any]:
     """The scores' part of result.json.
 
@@ -36,13 +45,15 @@ def summarize(
       scorer: LocalizationScorer of its maps.
       baselines: Baselines of the same images.
       validation: `best_thresholds` of the split that thresholds are chosen on, or None.
+      beside: further localizers of the same images, by name, whose boxes have no threshold.
     """
-    best = best_thresholds(method, scorer, baselines)
+    localizers = {**_localizers(method, scorer, baselines), **(beside or {})}
+    best = _best_thresholds(localizers)
+    if validation is not None:
+        validation = {**validation, **{name: validation[method] for name in beside or ()}}
     chosen = {"validation": validation, "best": best}
     default = scorer.protocol.default_threshold
-    localizers = _localizers(method, scorer, baselines)
     thresholds = {kind: found and found[method][GT_KNOWN] for kind, found in chosen.items()}
-    top1, top5 = scorer.classification()
     return {
         "thresholds": {"protocol": default, **thresholds},
         "scores": [entry for name, counts in localizers.items() for entry in _scores(name, counts, chosen)],
@@ -57,11 +68,17 @@ def summarize(
             "counts": [entry for name, counts in localizers.items() for entry in _overlaps(name, counts, chosen)],
         },
         "max_box_acc": {name: _max_box_acc(counts) for name, counts in localizers.items()},
-        "classification": {"top1": _number(top1.value), "top5": _number(top5.value)},
+        "classification": classification(scorer),
         "bootstrap": bootstrap.describe(),
         "curves": _curves(localizers),
         **_pixel_figures(localizers),
     }
+
+
+def classification(scorer: LocalizationScorer) -> dict[str, float | None]:
+    """Shares of pictures whose class is the first, or among the first five, predicted."""
+    top1, top5 = scorer.classification()
+    return {"top1": _number(top1.value), "top5": _number(top5.value)}
 
 
 def _localizers(method, scorer, baselines):

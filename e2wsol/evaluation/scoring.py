@@ -65,6 +65,7 @@ class Evaluation:
         classify: bool = True,
         thresholds: Iterable[float] = (),
         keepers: Mapping[str, Sequence[Any]] | None = None,
+        without_boxes: bool = False,
     ) -> tuple[dict[str, LocalizationScorer], Baselines]:
         """Scores all maps of a split, each by its own scorer.
 
@@ -75,6 +76,7 @@ class Evaluation:
           classify: whether predicted classes are scored.
           thresholds: further thresholds to score.
           keepers: {name of maps: SampleKeepers and the like that are shown every image}.
+          without_boxes: whether a split without any true box will do, for its classes and keepers.
 
         Returns:
           ({name of maps: LocalizationScorer}, Baselines) of all images, whichever worker saw them; so is what keepers
@@ -105,7 +107,8 @@ class Evaluation:
                 for keeper in keepers.get(name, ()):
                     keeper.update(image, score, scorers[name])
         baselines, *counts = self._merged([baselines, *scorers.values()], all_keepers)
-        self._check_scored(counts[0], split)
+        if not without_boxes:
+            self._check_scored(counts[0], split)
         return dict(zip(scorers, counts)), baselines
 
     def _merged(self, counts: list[Any], keepers: list[Any]) -> list[Any]:

@@ -69,6 +69,7 @@ class Method(keras.Model):
 
     Attributes:
       class_names, box, resize_filter: as given, auto resolved; a `.keras` file keeps them.
+      threshold_from: where the threshold of `box` comes from, which a `.keras` file keeps too; empty where unknown.
       start_weights: LoadReport of `weights`; None without.
 
     Raises:
@@ -142,6 +143,7 @@ class Method(keras.Model):
         self.options = options
         self.class_names = None if class_names is None else tuple(class_names)
         self.box = box or BoxOptions()
+        self.threshold_from = ""
         self.resize_filter = views.ANTIALIAS if views.is_antialias(resize_filter) else views.BILINEAR
         self.start_weights = load_start_weights(network, on, weights or "none", allow_partial=allow_partial_weights)
 
@@ -272,6 +274,7 @@ class Method(keras.Model):
             "class_names": None if self.class_names is None else list(self.class_names),
             "box": to_mapping(self.box),
             "resize_filter": self.resize_filter,
+            "threshold_from": self.threshold_from,
             "name": self.name,
         }
 
@@ -282,7 +285,10 @@ class Method(keras.Model):
         config["options"] = from_mapping(cls.Options, config["options"])
         config["box"] = from_mapping(BoxOptions, config.get("box", {}))  # files of version 0.1 have none
         config.setdefault("resize_filter", views.BILINEAR)  # what files without it were trained with
-        return cls(**config)
+        threshold_from = config.pop("threshold_from", "")
+        model = cls(**config)
+        model.threshold_from = threshold_from
+        return model
 
 
 def _backbone_settings() -> list[str]:

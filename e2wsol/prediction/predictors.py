@@ -9,9 +9,10 @@ import numpy as np
 from keras import ops
 
 from e2wsol.data import picture_files, views
-from e2wsol.errors import ArgumentError
-from e2wsol.localization import boxes, score_map
+from e2wsol.errors import ArgumentError, choose
+from e2wsol.localization import boxes, refine, score_map
 from e2wsol.localization.protocols import BoxProtocol
+from e2wsol.localization.refine import Polygon
 from e2wsol.prediction import inputs
 from e2wsol.prediction.classifier import require_finite, softmax
 from e2wsol.prediction.fixed_batch import FixedBatch
@@ -32,6 +33,8 @@ class Localization:
       map: (S, S) float in [0, 1], the score map of the first class over the whole image.
       image_size: (width, height) of the upright image.
       image: the image: its file, or its pixels.
+      qualities: (k,) float64 in [0, 1], estimates of the boxes' IoU with the object; None where there are none.
+      masks: the object's pixels in each box where it was cut out, (s, s) bool over the whole image, else None.
 
     Example:
       >>> found = e2wsol.load("runs/x").predict("photo.jpg", top_k=2)
@@ -46,6 +49,8 @@ class Localization:
     map: np.ndarray
     image_size: tuple[int, int]
     image: Any = dataclasses.field(default=None, repr=False)
+    qualities: np.ndarray | None = None
+    masks: tuple[np.ndarray | None, ...] = dataclasses.field(default=(), repr=False)
 
     @property
     def is_flat(self) -> bool:
@@ -72,6 +77,17 @@ class Localization:
         """The first class's box, x0, y0, x1, y1 in pixels of the image, right and bottom edges exclusive."""
         x0, y0, x1, y1 = self.boxes[0].tolist()
         return x0, y0, x1, y1
+
+    @property
+    def quality(self) -> float | None:
+        """An estimate of the first box's IoU with the object, in [0, 1]; the class's probability is `score`."""
+        return None if self.qualities is None else float(self.qualities[0])
+
+    @property
+    def outlines(self) -> tuple[tuple[Polygon, ...] | None, ...]:
+        """Each object's outline: polygons of (x, y) in pixels of the image; None where none was cut out."""
+        masks = self.masks or (None,) * len(self.boxes)
+        return tuple(None if mask is None else refine.outline(mask, self.image_size) for mask in masks)
 
     def plot(self, side: int = 480) -> Any:
         """The image with its box drawn in, beside its map.
@@ -107,6 +123,7 @@ class MethodPredictor:
       top_k: classes to localize for each image.
       jit: whether XLA compiles it.
       resize_filter: how images are resized, one of views.RESIZE_FILTERS.
+      refined: how the image's colours move boxes, one of refine.MODES.
 
     Attributes:
       class_names: as given.
@@ -125,6 +142,7 @@ class MethodPredictor:
         top_k: int = 1,
         jit: bool = False,
         resize_filter: str = views.AUTO,
+        refined: str = refine.NONE,
     ):
         count = model.num_classes if model.classifies else len(OBJECT)
         if top_k > count:
@@ -133,6 +151,7 @@ class MethodPredictor:
         self.class_names = tuple(class_names or (map(str, range(count)) if model.classifies else OBJECT))
         self._protocol = protocol
         self._top_k = top_k
+        self._refined = choose(refined, refine.MODES, "refine")
         self._size = model.image_size
         self._classifies = model.classifies
         self._view = views.PipelineOptions(
@@ -177,16 +196,44 @@ class MethodPredictor:
             chosen, maps = chosen[:, None], maps[:, None]
         probabilities = softmax(logits.astype(np.float64))
         return [
-            self._localization(chosen[i], probabilities[i, chosen[i]], maps[i], sizes[i]) for i in range(len(batch))
+            self._localization(batch[i], chosen[i], probabilities[i, chosen[i]], maps[i], sizes[i])
+            for i in range(len(batch))
         ]
 
-    def _localization(self, labels, scores, maps, image_size):
-        found = [
+    def _localization(self, view, labels, scores, maps, image_size):
+        plain = [
             boxes.extract_box(one, image_size=image_size, protocol=self._protocol, size=self._size) for one in maps
         ]
-        shown = score_map.to_score_map(maps[0], self._size, self._protocol)
+        score_maps = [score_map.to_score_map(one, self._size, self._protocol) for one in maps]
         names = tuple(self.class_names[label] for label in labels)
-        return Localization(labels, names, scores, np.stack(found), shown, image_size)
+        found = Localization(labels, names, scores, np.stack(plain), score_maps[0], image_size)
+        return refined(found, view, score_maps, self._protocol, self._refined)
+
+
+def refined(
+    found: Localization, view: np.ndarray, score_maps: Sequence[np.ndarray], protocol: BoxProtocol, mode: str
+) -> Localization:
+    """A localization with the boxes' quality, and moved by the image's colours.
+
+    Args:
+      found: with the maps' boxes.
+      view: uint8 RGB (S, S, 3), the whole image.
+      score_maps: those of its classes, (S, S) in [0, 1].
+      protocol: BoxProtocol of the boxes.
+      mode: one of refine.MODES.
+    """
+    each = [refine.refine(view, score_map, protocol, mode) for score_map in score_maps]
+    sides = np.tile(np.asarray(found.image_size, np.float64), 2)
+    moved = [
+        plain if one.name == refine.PLAIN else (one.box * sides).astype(np.float32)
+        for plain, one in zip(found.boxes, each)
+    ]
+    return dataclasses.replace(
+        found,
+        boxes=np.stack(moved),
+        qualities=np.array([one.quality for one in each]),
+        masks=tuple(one.mask for one in each),
+    )
 
 
 class Predicting:

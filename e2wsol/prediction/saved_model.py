@@ -1,5 +1,7 @@
 """Trained localizers as SavedModels that take plain images and give boxes: written, and run, both by TensorFlow."""
 
+import copy
+import dataclasses
 import functools
 import json
 import os
@@ -8,15 +10,17 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 
 from e2wsol import files, quiet_tensorflow, reading
 from e2wsol.data.views import BILINEAR
-from e2wsol.errors import ArgumentError, UserError
+from e2wsol.errors import ArgumentError, UserError, choose
+from e2wsol.localization import protocols, refine
 from e2wsol.localization.protocols import BoxProtocol
 from e2wsol.owned_files import OwnedFolder
 from e2wsol.prediction.classifier import require_finite
-from e2wsol.prediction.predictors import OBJECT, Localization, Predicting
+from e2wsol.prediction.predictors import OBJECT, Localization, Predicting, refined
 
 FILE_NAME = "saved_model.pb"
 RECORD = "e2wsol.json"
@@ -132,13 +136,16 @@ class SavedModelPredictor:
     Args:
       folder: of the SavedModel.
       class_names: names of its classes; None for their numbers.
+      protocol: BoxProtocol that is built in; None where it is not known, then boxes have no quality.
 
     Raises:
       ArgumentError: no readable SavedModel, or one of another program.
       UserError: no TensorFlow.
     """
 
-    def __init__(self, folder: pathlib.Path, class_names: Sequence[str] | None = None):
+    def __init__(
+        self, folder: pathlib.Path, class_names: Sequence[str] | None = None, protocol: BoxProtocol | None = None
+    ):
         tf = quiet_tensorflow.tensorflow("a SavedModel")
         with reading.guarded(folder, "no readable SavedModel", argument="model"):
             files.open_regular(folder / FILE_NAME).close()
@@ -156,11 +163,29 @@ class SavedModelPredictor:
                 "model", folder, f"the SavedModel gives no {missing}; make it with python -m e2wsol.export"
             )
         self.about: dict[str, Any] = {}
+        self._protocol, self._refined = protocol, refine.NONE
         probabilities = self._serve.structured_outputs.get("probabilities")
         self.num_classes = len(OBJECT) if probabilities is None else probabilities.shape[-1]
         self.class_names = tuple(
             class_names or (OBJECT if probabilities is None else map(str, range(self.num_classes)))
         )
+
+    def refining(self, mode: str) -> "SavedModelPredictor":
+        """The same predictor, whose boxes the image's colours move: outside of the graph, as without an export.
+
+        Args:
+          mode: one of refine.MODES.
+
+        Raises:
+          ArgumentError: the protocol is not known.
+        """
+        choose(mode, refine.MODES, "refine")
+        if mode != refine.NONE and self._protocol is None:
+            raise ArgumentError("refine", mode, "the export does not say its protocol; export the model again")
+        other = copy.copy(self)
+        other._refined = mode
+        other.about = {**self.about, **({} if mode == refine.NONE else {"refine": mode})}
+        return other
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """The image itself: the exported graph resizes."""
@@ -183,7 +208,12 @@ class SavedModelPredictor:
         label = int(probabilities.argmax())
         scores = probabilities[[label]].astype(np.float64)
         names = (self.class_names[label],)
-        return Localization(np.array([label]), names, scores, output["box"].numpy(), output["map"].numpy()[0], size)
+        score_map = output["map"].numpy()[0]
+        found = Localization(np.array([label]), names, scores, output["box"].numpy(), score_map, size)
+        if self._protocol is None:
+            return found
+        view = cv2.resize(image, score_map.shape[::-1], interpolation=cv2.INTER_AREA)
+        return refined(found, view, [score_map.astype(np.float64)], self._protocol, self._refined)
 
 
 class ExportedModel(Predicting):
@@ -199,7 +229,7 @@ class ExportedModel(Predicting):
 
     @functools.cached_property
     def _predictor(self) -> SavedModelPredictor:
-        predictor = SavedModelPredictor(self.folder, self.record.get("classes"))
+        predictor = SavedModelPredictor(self.folder, self.record.get("classes"), self._box_protocol())
         if len(predictor.class_names) != predictor.num_classes:
             raise UserError(
                 f"{self.folder}: the model has {predictor.num_classes} classes, its data set names "
@@ -209,6 +239,11 @@ class ExportedModel(Predicting):
         if "threshold" in self.record:
             predictor.about["threshold_from"] = self.threshold_from
         return predictor
+
+    def _box_protocol(self) -> BoxProtocol | None:
+        if self.protocol not in protocols.names() or self.threshold is None:
+            return None
+        return dataclasses.replace(protocols.get(self.protocol), default_threshold=self.threshold)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -230,8 +265,12 @@ class ExportedModel(Predicting):
         """Where `threshold` comes from."""
         return self.record.get("threshold_from", "the export")
 
-    def predictor(self, **settings: Any) -> SavedModelPredictor:
+    def predictor(self, refine: str = "none", **settings: Any) -> SavedModelPredictor:
         """The predictor; whatever was fixed when the model was exported cannot be set.
+
+        Args:
+          refine: how the image's colours move boxes, as in TrainedRun.predictor.
+          settings: others, which must be as they were exported.
 
         Raises:
           ArgumentError: a setting that is built in.
@@ -248,4 +287,4 @@ class ExportedModel(Predicting):
             value = getattr(value, "localizer", value)  # of LocalizerOptions
             if value != built_in.get(name, object()):
                 raise ArgumentError(name, value, "fixed when a SavedModel is exported; give the run folder as model")
-        return self._predictor
+        return self._predictor.refining(refine)

@@ -15,6 +15,7 @@ from e2wsol.data import dataset, views
 from e2wsol.data.dataset import Dataset
 from e2wsol.errors import ArgumentError, UserError
 from e2wsol.training import checkpoints
+from e2wsol.training.thresholds import Thresholds
 
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "absl-py")
 # Flags that say where and how long, not what: a run may go on with others.
@@ -46,6 +47,7 @@ class RunFolder:
         self.flags_file = self.path / "flags.json"
         self.metrics_file = self.path / "metrics.jsonl"
         self.result_file = self.path / "result.json"
+        self.thresholds = Thresholds(self.path / "thresholds.json")
         self.dataset_file = self.path / dataset.FILE_NAME
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"

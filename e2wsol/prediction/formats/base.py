@@ -30,6 +30,7 @@ class Detection:
       box: x0, y0, x1, y1 in pixels of the picture, right and bottom edges exclusive.
       outline: the object's outline as polygons of (x, y) in pixels of the picture, each of three points or more; None
         where the box alone is known.
+      quality: in [0, 1], an estimate of the box's IoU with the object; None where there is none.
     """
 
     label: int
@@ -37,6 +38,7 @@ class Detection:
     score: float
     box: tuple
     outline: Sequence[Polygon] | None = None
+    quality: float | None = None
 
     @property
     def has_area(self) -> bool:

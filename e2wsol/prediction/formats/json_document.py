@@ -24,4 +24,5 @@ def _json_detection(detection):
         "class_name": detection.class_name,
         "score": round(detection.score, 6),
         "box": rounded(detection.box),
+        **({} if detection.quality is None else {"quality": round(detection.quality, 4)}),
     }
