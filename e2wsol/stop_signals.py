@@ -63,6 +63,7 @@ def raised() -> Iterator[None]:
         check(error)
         raise
     finally:
+        _came = None
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is _leave else handler)  # its work is done
 

@@ -8,8 +8,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from e2wsol import files
 from e2wsol.errors import UserError
-from e2wsol.files import read_text
 
 # What a column may be called, capitals, blanks and underscores not counted.
 COLUMNS = {
@@ -33,7 +33,7 @@ def read_rows(path: pathlib.Path) -> tuple[list[str], Iterator[tuple[str, list[s
       UserError: no table; while rows are read, one with another number of cells than the header.
       OSError: no such file.
     """
-    text = read_text(path)
+    text = files.read_text(path)
     first = text.partition("\n")[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
     with _named(path):
