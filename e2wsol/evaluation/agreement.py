@@ -15,12 +15,11 @@ class AgreementKeeper:
       name: which of an image's maps.
 
     Attributes:
-      images: how many were cut.
       agreement: (T,) sums of the IoU at each of the scorer's thresholds; None before the first image.
     """
 
     def __init__(self, name: str):
-        self.name, self.images = name, 0
+        self.name = name
         self.agreement: np.ndarray | None = None
 
     def skip(self, pictures: int) -> None:
@@ -30,7 +29,6 @@ class AgreementKeeper:
         """Adds what another keeper was shown."""
         if other.agreement is not None:
             self.agreement = other.agreement + (0 if self.agreement is None else self.agreement)
-        self.images += other.images
 
     def update(self, image: Any, score: Any, scorer: Any) -> None:
         """Shows it one ScoredImage."""
@@ -41,7 +39,6 @@ class AgreementKeeper:
         boxes = score.prediction.boxes / scorer.frame.size
         found = np.array([refine.share_iou(box, cut) for box in boxes])
         self.agreement = found if self.agreement is None else self.agreement + found
-        self.images += 1
 
     def threshold(self, scorer: Any) -> float | None:
         """The scorer's threshold of the best agreement; None where no image could be cut."""

@@ -197,9 +197,16 @@ def extract_box(
     threshold = rules.default_threshold if threshold is None else arguments.as_share(threshold, "threshold")
     image_size, size = arguments.as_image_size(image_size), arguments.as_side(size, "size")
     score_map = to_score_map(arguments.as_map(localization_map, "localization_map"), size, rules)
-    image, levels = to_levels(score_map, [threshold], rules)
-    box = box_at(image, levels[0], rules)
-    return Frame(size=size, resize=size).to_picture(box, image_size)
+    return box_of_score_map(score_map, image_size, threshold, rules)
+
+
+def box_of_score_map(
+    score_map: np.ndarray, image_size: tuple[float, float], threshold: float, protocol: BoxProtocol
+) -> np.ndarray:
+    """The second half of `extract_box`: the box of a score map (S, S) float64 in [0, 1] over the whole image."""
+    image, levels = to_levels(score_map, [threshold], protocol)
+    box = box_at(image, levels[0], protocol)
+    return Frame(size=len(score_map), resize=len(score_map)).to_picture(box, image_size)
 
 
 def _largest_contour(mask: np.ndarray) -> Sequence[int]:

@@ -37,7 +37,12 @@ class PictureFile:
     @property
     def copy(self) -> str:
         """The label with the picture's suffix: the name of what is made for it by name. Two pictures may share it."""
-        return self.label + pathlib.PurePosixPath(self.name).suffix
+        return copy_name(self.label, self.name)
+
+
+def copy_name(label: str, name: str) -> str:
+    """What a copy of a picture is called beside its label file: the label with the suffix of the picture's name."""
+    return label + pathlib.PurePosixPath(name).suffix
 
 
 def find_pictures(

@@ -10,7 +10,7 @@ from keras import ops
 
 from e2wsol.data import picture_files, views
 from e2wsol.errors import ArgumentError, choose
-from e2wsol.localization import boxes, refine, score_map
+from e2wsol.localization import arguments, boxes, refine, score_map
 from e2wsol.localization.protocols import BoxProtocol
 from e2wsol.localization.refine import Polygon
 from e2wsol.prediction import inputs
@@ -201,13 +201,13 @@ class MethodPredictor:
         ]
 
     def _localization(self, view, labels, scores, maps, image_size):
-        plain = [
-            boxes.extract_box(one, image_size=image_size, protocol=self._protocol, size=self._size) for one in maps
-        ]
-        score_maps = [score_map.to_score_map(one, self._size, self._protocol) for one in maps]
+        rules = self._protocol
+        checked = [arguments.as_map(each, "localization_map") for each in maps]
+        score_maps = [score_map.to_score_map(each, self._size, rules) for each in checked]
+        plain = [boxes.box_of_score_map(each, image_size, rules.default_threshold, rules) for each in score_maps]
         names = tuple(self.class_names[label] for label in labels)
         found = Localization(labels, names, scores, np.stack(plain), score_maps[0], image_size)
-        return refined(found, view, score_maps, self._protocol, self._refined)
+        return refined(found, view, score_maps, rules, self._refined)
 
 
 def refined(

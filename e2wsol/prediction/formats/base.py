@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import pathlib
 import re
 import unicodedata
 import xml.etree.ElementTree as ET
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from e2wsol.errors import UserError, some
-from e2wsol.prediction.inputs import PictureFile
+from e2wsol.prediction.inputs import PictureFile, copy_name
 
 _NAMED = 5  # groups of pictures that a message names
 SCORE = "probability of the class; it says nothing of the box"
@@ -75,7 +74,7 @@ class AnnotatedImage:
     @property
     def copy(self) -> str:
         """The name of the picture's copy, as `inputs.PictureFile.copy`."""
-        return self.label + pathlib.PurePosixPath(self.name).suffix
+        return copy_name(self.label, self.name)
 
 
 Predictions = Sequence[AnnotatedImage]
